@@ -1,0 +1,266 @@
+"""The nouns: frozen dataclasses that the rooms pass to each other and store as JSON (:mod:`attest.records`).
+
+Amounts are integers: ``minor_units`` of an ISO-4217 currency, ``units`` of a token's smallest unit. Times are aware UTC
+datetimes in whole seconds. Account ids, sources and custodians are private; what the public may see is in
+:mod:`attest.statement`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from attest.records import Amount, Hex32
+
+BalanceKind = Literal["closing-booked", "closing-available", "custody-total", "on-chain"]
+Ownership = Literal["key-proven", "custodian-confirmed", "unproven"]
+
+# -- custody: who says what ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class StatedBalance:
+    """What one statement says of one account: a signed amount (a debit is negative), its kind and its time.
+
+    ``business_date`` (``YYYY-MM-DD``) is set when the statement gives only a date; ``as_of`` is then the last second of
+    that date in the configured zone.
+    """
+
+    account: str
+    currency: str
+    minor_units: Amount
+    balance_kind: BalanceKind
+    as_of: datetime
+    statement_id: str
+    business_date: str | None = None
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One configured source's word on one configured account, with the evidence that it was read from.
+
+    ``account`` is the configured id, ``external_account`` what the custodian calls it (IBAN, address); ``evidence`` are
+    the sha256 digests of the raw bytes.
+    """
+
+    account: str
+    source: str
+    external_account: str
+    currency: str
+    minor_units: Amount
+    balance_kind: BalanceKind
+    as_of: datetime
+    statement_id: str
+    retrieved_at: datetime
+    evidence: tuple[Hex32, ...]
+    business_date: str | None = None
+
+
+@dataclass(frozen=True)
+class SourceFailure:
+    """Why one source gave no observation: the refusal's code and its three lines."""
+
+    account: str
+    source: str
+    code: str
+    message: str
+    reason: str
+    advice: str
+    evidence: tuple[Hex32, ...] = ()
+
+
+# -- quorum: do they agree? ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class SourcePolicy:
+    """What the rule needs to know of a source. ``origin``: two feeds of one bank core are one origin.
+    ``business_date``: the last business date of that bank at or before the cutoff, which a date-only balance must have
+    reached."""
+
+    source: str
+    origin: str
+    issuer_hosted: bool
+    business_date: str
+
+
+@dataclass(frozen=True)
+class AccountPolicy:
+    """The quorum rule of one account (custody.md, "Quorum: exact semantics").
+
+    ``tolerance_abs`` in minor units, ``tolerance_bps`` and ``change_limit_bps`` in basis points, ``max_age_seconds``
+    measured back from the cutoff. ``waiver`` is the coded reason for ``min_sources`` or ``min_origins`` of 1.
+    """
+
+    account: str
+    token: str
+    custodian: str
+    external_account: str
+    currency: str
+    balance_kind: BalanceKind
+    ownership: Ownership
+    sources: tuple[SourcePolicy, ...]
+    min_sources: int
+    min_origins: int
+    tolerance_abs: Amount
+    tolerance_bps: int
+    max_age_seconds: int
+    allow_dissent: int
+    change_limit_bps: int | None = None
+    waiver: str | None = None
+
+
+@dataclass(frozen=True)
+class Considered:
+    """How one source entered the decision: ``counted`` in the agreeing set, or not and why (``code``, ``detail``)."""
+
+    source: str
+    counted: bool
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class AccountVerdict:
+    """The decision on one account.
+
+    ``accepted``: ``minor_units`` is the minimum of the agreeing set and ``as_of`` its oldest. ``held``: the same, but the
+    change against the last period is beyond its limit and waits for a person. ``refused``: no number. ``code`` and
+    ``detail`` name the rule that decided, in plain words.
+    """
+
+    account: str
+    token: str
+    outcome: Literal["accepted", "held", "refused"]
+    code: str
+    detail: str
+    considered: tuple[Considered, ...]
+    minor_units: Amount | None = None
+    as_of: datetime | None = None
+    evidence: tuple[Hex32, ...] = ()
+    valid_sources: int = 0
+    origins: int = 0
+    dissent: int = 0
+    waiver: str | None = None
+    previous_minor_units: Amount | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The decision on every account, in the policy's order. Pure: equal inputs give equal bytes."""
+
+    accounts: tuple[AccountVerdict, ...]
+
+
+# -- merkle: commit to it --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ReserveLeaf:
+    """One account's balance as committed (formats.md, "Reserve leaf"). Private until its proof is handed out.
+
+    Its hash is ``SHA256(0x00 || bytes)`` over the stored JSON bytes; ``salt`` is 32 fresh CSPRNG bytes each period.
+    """
+
+    format: Literal["attest-reserve-leaf/1"]
+    period: str
+    token: str
+    account: str
+    custodian: str
+    currency: str
+    minor_units: Amount
+    balance_kind: BalanceKind
+    as_of: datetime
+    ownership: Ownership
+    evidence: tuple[Hex32, ...]
+    salt: Hex32
+
+
+@dataclass(frozen=True)
+class TokenReserve:
+    """A token's reserve: the sum of its accepted accounts, in minor units, and scaled to the token's units.
+
+    ``remainder_minor_units`` is what flooring left over when the token has fewer decimals than its currency.
+    """
+
+    token: str
+    currency: str
+    exponent: int
+    decimals: int
+    minor_units: Amount
+    units: Amount
+    remainder_minor_units: Amount
+    oldest_as_of: datetime
+    accounts: int
+
+
+# -- chain: what the contracts say -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of one chain, pinned by its hash. ``timestamp`` is in Unix seconds."""
+
+    chain_id: int
+    number: int
+    hash: Hex32
+    timestamp: int
+
+
+@dataclass(frozen=True)
+class DeploymentSupply:
+    """``totalSupply()`` of one token deployment at a pinned block, in that deployment's base units."""
+
+    token: str
+    chain_id: int
+    address: str
+    decimals: int
+    units: Amount
+
+
+@dataclass(frozen=True)
+class Supply:
+    """All tokens' supply, each chain read at its own pinned block."""
+
+    blocks: tuple[Block, ...]
+    deployments: tuple[DeploymentSupply, ...]
+
+    def units(self, token: str, decimals: int) -> int:
+        """The token's supply summed over its deployments, in units of ``decimals``; a deployment with more decimals is
+        rounded up, so that flooring never hides a liability."""
+        total = 0
+        for deployment in self.deployments:
+            if deployment.token == token:
+                shift = decimals - deployment.decimals
+                total += deployment.units * 10**shift if shift >= 0 else -(-deployment.units // 10**-shift)
+        return total
+
+
+@dataclass(frozen=True)
+class ReportReceipt:
+    """One mined transaction of this operator: which intent it carried and where it landed."""
+
+    intent: str
+    chain_id: int
+    sender: str
+    nonce: int
+    transaction: Hex32
+    block: Hex32
+    block_number: int
+    gas_used: int
+
+
+@dataclass(frozen=True)
+class TokenConsensus:
+    """What the oracle says of a token at the confirm block: its consensus reserve and whether the quorum is met.
+
+    ``reports`` maps a reporter's address to the units that it has standing on chain.
+    """
+
+    token: str
+    units: Amount
+    quorum_met: bool
+    required_quorum: int
+    reports: Mapping[str, Amount]

@@ -1,0 +1,275 @@
+"""Create-once object stores: what is decided is written once, and a second writer reads the first one's.
+
+A store maps keys (``/``-separated, relative) to immutable bytes. ``create`` is atomic put-if-absent; there is no
+delete. ``replace`` exists for the few public objects that are pointers (``checkpoint``, ``index.html``) and is never
+used for evidence or decisions. Local disk is ours, because it must be durable (file and folder fsynced); S3, Azure Blob
+and Google Cloud Storage are obstore's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+from attest.errors import OperatorError
+
+_KEY = re.compile(r"[A-Za-z0-9._@+=-]+(?:/[A-Za-z0-9._@+=-]+)*", re.ASCII)
+
+
+class Store(Protocol):
+    """What every store can do. Keys are ASCII, ``/``-separated, without empty, ``.`` or ``..`` parts."""
+
+    url: str
+
+    def get(self, key: str) -> bytes | None:
+        """The object's bytes, or None if it was never created. Any other failure raises :class:`OperatorError`."""
+
+    def create(self, key: str, data: bytes) -> bool:
+        """Put if absent, durably: True if this call created the object, False if it was already there."""
+
+    def replace(self, key: str, data: bytes) -> None:
+        """Put unconditionally, atomically: for pointers and pages only."""
+
+    def list(self, prefix: str) -> list[str]:
+        """All keys below the folder ``prefix`` (no final slash; empty for all), sorted."""
+
+
+def get_or_create(store: Store, key: str, compute: Callable[[], bytes]) -> bytes:
+    """The idiom of the whole run: the stored artifact if there is one, else compute and create; the winner's bytes."""
+    stored = store.get(key)
+    if stored is not None:
+        return stored
+    data = compute()
+    if store.create(key, data):
+        return data
+    winner = store.get(key)
+    if winner is None:
+        raise OperatorError(
+            f"{store.url}: {key} was refused as existing, but cannot be read",
+            code="store-inconsistent",
+            reason="The store must show an object to every reader once it exists.",
+            advice="Run `attest doctor`: it tests the store for put-if-absent and read-after-write.",
+        )
+    return winner
+
+
+def check_key(key: str) -> str:
+    """Returns ``key``; raises ``ValueError`` if it could leave the store or mean two things."""
+    if not _KEY.fullmatch(key) or any(part in {".", ".."} for part in key.split("/")):
+        raise ValueError(f"not a store key: {key!r}")
+    return key
+
+
+class LocalStore:
+    """A folder on local disk. Create is: temporary file, fsync, hard link, fsync of the folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.url = f"file://{root}"
+
+    def get(self, key: str) -> bytes | None:
+        path = self._path(key)
+        try:
+            return path.read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as fault:
+            raise self._failed("read", key, fault) from fault
+
+    def create(self, key: str, data: bytes) -> bool:
+        path = self._path(key)
+        if path.exists():
+            # A crash may have come between the winner's link and its fsync; what we build on must be durable.
+            self._sync_folder(path.parent)
+            return False
+        try:
+            temporary = self._write_temporary(path, data)
+            try:
+                os.link(temporary, path)
+                created = True
+            except FileExistsError:
+                created = False
+            finally:
+                os.unlink(temporary)
+            self._sync_folder(path.parent)
+        except OSError as fault:
+            raise self._failed("write", key, fault) from fault
+        return created
+
+    def replace(self, key: str, data: bytes) -> None:
+        path = self._path(key)
+        try:
+            temporary = self._write_temporary(path, data)
+            os.replace(temporary, path)
+            self._sync_folder(path.parent)
+        except OSError as fault:
+            raise self._failed("write", key, fault) from fault
+
+    def list(self, prefix: str) -> list[str]:
+        base = self._path(prefix) if prefix else self.root
+        keys = []
+        for folder, _, names in os.walk(base, onerror=self._list_failed):
+            for name in names:
+                if not name.startswith(".tmp-"):
+                    keys.append(Path(folder, name).relative_to(self.root).as_posix())
+        return sorted(keys)
+
+    def _path(self, key: str) -> Path:
+        return self.root / check_key(key)
+
+    def _write_temporary(self, path: Path, data: bytes) -> Path:
+        self._make_folders(path.parent)
+        temporary = path.parent / f".tmp-{secrets.token_hex(8)}"
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise
+        return temporary
+
+    def _make_folders(self, folder: Path) -> None:
+        if folder.is_dir():
+            return
+        self._make_folders(folder.parent)
+        folder.mkdir(exist_ok=True)
+        self._sync_folder(folder.parent)
+
+    @staticmethod
+    def _sync_folder(folder: Path) -> None:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _list_failed(self, fault: OSError) -> None:
+        if not isinstance(fault, FileNotFoundError | NotADirectoryError):
+            raise self._failed("list", "", fault) from fault
+
+    def _failed(self, action: str, key: str, fault: OSError) -> OperatorError:
+        return OperatorError(
+            f"{self.url}: cannot {action} {key or 'the store'} ({fault.strerror})",
+            code="store-unavailable",
+            reason="Every step is stored before the next begins; without the store nothing can be decided.",
+            advice="Check that the folder exists, belongs to this user, is writable and has space; then run again.",
+        )
+
+
+class ObjectStore:
+    """An S3, Azure Blob or Google Cloud Storage prefix, through obstore. Create uses ``If-None-Match: *``."""
+
+    def __init__(self, url: str, backend: Any) -> None:
+        self.url = url
+        self._backend = backend
+
+    def get(self, key: str) -> bytes | None:
+        from obstore.exceptions import NotFoundError
+
+        try:
+            return bytes(self._backend.get(check_key(key)).bytes())
+        except (NotFoundError, FileNotFoundError):
+            return None
+        except Exception as fault:
+            raise self._failed("read", key, fault) from fault
+
+    def create(self, key: str, data: bytes) -> bool:
+        from obstore.exceptions import AlreadyExistsError
+
+        try:
+            self._backend.put(check_key(key), data, mode="create")
+        except AlreadyExistsError:
+            # The SDK may have retried a put whose answer was lost: then the object there is our own.
+            return False
+        except Exception as fault:
+            raise self._failed("write", key, fault) from fault
+        return True
+
+    def replace(self, key: str, data: bytes) -> None:
+        try:
+            self._backend.put(check_key(key), data, mode="overwrite")
+        except Exception as fault:
+            raise self._failed("write", key, fault) from fault
+
+    def list(self, prefix: str) -> list[str]:
+        try:
+            pages = self._backend.list(f"{check_key(prefix)}/" if prefix else None)
+            return sorted(entry["path"] for page in pages for entry in page)
+        except Exception as fault:
+            raise self._failed("list", prefix, fault) from fault
+
+    def _failed(self, action: str, key: str, fault: Exception) -> OperatorError:
+        detail = str(fault).strip().splitlines()[0][:200] if str(fault).strip() else type(fault).__name__
+        return OperatorError(
+            f"{self.url}: cannot {action} {key or 'the store'} ({detail})",
+            code="store-unavailable",
+            reason="Only a plain 'not found' means absent; on S3 a missing ListBucket right answers 403 instead.",
+            advice="Check the bucket, the region and this identity's rights (get, put, list); then run `attest doctor`.",
+        )
+
+
+class OverlayStore:
+    """Reads from ``base``, writes to memory: a rehearsal (``--dry-run``) that leaves the store untouched."""
+
+    def __init__(self, base: Store) -> None:
+        self.base = base
+        self.url = base.url
+        self._written: dict[str, bytes] = {}
+
+    def get(self, key: str) -> bytes | None:
+        return self._written.get(key) or self.base.get(key)
+
+    def create(self, key: str, data: bytes) -> bool:
+        if self.get(check_key(key)) is not None:
+            return False
+        self._written[key] = data
+        return True
+
+    def replace(self, key: str, data: bytes) -> None:
+        self._written[check_key(key)] = data
+
+    def list(self, prefix: str) -> list[str]:
+        below = f"{prefix}/" if prefix else ""
+        return sorted({*self.base.list(prefix), *(key for key in self._written if key.startswith(below))})
+
+
+def open_store(url: str, *, base: Path) -> Store:
+    """Open a store by URL: ``file://PATH`` (relative paths are below ``base``, the configuration's folder), ``s3://``,
+    ``az://`` or ``gs://``. Cloud credentials come from the environment, as each cloud's own tools read them.
+
+    Raises :class:`OperatorError` for any other scheme.
+    """
+    scheme = urlsplit(url).scheme
+    if scheme == "file":
+        return LocalStore((base / url.removeprefix("file://")).resolve())
+    if scheme in {"s3", "az", "gs"}:
+        import obstore.store
+
+        options: dict[str, Any] = {}
+        if scheme == "s3" and os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://"):
+            options["client_options"] = {"allow_http": True}
+        try:
+            return ObjectStore(url, obstore.store.from_url(url, **options))
+        except Exception as fault:
+            raise OperatorError(
+                f"store {url}: {fault}",
+                code="store-unavailable",
+                reason="The run keeps every decision in this store.",
+                advice="Check the URL and the cloud credentials in the environment.",
+            ) from fault
+    raise OperatorError(
+        f"store {url!r}: unknown scheme",
+        code="unknown-store",
+        reason="The run keeps every decision in this store.",
+        advice="Use file://PATH, s3://BUCKET/PREFIX, az://CONTAINER/PREFIX or gs://BUCKET/PREFIX.",
+    )
