@@ -1,8 +1,8 @@
 """One exception family, grouped by who is at fault.
 
 Every error that a person can meet answers three questions, and every face (terminal, ``--json``, logs) prints them in
-this order: what is wrong (``message``, naming the file, account or key), why it matters here (``reason``), and what to do
-next (``advice``). The exit code belongs to the group and is stable; the README documents it.
+this order: what is wrong (``message``, naming the file, account or key), why it matters here (``reason``), and what to
+do next (``advice``). The exit code belongs to the group and is stable; the README documents it.
 """
 
 from __future__ import annotations

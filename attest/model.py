@@ -126,8 +126,8 @@ class Considered:
 class AccountVerdict:
     """The decision on one account.
 
-    ``accepted``: ``minor_units`` is the minimum of the agreeing set and ``as_of`` its oldest. ``held``: the same, but the
-    change against the last period is beyond its limit and waits for a person. ``refused``: no number. ``code`` and
+    ``accepted``: ``minor_units`` is the minimum of the agreeing set and ``as_of`` its oldest. ``held``: the same, but
+    the change against the last period is beyond its limit and waits for a person. ``refused``: no number. ``code`` and
     ``detail`` name the rule that decided, in plain words.
     """
 

@@ -168,7 +168,7 @@ def from_plain(cls: type[T], plain: Any, where: str, error: type[AttestError] = 
     """Read one record of type ``cls`` from parsed JSON; raises ``error`` naming ``where`` and the field."""
     try:
         return typing.cast(T, _record(cls, plain, "", 0))
-    except _Mismatch as fault:
+    except _MismatchError as fault:
         raise error(
             f"{where}: {fault.path or 'the document'} {fault.detail}",
             code="malformed-record",
@@ -177,7 +177,7 @@ def from_plain(cls: type[T], plain: Any, where: str, error: type[AttestError] = 
         ) from None
 
 
-class _Mismatch(Exception):
+class _MismatchError(Exception):
     def __init__(self, path: str, detail: str) -> None:
         self.path = path.lstrip(".")
         self.detail = detail
@@ -185,23 +185,23 @@ class _Mismatch(Exception):
 
 def _record(cls: Any, plain: Any, path: str, depth: int) -> Any:
     if depth > MAX_DEPTH:
-        raise _Mismatch(path, "is nested too deeply")
+        raise _MismatchError(path, "is nested too deeply")
     if not isinstance(plain, dict):
-        raise _Mismatch(path, "must be an object")
+        raise _MismatchError(path, "must be an object")
     values: dict[str, Any] = {}
     known = _fields(cls)
     unknown = sorted(set(plain) - {name for name, _, _ in known})
     if unknown:
-        raise _Mismatch(f"{path}.{unknown[0]}", "is not a known field")
+        raise _MismatchError(f"{path}.{unknown[0]}", "is not a known field")
     for name, annotation, field in known:
         if name in plain:
             values[name] = _value(annotation, plain[name], f"{path}.{name}", depth + 1)
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-            raise _Mismatch(f"{path}.{name}", "is missing")
+            raise _MismatchError(f"{path}.{name}", "is missing")
     try:
         return cls(**values)
     except ValueError as fault:  # a record's own invariant, from its __post_init__
-        raise _Mismatch(path, str(fault)) from None
+        raise _MismatchError(path, str(fault)) from None
 
 
 def _value(annotation: Any, plain: Any, path: str, depth: int) -> Any:
@@ -210,29 +210,29 @@ def _value(annotation: Any, plain: Any, path: str, depth: int) -> Any:
         return None if plain is None else _value(arguments[0], plain, path, depth)
     if base is Literal:
         if type(plain) is bool or plain not in arguments:
-            raise _Mismatch(path, "must be one of " + ", ".join(map(repr, arguments)))
+            raise _MismatchError(path, "must be one of " + ", ".join(map(repr, arguments)))
         return plain
     if base is tuple:
         if not isinstance(plain, list):
-            raise _Mismatch(path, "must be an array")
+            raise _MismatchError(path, "must be an array")
         return tuple(_value(arguments[0], item, f"{path}[{n}]", depth + 1) for n, item in enumerate(plain))
     if base is Mapping:
         if not isinstance(plain, dict):
-            raise _Mismatch(path, "must be an object")
+            raise _MismatchError(path, "must be an object")
         return {key: _value(arguments[1], item, f"{path}.{key}", depth + 1) for key, item in plain.items()}
     if dataclasses.is_dataclass(base):
         return _record(base, plain, path, depth)
     if form is not None or base is datetime:
         form = form or _INSTANT
         if not isinstance(plain, str) or not form.pattern.fullmatch(plain) or plain == "-0":
-            raise _Mismatch(path, f"must be {form.description}")
+            raise _MismatchError(path, f"must be {form.description}")
         if form is _DECIMAL:
             return int(plain)
         if base is datetime:
             try:
                 return parse_instant(plain)
             except ValueError:
-                raise _Mismatch(path, "is not a time that exists") from None
+                raise _MismatchError(path, "is not a time that exists") from None
         return plain
     if base is int and type(plain) is int and abs(plain) < 2**53:
         return plain
@@ -241,7 +241,7 @@ def _value(annotation: Any, plain: Any, path: str, depth: int) -> Any:
     if base is str and isinstance(plain, str):
         return plain
     kinds = {int: "an integer below 2^53", bool: "true or false", str: "a string"}
-    raise _Mismatch(path, f"must be {kinds[base]}")
+    raise _MismatchError(path, f"must be {kinds[base]}")
 
 
 # -- JSON Schema -----------------------------------------------------------------------------------------------------
@@ -260,6 +260,7 @@ def json_schema(cls: type[Any], identifier: str) -> dict[str, Any]:
 
 
 def _schema(annotation: Any, definitions: dict[str, Any]) -> dict[str, Any]:
+    base: Any
     base, form, arguments = _resolve(annotation)
     if form is not None or base is datetime:
         form = form or _INSTANT
@@ -296,7 +297,7 @@ def _schema(annotation: Any, definitions: dict[str, Any]) -> dict[str, Any]:
 
 
 @cache
-def _fields(cls: Any) -> tuple[tuple[str, Any, dataclasses.Field[Any]], ...]:
+def _fields(cls: type[Any]) -> tuple[tuple[str, Any, dataclasses.Field[Any]], ...]:
     hints = typing.get_type_hints(cls, include_extras=True)
     return tuple((field.name, hints[field.name], field) for field in dataclasses.fields(cls))
 

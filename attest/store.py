@@ -96,7 +96,7 @@ class LocalStore:
             except FileExistsError:
                 created = False
             finally:
-                os.unlink(temporary)
+                temporary.unlink()
             self._sync_folder(path.parent)
         except OSError as fault:
             raise self._failed("write", key, fault) from fault
@@ -106,7 +106,7 @@ class LocalStore:
         path = self._path(key)
         try:
             temporary = self._write_temporary(path, data)
-            os.replace(temporary, path)
+            temporary.replace(path)
             self._sync_folder(path.parent)
         except OSError as fault:
             raise self._failed("write", key, fault) from fault
@@ -134,7 +134,7 @@ class LocalStore:
                 os.fsync(file.fileno())
         except BaseException:
             with contextlib.suppress(OSError):
-                os.unlink(temporary)
+                temporary.unlink()
             raise
         return temporary
 
@@ -214,7 +214,7 @@ class ObjectStore:
             f"{self.url}: cannot {action} {key or 'the store'} ({detail})",
             code="store-unavailable",
             reason="Only a plain 'not found' means absent; on S3 a missing ListBucket right answers 403 instead.",
-            advice="Check the bucket, the region and this identity's rights (get, put, list); then run `attest doctor`.",
+            advice="Check bucket, region and this identity's rights (get, put, list); then run `attest doctor`.",
         )
 
 

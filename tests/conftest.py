@@ -1,0 +1,36 @@
+"""Shared by all tests: real parts are required by name, and unit tests open no sockets."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers",
+        "requires(program, install): needs a program that a plain machine may lack; skipped with the install command",
+    )
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if "unit" in item.path.parts:
+        from pytest_socket import disable_socket
+
+        disable_socket(allow_unix_socket=True)
+    for marker in item.iter_markers("requires"):
+        program, install = marker.args
+        if shutil.which(program) is None:
+            message = f"{program} is not installed: {install}"
+            if os.environ.get("ATTEST_REQUIRE_ALL") == "1":
+                pytest.fail(message)
+            pytest.skip(message)
+
+
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    if "unit" in item.path.parts:
+        from pytest_socket import enable_socket
+
+        enable_socket()
