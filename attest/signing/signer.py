@@ -1,7 +1,7 @@
 """What a signer is: two protocols, one per kind of key, implemented by one module per backend.
 
-A signer sees only what it signs. Which key it holds is public (``address``, ``public_key``); where it holds it is its own
-business.
+A signer sees only what it signs. Which key it holds is public (``address``, ``public_key``); where it holds it is its
+own business.
 """
 
 from __future__ import annotations
