@@ -18,7 +18,7 @@ import json
 import re
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from typing import Annotated, Any, Literal, TypeVar, Union
@@ -90,7 +90,8 @@ def _plain(value: Any, annotation: Any) -> Any:
 def to_plain(record: Any) -> dict[str, Any]:
     """The JSON object of a dataclass, as Python dicts, lists, strings and integers."""
     plain: dict[str, Any] = {}
-    for name, annotation, field in _fields(type(record)):
+    cls: Any = type(record)
+    for name, annotation, field in _fields(cls):
         value = getattr(record, name)
         if value is None and field.default is None:
             continue
@@ -274,11 +275,12 @@ def _schema(annotation: Any, definitions: dict[str, Any]) -> dict[str, Any]:
     if base is Mapping:
         return {"type": "object", "additionalProperties": _schema(arguments[1], definitions)}
     if dataclasses.is_dataclass(base):
-        name = base.__name__
+        name = getattr(base, "__name__")  # noqa: B009 - a class, which the type checker cannot see
         if name not in definitions:
             definitions[name] = {}
             required, properties = [], {}
-            for field_name, field_annotation, field in _fields(base):
+            record: Any = base
+            for field_name, field_annotation, field in _fields(record):
                 properties[field_name] = _schema(field_annotation, definitions)
                 if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
                     required.append(field_name)
@@ -297,9 +299,10 @@ def _schema(annotation: Any, definitions: dict[str, Any]) -> dict[str, Any]:
 
 
 @cache
-def _fields(cls: type[Any]) -> tuple[tuple[str, Any, dataclasses.Field[Any]], ...]:
-    hints = typing.get_type_hints(cls, include_extras=True)
-    return tuple((field.name, hints[field.name], field) for field in dataclasses.fields(cls))
+def _fields(cls: Hashable) -> tuple[tuple[str, Any, dataclasses.Field[Any]], ...]:
+    record: Any = cls
+    hints = typing.get_type_hints(record, include_extras=True)
+    return tuple((field.name, hints[field.name], field) for field in dataclasses.fields(record))
 
 
 @cache

@@ -1,0 +1,431 @@
+"""``attest.toml`` as pydantic models: every key that exists, checked before anything else happens.
+
+Unknown keys, literal secrets and references to things that are not configured are refused with the key's path. Paths
+are relative to the configuration's folder (:attr:`Loaded.base`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tomllib
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from attest.errors import OperatorError
+from attest.model import BalanceKind, Ownership
+from attest.period import Schedule
+from attest.secrets import check_reference
+
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+
+
+def _name(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", value, re.ASCII):
+        raise ValueError("names are 1 to 64 ASCII letters, digits, dots, dashes or underscores")
+    return value
+
+
+def _address(value: str) -> str:
+    if not re.fullmatch(r"0x[0-9a-fA-F]{40}", value, re.ASCII):
+        raise ValueError("an address is 0x and 40 hex digits")
+    from eth_utils.address import is_checksum_address, to_checksum_address
+
+    mixed = value[2:] not in (value[2:].lower(), value[2:].upper())
+    if mixed and not is_checksum_address(value):
+        raise ValueError("the address's checksum (EIP-55) does not hold: a digit is wrong")
+    return str(to_checksum_address(value))
+
+
+def _zone(value: str) -> str:
+    from zoneinfo import ZoneInfo
+
+    try:
+        ZoneInfo(value)
+    except (KeyError, ValueError, OSError):
+        raise ValueError("not an IANA time zone, for example Europe/London") from None
+    return value
+
+
+Name = Annotated[str, AfterValidator(_name)]
+Address = Annotated[str, AfterValidator(_address)]
+Zone = Annotated[str, AfterValidator(_zone)]
+SecretReference = Annotated[str, AfterValidator(check_reference)]
+Bps = Annotated[int, Field(ge=0, le=10_000)]
+Count = Annotated[int, Field(ge=1)]
+_Waiver = Literal["single-custodian", "single-feed", "new-account", "migration"]
+
+
+class Section(BaseModel):
+    """Base of all sections: unknown keys are refused, values are not coerced, nothing changes after loading."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Issuer(Section):
+    """Who makes the statement."""
+
+    name: str = Field(min_length=1, max_length=200, description="The issuer's name as it stands in the statement.")
+    contact: str = Field(min_length=1, max_length=200, description="Where holders can ask: a mail address or a URL.")
+
+
+class ScheduleSection(Section):
+    """When balances are taken, and how long a run may try."""
+
+    weekday: Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"] = Field(
+        default="sunday", description="The weekday of the cutoff."
+    )
+    at: time = Field(default=time(23, 59, 59), description="The cutoff's wall-clock time.")
+    zone: Zone = Field(default="UTC", description="The cutoff's time zone (IANA name).")
+    deadline_hours: Count = Field(
+        default=48, description="Hours after the cutoff at which a token that still fails is withheld for good."
+    )
+    grace_hours: Count = Field(default=54, description="Hours after the cutoff from which the dashboard says stale.")
+    supply_at: Literal["cutoff", "run"] = Field(
+        default="cutoff",
+        description="Read the supply at the last block before the cutoff, or (nodes that prune) at the run's own head; "
+        "the statement gives the gap.",
+    )
+    clock: datetime | None = Field(
+        default=None,
+        description="Rehearsals only: run as if it were this time. The statement and the dashboard say so.",
+    )
+
+    @property
+    def schedule(self) -> Schedule:
+        return Schedule(WEEKDAYS.index(self.weekday) + 1, self.at, self.zone)
+
+
+class Stores(Section):
+    """Where artifacts are kept. The two are never mixed: only the public one is ever served."""
+
+    private: str = Field(description="file://PATH, s3://BUCKET/PREFIX, az://… or gs://…: evidence, salts, decisions.")
+    public: str = Field(description="The same schemes: statement, log, receipts, dashboard.")
+
+
+class Fees(Section):
+    """How transactions are priced on a chain. Prices are in wei per gas."""
+
+    kind: Literal["eip1559", "legacy", "free"] = Field(
+        default="eip1559", description="`free` is a chain whose gas price is zero (legacy transactions, price 0)."
+    )
+    max_fee_per_gas: int = Field(default=200_000_000_000, ge=0, description="Cap on the price, in wei per gas.")
+    max_priority_fee_per_gas: int = Field(default=1_000_000_000, ge=0, description="Tip, in wei per gas (EIP-1559).")
+    max_gas: int = Field(default=1_000_000, ge=21_000, description="Cap on one transaction's gas limit.")
+    replace_after_seconds: Count = Field(default=60, description="A transaction unmined for so long is replaced.")
+
+
+class Chain(Section):
+    """One EVM chain and the endpoints to reach it by."""
+
+    chain_id: Count = Field(description="The chain id (EIP-155); every endpoint must answer with it.")
+    endpoints: tuple[str, ...] = Field(
+        min_length=1, description="JSON-RPC URLs, or secret references when a URL carries credentials."
+    )
+    read_quorum: Count = Field(default=1, description="How many endpoints must agree on every answer.")
+    finality: str = Field(
+        default="instant",
+        pattern=r"^(instant|tag|depth:[1-9][0-9]{0,5})$",
+        description="`instant` (QBFT, IBFT), `tag` (the `finalized` block tag) or `depth:N` blocks.",
+    )
+    confirm_timeout_seconds: Count = Field(default=600, description="How long to wait for finality in one run.")
+    request_timeout_seconds: Count = Field(default=20, description="Total time of one request.")
+    fees: Fees = Field(default_factory=Fees)
+
+    @model_validator(mode="after")
+    def _quorum_possible(self) -> Chain:
+        if self.read_quorum > len(self.endpoints):
+            raise ValueError("read_quorum is larger than the number of endpoints")
+        for endpoint in self.endpoints:
+            if not endpoint.startswith(("http://", "https://", "env:", "file:")):
+                raise ValueError("an endpoint is an http(s) URL or a secret reference (env:NAME, file:PATH)")
+            if re.match(r"https?://[^/]*@", endpoint):
+                raise ValueError("an endpoint with credentials must be a secret reference, for example env:RPC_URL")
+        return self
+
+
+class Contract(Section):
+    """A contract that reports go to, or anchors."""
+
+    chain: Name = Field(description="The name of its chain in [chains].")
+    address: Address = Field(description="Its address (EIP-55 checksum is checked when mixed case).")
+    abi: str | None = Field(default=None, description="JSON ABI file of another deployment's contract.")
+    functions: dict[str, str] = Field(
+        default_factory=dict,
+        description='Other names for the functions used, for example getVerifiedReserve = "latestReserve"; '
+        'append `.field` to read one of several returned values ("latestReserve.amount").',
+    )
+
+
+class OracleSection(Contract):
+    """The reserve oracle."""
+
+    max_difference_bps: Bps = Field(
+        default=100, description="How far the on-chain consensus may lie from our reserve (other operators' reports)."
+    )
+    quorum_deadline_seconds: Count = Field(
+        default=600, description="How long to wait for other operators' reports until the quorum is met."
+    )
+
+
+class Deployment(Section):
+    """One deployment of a token."""
+
+    chain: Name = Field(description="The name of its chain in [chains].")
+    address: Address = Field(description="The token contract.")
+    decimals: int = Field(ge=0, le=36, description="Its decimals; compared with the contract's.")
+
+
+class Token(Section):
+    """A token and all its deployments. The one on the oracle's chain is reported."""
+
+    currency: str = Field(pattern="^[A-Z]{3}$", description="ISO-4217 code of the currency that backs it.")
+    deployments: tuple[Deployment, ...] = Field(min_length=1)
+
+
+class Quorum(Section):
+    """The rule by which sources agree. Tolerances are inclusive; both must hold."""
+
+    min_sources: Count = Field(default=2, description="Valid sources needed.")
+    min_origins: Count = Field(default=2, description="Independent origins needed.")
+    tolerance_abs: int = Field(default=0, ge=0, description="Largest spread, in minor units.")
+    tolerance_bps: Bps = Field(default=0, description="Largest spread, in basis points of the smallest balance.")
+    max_age_hours: Count = Field(default=96, description="Oldest balance, in hours back from the cutoff.")
+    allow_dissent: int = Field(default=0, ge=0, description="Dissenting sources tolerated (three or more sources).")
+    change_limit_bps: int | None = Field(
+        default=None, ge=0, description="Change against last period beyond which a person must acknowledge."
+    )
+    waiver: _Waiver | None = Field(
+        default=None, description="Coded reason for min_sources = 1 or min_origins = 1; published as a code."
+    )
+
+    @model_validator(mode="after")
+    def _waived(self) -> Quorum:
+        if (self.min_sources == 1 or self.min_origins == 1) and self.waiver is None:
+            raise ValueError("a single source or origin needs `waiver` with a coded reason")
+        return self
+
+
+class Source(Section):
+    """One place that says what an account holds: a format read over a transport."""
+
+    id: Name = Field(description="Unique within the account.")
+    origin: Name = Field(description="Where the number is born; two feeds of one bank core are one origin.")
+    issuer_hosted: bool = Field(default=False, description="True if the issuer itself hosts or produces this source.")
+    format: Name = Field(description="`camt053`, `csv`, …: see `attest custody read --help`.")
+    location: str = Field(min_length=1, description="File path or glob. `{period}` is replaced by the period.")
+    options: dict[str, Any] = Field(default_factory=dict, description="The format's own options.")
+
+
+class Account(Section):
+    """One custodial account and the sources that speak for it."""
+
+    token: Name = Field(description="The token that it backs.")
+    custodian: str = Field(min_length=1, max_length=200, description="The custodian's name (private).")
+    external_account: str = Field(min_length=1, max_length=200, description="IBAN or number at the custodian.")
+    currency: str = Field(pattern="^[A-Z]{3}$", description="Must be the token's currency.")
+    balance_kind: BalanceKind = Field(default="closing-booked", description="Which balance counts.")
+    ownership: Ownership = Field(default="custodian-confirmed", description="How ownership is known.")
+    zone: Zone = Field(default="UTC", description="The bank's time zone: what a date-only balance means.")
+    holidays: tuple[date, ...] = Field(default=(), description="Dates without statement, besides weekends.")
+    sources: tuple[Source, ...] = Field(min_length=1)
+    quorum: Quorum | None = Field(default=None, description="Instead of the general [quorum].")
+
+
+class Signer(Section):
+    """A signing key by URI; the address is pinned and compared before use."""
+
+    uri: str = Field(pattern=r"^[a-z0-9]+:.+$", description="keystore:PATH (see docs for other backends).")
+    address: Address = Field(description="The key's address.")
+    password: SecretReference | None = Field(default=None, description="Reference to the keystore's password.")
+
+
+class LogSigner(Section):
+    """The Ed25519 key of the transparency log."""
+
+    uri: str = Field(pattern=r"^[a-z0-9]+:.+$", description="keystore:PATH of an encrypted PKCS#8 PEM.")
+    vkey: str = Field(description="Its verifier key (C2SP signed-note), pinned.")
+    password: SecretReference | None = Field(default=None, description="Reference to the key's password.")
+
+
+class Signing(Section):
+    """Keys with separate jobs."""
+
+    reporters: tuple[Signer, ...] = Field(min_length=1, description="Report reserves to the oracle.")
+    publisher: Signer = Field(description="Anchors the statement in the registry.")
+    attestors: tuple[Signer, ...] = Field(min_length=1, description="Sign statements, never transactions.")
+    threshold: Count = Field(default=1, description="Attestor signatures needed.")
+    log: LogSigner
+
+    @model_validator(mode="after")
+    def _separate(self) -> Signing:
+        jobs = [signer.address for signer in (*self.reporters, self.publisher, *self.attestors)]
+        if len(set(jobs)) != len(jobs):
+            raise ValueError("each key has one job: the same address is configured twice")
+        if self.threshold > len(self.attestors):
+            raise ValueError("threshold is larger than the number of attestors held here")
+        return self
+
+
+class Witness(Section):
+    """A witness that cosigns the log's checkpoints."""
+
+    url: str = Field(pattern=r"^https?://", description="Its tlog-witness prefix.")
+    vkey: str = Field(description="Its verifier key (C2SP tlog-cosignature).")
+
+
+class Log(Section):
+    """The transparency log."""
+
+    origin: str = Field(pattern=r"^[^\s+]+$", description="The log's name, without scheme: example.com/reserves.")
+    witnesses: tuple[Witness, ...] = Field(default=())
+    witness_quorum: int = Field(default=0, ge=0, description="Cosignatures needed before publishing.")
+    witness_deadline_seconds: Count = Field(default=30, description="How long to wait for them.")
+
+
+class Config(Section):
+    """The whole of ``attest.toml``."""
+
+    issuer: Issuer
+    schedule: ScheduleSection = Field(default_factory=ScheduleSection)
+    stores: Stores
+    chains: dict[Name, Chain] = Field(min_length=1)
+    oracle: OracleSection
+    registry: Contract
+    tokens: dict[Name, Token] = Field(min_length=1)
+    quorum: Quorum = Field(default_factory=Quorum)
+    accounts: dict[Name, Account] = Field(min_length=1)
+    signing: Signing
+    log: Log
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Config:
+        for place, chain in [
+            ("oracle.chain", self.oracle.chain),
+            ("registry.chain", self.registry.chain),
+            *(
+                (f"tokens.{symbol}.deployments", deployment.chain)
+                for symbol, token in self.tokens.items()
+                for deployment in token.deployments
+            ),
+        ]:
+            if chain not in self.chains:
+                raise ValueError(f"{place}: there is no chain {chain!r} in [chains]")
+        ids = [chain.chain_id for chain in self.chains.values()]
+        if len(set(ids)) != len(ids):
+            raise ValueError("chains: the same chain_id is configured twice")
+        for symbol, token in self.tokens.items():
+            on_oracle_chain = [d for d in token.deployments if d.chain == self.oracle.chain]
+            if len(on_oracle_chain) != 1:
+                raise ValueError(f"tokens.{symbol}: exactly one deployment must be on the oracle's chain")
+            if not any(account.token == symbol for account in self.accounts.values()):
+                raise ValueError(f"tokens.{symbol}: no account in [accounts] backs it")
+        addresses = [(d.chain, d.address) for token in self.tokens.values() for d in token.deployments]
+        if len(set(addresses)) != len(addresses):
+            raise ValueError("tokens: the same deployment is configured twice")
+        seen: dict[tuple[str, str], str] = {}
+        for name, account in self.accounts.items():
+            if account.token not in self.tokens:
+                raise ValueError(f"accounts.{name}.token: there is no token {account.token!r} in [tokens]")
+            if account.currency != self.tokens[account.token].currency:
+                raise ValueError(f"accounts.{name}.currency: {account.token} is backed by another currency")
+            sources = [source.id for source in account.sources]
+            if len(set(sources)) != len(sources):
+                raise ValueError(f"accounts.{name}.sources: two sources have the same id")
+            reached = ("".join(account.external_account.split()).casefold(), account.currency)
+            if reached in seen:
+                raise ValueError(f"accounts.{name} and accounts.{seen[reached]} are one account (double counting)")
+            seen[reached] = name
+        if self.log.witness_quorum > len(self.log.witnesses):
+            raise ValueError("log.witness_quorum is larger than the number of witnesses")
+        return self
+
+    def account_quorum(self, name: str) -> Quorum:
+        """The rule that holds for an account: its own, or the general one."""
+        return self.accounts[name].quorum or self.quorum
+
+
+#: What may change between two runs of one period without changing what is decided: how things are reached, not what.
+_OPERATIONAL: Any = {
+    "stores": True,
+    "chains": {"__all__": {"endpoints", "read_quorum", "confirm_timeout_seconds", "request_timeout_seconds", "fees"}},
+    "oracle": {"quorum_deadline_seconds"},
+    "accounts": {"__all__": {"sources": {"__all__": {"location"}}}},
+    "signing": {
+        "reporters": {"__all__": {"uri", "password"}},
+        "publisher": {"uri", "password"},
+        "attestors": {"__all__": {"uri", "password"}},
+        "log": {"uri", "password"},
+    },
+    "log": {"witnesses": {"__all__": {"url"}}, "witness_deadline_seconds": True},
+}
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A checked configuration, and the folder that its paths are relative to."""
+
+    config: Config
+    base: Path
+
+    def decisive(self) -> bytes:
+        """The part of the configuration that decides results, as deterministic JSON bytes. No secret is in it: secrets
+        are references, and those are left out."""
+        from attest.records import dump_plain
+
+        return dump_plain(self.config.model_dump(mode="json", exclude=_OPERATIONAL))
+
+    def digest(self) -> str:
+        """sha256 of :meth:`decisive`; a run resumed under another digest stops (exit 7)."""
+        return hashlib.sha256(self.decisive()).hexdigest()
+
+
+def _frozen(value: Any) -> Any:
+    """TOML arrays as tuples: strict models take nothing else."""
+    if isinstance(value, list):
+        return tuple(_frozen(item) for item in value)
+    if isinstance(value, dict):
+        return {key: _frozen(item) for key, item in value.items()}
+    return value
+
+
+def load(path: Path) -> Loaded:
+    """Read and check ``attest.toml``. Raises :class:`OperatorError` naming the file and the key; values of secrets are
+    never repeated."""
+
+    def refuse(detail: str, advice: str) -> OperatorError:
+        return OperatorError(
+            f"{path}: {detail}",
+            code="configuration",
+            reason="Nothing is read, decided or sent under a configuration that is not completely understood.",
+            advice=advice,
+        )
+
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as fault:
+        raise refuse(
+            f"cannot be read ({fault.strerror})",
+            "Name the file with --config, or make one with `attest init` (or `attest devnet` to try things out).",
+        ) from None
+    except UnicodeDecodeError:
+        raise refuse("is not UTF-8 text", "Save the file as UTF-8.") from None
+    except tomllib.TOMLDecodeError as fault:
+        raise refuse(f"is not TOML: {fault}", "Correct the line that it names.") from None
+    try:
+        config = Config.model_validate(_frozen(document))
+    except ValidationError as fault:
+        details = []
+        for error in fault.errors(include_url=False, include_input=False):
+            key = ".".join(str(part) for part in error["loc"]) or "the file"
+            message = error["msg"].removeprefix("Value error, ")
+            details.append(f"{key}: {'unknown key' if error['type'] == 'extra_forbidden' else message}")
+        raise refuse(
+            "; ".join(details[:5]) + (f"; and {len(details) - 5} more" if len(details) > 5 else ""),
+            "Correct the keys named above; the README's configuration reference lists every key.",
+        ) from None
+    return Loaded(config, path.resolve().parent)
