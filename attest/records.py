@@ -12,6 +12,7 @@ when it is ``None``.
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import hashlib
 import json
@@ -65,6 +66,22 @@ def parse_instant(text: str) -> datetime:
     if not _INSTANT.pattern.fullmatch(text):
         raise ValueError(f"not {_INSTANT.description}")
     return datetime.fromisoformat(text)
+
+
+def encode_base64(data: bytes) -> str:
+    """Standard base64 (RFC 4648 section 4), padded."""
+    return base64.b64encode(data).decode()
+
+
+def decode_base64(text: str) -> bytes:
+    """The inverse of :func:`encode_base64`; raises ``ValueError`` on any other spelling of the same bytes."""
+    try:
+        data = base64.b64decode(text, validate=True)
+    except ValueError:
+        raise ValueError("is not base64") from None
+    if encode_base64(data) != text:
+        raise ValueError("is not canonical base64")
+    return data
 
 
 # -- writing ---------------------------------------------------------------------------------------------------------

@@ -1,0 +1,203 @@
+"""The DSSE envelope (secure-systems-lab/dsse, protocol 1.0.2) with secp256k1 signatures.
+
+What is signed is ``sha256(PAE(payloadType, payload))``, low-s, in DER: ``openssl dgst -sha256 -verify`` checks it over
+the PAE bytes, and on chain it is ``ecrecover(sha256(PAE))``. ``keyid`` (sha256 of the key's SPKI DER) is only a hint;
+which keys count is the verifier's to say.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_der_public_key,
+    load_pem_public_key,
+)
+
+from attest.errors import ConflictError, VerificationError
+from attest.records import decode_base64, encode_base64, from_json, to_json
+
+#: The order of secp256k1's group (SEC 2, section 2.4.1).
+ORDER = 0xFFFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFE_BAAEDCE6_AF48A03B_BFD25E8C_D0364141
+#: A log entry's length is a u16 (C2SP tlog-tiles), and the entry is the whole envelope.
+MAX_ENVELOPE_BYTES = 65_535
+
+
+# -- what is signed --------------------------------------------------------------------------------------------------
+
+
+def pae(payload_type: str, body: bytes) -> bytes:
+    """DSSE's pre-authentication encoding: ``DSSEv1 SP len(type) SP type SP len(body) SP body``, lengths in bytes."""
+    kind = payload_type.encode()
+    return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(body), body)
+
+
+def message_digest(payload_type: str, body: bytes) -> bytes:
+    """``sha256(PAE)``: the 32 bytes that a :class:`attest.signing.signer.DigestSigner` signs."""
+    return hashlib.sha256(pae(payload_type, body)).digest()
+
+
+def encode_der(r: int, s: int) -> bytes:
+    """The DER signature, ``s`` brought into the lower half of the group order. Raises ``ValueError`` out of range."""
+    if not (0 < r < ORDER and 0 < s < ORDER):
+        raise ValueError("r and s of a secp256k1 signature lie between 1 and the group order")
+    return encode_dss_signature(r, min(s, ORDER - s))
+
+
+def verify_signature(public_key: bytes, payload_type: str, body: bytes, signature: bytes) -> None:
+    """Check a DER signature by ``public_key`` (SPKI, DER or PEM) over the PAE of ``payload_type`` and ``body``.
+
+    ``payload_type`` is what the caller expects, not what an envelope says. Raises :class:`VerificationError` for a key
+    on another curve, a signature that is not in the one canonical encoding (DER, low-s, nothing after it), or one that
+    does not verify.
+    """
+    key = _load_key(public_key)
+    try:
+        r, s = decode_dss_signature(signature)
+        canonical = encode_dss_signature(r, s) == signature
+    except ValueError:
+        canonical = False
+    if not canonical:
+        raise _refuse("signature-encoding", "the signature is not canonical DER (two integers and nothing else)")
+    if s > ORDER // 2:
+        raise _refuse("signature-high-s", "the signature has a high s: anyone can make it from the low-s one")
+    try:
+        key.verify(signature, pae(payload_type, body), ec.ECDSA(SHA256()))
+    except InvalidSignature:
+        raise _refuse(
+            "signature-invalid", f"the signature is not key {keyid_of(spki_der(public_key))}'s over this {payload_type}"
+        ) from None
+
+
+# -- keys ------------------------------------------------------------------------------------------------------------
+
+
+def spki_der(public_key: bytes) -> bytes:
+    """The SPKI DER form of a secp256k1 public key given as uncompressed SEC1 point (65 bytes), SPKI DER or SPKI PEM.
+
+    Raises :class:`VerificationError` for anything else.
+    """
+    return _load_key(public_key).public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def spki_pem(uncompressed: bytes) -> str:
+    """The SPKI PEM form of a secp256k1 public key (65-byte uncompressed SEC1 point, or SPKI)."""
+    return _load_key(uncompressed).public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+
+
+def keyid_of(spki_der: bytes) -> str:
+    """The key's id: lowercase hex sha256 of its SPKI DER."""
+    return hashlib.sha256(spki_der).hexdigest()
+
+
+def _load_key(public_key: bytes) -> ec.EllipticCurvePublicKey:
+    try:
+        if len(public_key) == 65:
+            return ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256K1(), public_key)
+        key = (load_pem_public_key if public_key.lstrip().startswith(b"-----") else load_der_public_key)(public_key)
+    except (ValueError, UnsupportedAlgorithm):
+        raise _refuse("public-key-malformed", "the attestor's public key is neither SPKI (DER, PEM) nor SEC1") from None
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256K1):
+        raise _refuse("public-key-curve", "the attestor's public key is not on secp256k1")
+    return key
+
+
+# -- the envelope ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class EnvelopeSignature:
+    """One signature: ``keyid`` is a hint, ``sig`` the DER signature in base64."""
+
+    keyid: str
+    sig: str
+
+    def __post_init__(self) -> None:
+        _check_base64("sig", self.sig)
+
+    @property
+    def signature(self) -> bytes:
+        """The DER signature."""
+        return decode_base64(self.sig)
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """A DSSE envelope in its JSON form; ``payload`` is the signed body in base64."""
+
+    payload: str
+    payloadType: str  # noqa: N815 - DSSE's own name
+    signatures: tuple[EnvelopeSignature, ...]
+
+    def __post_init__(self) -> None:
+        _check_base64("payload", self.payload)
+        if not self.signatures:
+            raise ValueError("must have a signature")
+
+    @cached_property
+    def body(self) -> bytes:
+        """The payload's exact bytes: what is signed, and whose sha256 is the statement's digest."""
+        return decode_base64(self.payload)
+
+
+def parse_envelope(data: bytes, where: str = "the envelope") -> Envelope:
+    """Read an envelope strictly; raises :class:`VerificationError` naming ``where``. Verifies no signature."""
+    if len(data) > MAX_ENVELOPE_BYTES:
+        raise _refuse("envelope-too-large", f"{where}: {len(data)} bytes, at most {MAX_ENVELOPE_BYTES} fit a log entry")
+    return from_json(Envelope, data, where)
+
+
+def assemble_envelope(payload_type: str, body: bytes, signatures: Iterable[tuple[str, bytes]]) -> bytes:
+    """The envelope's bytes from ``body`` and ``(keyid, DER signature)`` pairs, in the order of their keyids.
+
+    Raises :class:`ConflictError` when one key's signature is given twice, none is given, or the envelope is larger than
+    a log entry can be.
+    """
+    pairs = sorted(signatures)
+    if not pairs or len({keyid for keyid, _ in pairs}) != len(pairs):
+        raise ConflictError(
+            "the envelope needs one signature of each signing key",
+            code="envelope-signatures",
+            reason="The threshold counts keys; a key that is listed twice, or no key at all, would mislead.",
+            advice="Look under signatures/ of this attempt in the private store: one object for each key.",
+        )
+    envelope = to_json(
+        Envelope(
+            payload=encode_base64(body),
+            payloadType=payload_type,
+            signatures=tuple(EnvelopeSignature(keyid, encode_base64(der)) for keyid, der in pairs),
+        )
+    )
+    if len(envelope) > MAX_ENVELOPE_BYTES:
+        raise ConflictError(
+            f"the signed statement's envelope has {len(envelope)} bytes, at most {MAX_ENVELOPE_BYTES} fit a log entry",
+            code="envelope-too-large",
+            reason="Every attestation is one entry of the transparency log, whose length field has 16 bits.",
+            advice="Attest fewer tokens or deployments in one statement (one configuration for each group).",
+        )
+    return envelope
+
+
+def _check_base64(field: str, text: str) -> None:
+    try:
+        decode_base64(text)
+    except ValueError as fault:
+        raise ValueError(f"{field} {fault}") from None
+
+
+def _refuse(code: str, message: str) -> VerificationError:
+    return VerificationError(
+        message,
+        code=code,
+        reason="A statement counts only with a signature in its one valid form by a key that the trust file pins.",
+        advice="Fetch the attestation again, and compare the attestor keys in your trust file with the issuer's.",
+    )
