@@ -1,0 +1,361 @@
+"""Witnesses (C2SP tlog-witness): asking one for a cosignature, and being a small one.
+
+A witness remembers the largest head of each log that it ever cosigned and cosigns only what extends it, so an operator
+who re-signs a forged history needs the witness's memory to fail too. Its memory is one file, synced to disk before the
+answer leaves.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from socketserver import ThreadingTCPServer
+from types import TracebackType
+from typing import Literal, NamedTuple
+
+from attest.errors import AttestError, ConflictError, OperatorError, SourceError, VerificationError
+from attest.log.checkpoint import Checkpoint, parse_checkpoint, parse_size
+from attest.log.note import (
+    COSIGNATURE_V1,
+    NoteSignature,
+    VerifierKey,
+    cosign,
+    parse_note,
+    parse_signature_lines,
+    verifier_key,
+    verify_cosignature,
+    verify_note,
+)
+from attest.log.writer import LogWriter
+from attest.merkle.proof import EMPTY_ROOT, verify_consistency
+from attest.records import Hex32, decode_base64, encode_base64, from_json, to_json
+from attest.signing.signer import NoteSigner
+
+#: No more consistency hashes than a log of 2^63 entries can need (tlog-witness).
+MAX_HASHES = 63
+#: A request with the longest proof and a checkpoint with a hundred signatures is far smaller.
+MAX_REQUEST_BYTES = 256 * 1024
+
+# -- asking ----------------------------------------------------------------------------------------------------------
+
+
+def request_cosignature(
+    post: Callable[[bytes], tuple[int, bytes]],
+    checkpoint: bytes,
+    consistency: Callable[[int, int], Sequence[bytes]],
+    witness_key: VerifierKey,
+    old_size: int = 0,
+) -> NoteSignature:
+    """Ask a witness to cosign ``checkpoint`` (the note's bytes); returns its verified cosignature.
+
+    ``post`` sends a body to the witness's ``add-checkpoint`` and returns status and body. ``consistency`` gives the
+    path between two sizes. ``old_size`` is the size that the witness is thought to hold; it corrects a wrong guess once
+    with 409. Raises :class:`ConflictError` when the witness holds a head that this one does not extend,
+    :class:`OperatorError` when it does not know the log or its key, :class:`SourceError` for any other answer, and
+    :class:`VerificationError` when what it returns is not its cosignature.
+    """
+    note = parse_note(checkpoint)
+    size = parse_checkpoint(note.text).size
+    where = f"witness {witness_key.name}"
+    status, body = post(_request(old_size, consistency(old_size, size), checkpoint))
+    if status == 409:
+        held = parse_size(body[:32].decode("ascii", "replace").removesuffix("\n"))
+        if held is None:
+            raise _no_answer(where, "answered 409 without the size that it holds")
+        if held > size:
+            raise ConflictError(
+                f"{where} holds a log of {held} entries already, this checkpoint has {size}",
+                code="witness-ahead",
+                reason="A witness never cosigns a smaller log than it has seen.",
+                advice="Take the log's newest checkpoint; if it is this one, the log has lost entries: restore it.",
+            )
+        status, body = post(_request(held, consistency(held, size), checkpoint))
+    if status == 200:
+        for signature in parse_signature_lines(body.decode("utf-8", "replace"), where):
+            if (signature.name, signature.key_id) == (witness_key.name, witness_key.key_id):
+                verify_cosignature(note.text, signature, witness_key, where)
+                return signature
+        raise _no_answer(where, "answered without a cosignature by the key that is configured for it")
+    if status == 422:
+        raise ConflictError(
+            f"{where} refuses the checkpoint of {size} entries: it does not extend the log that the witness has seen",
+            code="witness-inconsistent",
+            reason="Either this log or the witness's memory of it was changed after the fact.",
+            advice="Stop publishing and compare this log with a mirror and with the witness's last checkpoint.",
+        )
+    if status in {403, 404}:
+        detail = "the log's key" if status == 403 else "this log"
+        raise OperatorError(
+            f"{where} does not know {detail} (status {status})",
+            code="witness-unknown-log",
+            reason="A witness cosigns only for logs whose vkey its operator entered.",
+            advice="Give the log's vkey to the witness's operator.",
+        )
+    raise _no_answer(where, f"answered status {status}")
+
+
+def collect_cosignature(
+    log: LogWriter, size: int, witness_key: VerifierKey, post: Callable[[bytes], tuple[int, bytes]]
+) -> NoteSignature:
+    """The cosignature of ``witness_key`` over the log's head at ``size``: the stored one, or asked for and stored.
+
+    Raises as :func:`request_cosignature`.
+    """
+    signed = log.checkpoint(size)
+    stored = log.cosignature(size, witness_key)
+    if stored is not None:
+        verify_cosignature(signed.note.text, stored, witness_key, f"cosignatures/{size}")
+        return stored
+    signature = request_cosignature(post, signed.note.to_bytes(), log.consistency, witness_key)
+    return log.add_cosignature(size, signature)
+
+
+def _request(old_size: int, path: Sequence[bytes], checkpoint: bytes) -> bytes:
+    return "\n".join([f"old {old_size}", *map(encode_base64, path), "", ""]).encode() + checkpoint
+
+
+def _no_answer(where: str, detail: str) -> SourceError:
+    return SourceError(
+        f"{where} {detail}",
+        code="witness-unavailable",
+        reason="Without a witness's cosignature, auditors who ask for one cannot accept this checkpoint.",
+        advice="Run again later: cosignatures may arrive after the checkpoint. Check the witness's address and vkey.",
+    )
+
+
+# -- being one -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class WitnessedHead:
+    """The largest head of a log that was cosigned."""
+
+    size: int
+    root: Hex32
+
+
+@dataclass(frozen=True)
+class WitnessState:
+    """A witness's memory: the largest cosigned head by log origin."""
+
+    format: Literal["attest-witness-state/1"]
+    heads: Mapping[str, WitnessedHead]
+
+
+class WitnessAnswer(NamedTuple):
+    """An HTTP answer: status, content type and body."""
+
+    status: int
+    content_type: str
+    body: bytes
+
+
+class Witness:
+    """Decides what to cosign. ``clock`` gives Unix seconds; ``log_keys`` are the logs it watches, by their own keys.
+
+    It holds a lock on its state for as long as it lives: two processes with one memory could each sign another fork.
+    Raises :class:`OperatorError` when the state file is damaged, out of reach or in use.
+    """
+
+    def __init__(
+        self, name: str, signer: NoteSigner, log_keys: Iterable[VerifierKey], state: Path, clock: Callable[[], int]
+    ) -> None:
+        self.key = verifier_key(name, COSIGNATURE_V1, signer)
+        self._signer = signer
+        self._log_keys = {key.name: key for key in log_keys}
+        self._path = state
+        self._clock = clock
+        self._one_at_a_time = threading.Lock()
+        with self._reaching_state():
+            self._lock_file = os.open(state.with_name(f"{state.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            with self._reaching_state():
+                fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                data = state.read_bytes() if state.exists() else None
+            empty = WitnessState("attest-witness-state/1", {})
+            self._state = empty if data is None else from_json(WitnessState, data, str(state), OperatorError)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let another process take over the state."""
+        os.close(self._lock_file)
+
+    def add_checkpoint(self, body: bytes) -> WitnessAnswer:
+        """Answer one ``add-checkpoint`` request.
+
+        Raises :class:`OperatorError` when the new state cannot be stored; then nothing was cosigned.
+        """
+        try:
+            old_size, path, checkpoint = _parse_request(body)
+            note = parse_note(checkpoint)
+            head = parse_checkpoint(note.text)
+        except VerificationError as fault:
+            return _refused(400, fault)
+        log_key = self._log_keys.get(head.origin)
+        if log_key is None:
+            return _text(404, "unknown log")
+        try:
+            verify_note(note, log_key)
+        except VerificationError as fault:
+            return _refused(403, fault)
+        if old_size > head.size:
+            return _text(400, "the old size is larger than the checkpoint's")
+        with self._one_at_a_time:
+            held = self._state.heads.get(head.origin, WitnessedHead(0, EMPTY_ROOT.hex()))
+            if old_size != held.size:
+                return WitnessAnswer(409, "text/x.tlog.size", b"%d\n" % held.size)
+            try:
+                verify_consistency(held.size, bytes.fromhex(held.root), head.size, head.root, path)
+            except VerificationError as fault:
+                return _refused(422, fault)
+            self._remember(head)
+            signature = cosign(note.text, self.key.name, self._signer, self._clock())
+        return _text(200, signature.line)
+
+    def _remember(self, head: Checkpoint) -> None:
+        heads = {**self._state.heads, head.origin: WitnessedHead(head.size, head.root.hex())}
+        state = replace(self._state, heads=heads)
+        temporary = self._path.with_name(f"{self._path.name}.new")
+        with self._reaching_state():
+            with temporary.open("wb") as file:
+                file.write(to_json(state))
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(self._path)
+            folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+        self._state = state
+
+    @contextlib.contextmanager
+    def _reaching_state(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as fault:
+            detail = "in use by another witness" if isinstance(fault, BlockingIOError) else fault.strerror
+            raise OperatorError(
+                f"{self._path}: the witness's state is out of reach ({detail})",
+                code="witness-state",
+                reason="A witness that forgets what it signed can be made to sign a fork.",
+                advice="Let one witness alone use this file, in a folder that it may write to and that has space.",
+            ) from fault
+
+
+class WitnessServer:
+    """A witness over HTTP: ``POST /add-checkpoint``. ``address`` is host and port (0: any free one).
+
+    Use :meth:`serve_forever` in the foreground, or as a context manager, which serves in a thread.
+    """
+
+    def __init__(self, witness: Witness, address: tuple[str, int] = ("127.0.0.1", 0)) -> None:
+        try:
+            self._server = _Server(address, witness)
+        except OSError as fault:
+            raise OperatorError(
+                f"witness: cannot listen on {address[0]}:{address[1]} ({fault.strerror})",
+                code="witness-address",
+                reason="Logs reach a witness over HTTP.",
+                advice="Choose another address or port, or stop what is listening there.",
+            ) from fault
+
+    @property
+    def url(self) -> str:
+        """Where logs post to: ``http://HOST:PORT/add-checkpoint``."""
+        host, port = self._server.server_address[:2]
+        return f"http://{host!s}:{port}/add-checkpoint"
+
+    def serve_forever(self) -> None:
+        """Serve until :meth:`close` is called from another thread, or the process is interrupted."""
+        self._server.serve_forever(poll_interval=0.1)
+
+    def close(self) -> None:
+        """Stop serving and free the port."""
+        self._server.server_close()
+
+    def __enter__(self) -> WitnessServer:
+        self._thread = threading.Thread(target=self.serve_forever, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self.close()
+
+
+class _Server(ThreadingTCPServer):  # not HTTPServer, which asks DNS for its own name
+    daemon_threads = True
+    allow_reuse_address = True
+
+    def __init__(self, address: tuple[str, int], witness: Witness) -> None:
+        self.witness = witness
+        super().__init__(address, _Handler)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    protocol_version = "HTTP/1.1"
+    timeout = 10  # seconds: a peer that stops sending does not keep its thread
+
+    def do_POST(self) -> None:
+        if self.path != "/add-checkpoint":
+            return self._send(_text(404, "only /add-checkpoint is here"))
+        length = self.headers.get("Content-Length", "")
+        if not (length.isascii() and length.isdigit()):
+            return self._send(_text(411, "Content-Length is missing"))
+        if len(length) > 9 or int(length) > MAX_REQUEST_BYTES:
+            return self._send(_text(413, "the request is too large"))
+        try:
+            answer = self.server.witness.add_checkpoint(self.rfile.read(int(length)))
+        except AttestError as fault:
+            answer = _text(500, fault.code)
+        return self._send(answer)
+
+    def _send(self, answer: WitnessAnswer) -> None:
+        self.close_connection = self.close_connection or answer.status in {404, 411, 413}
+        self.send_response(answer.status)
+        self.send_header("Content-Type", answer.content_type)
+        self.send_header("Content-Length", str(len(answer.body)))
+        self.end_headers()
+        self.wfile.write(answer.body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's own name
+        """Silent: the command that serves reports what matters."""
+
+
+def _parse_request(body: bytes) -> tuple[int, list[bytes], bytes]:
+    head, separator, checkpoint = body.partition(b"\n\n")
+    lines = head.decode("ascii", "replace").split("\n")
+    word, _, number = lines[0].partition(" ")
+    old_size = parse_size(number)
+    if not separator or word != "old" or old_size is None or len(lines) - 1 > MAX_HASHES:
+        raise _malformed("is not 'old <size>', at most 63 hashes, a blank line and a checkpoint")
+    try:
+        path = [decode_base64(line) for line in lines[1:]]
+    except ValueError as fault:
+        raise _malformed(f"has a hash that {fault}") from None
+    return old_size, path, checkpoint
+
+
+def _malformed(detail: str) -> VerificationError:
+    return VerificationError(f"the request {detail}", code="malformed-request")
+
+
+def _refused(status: int, fault: VerificationError) -> WitnessAnswer:
+    return _text(status, fault.message)
+
+
+def _text(status: int, line: str) -> WitnessAnswer:
+    return WitnessAnswer(status, "text/plain; charset=utf-8", f"{line}\n".encode())
