@@ -1,12 +1,22 @@
-"""What a signer is: two protocols, one per kind of key, implemented by one module per backend.
+"""What a signer is, and how a configured URI becomes one.
 
-A signer sees only what it signs. Which key it holds is public (``address``, ``public_key``); where it holds it is its
-own business.
+One protocol per kind of key, one module per backend, imported only when its scheme is used. A signer sees only what it
+signs. Which key it holds is public (``address``, ``public_key``) and pinned in the configuration: a key that is not the
+pinned one is never used.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from attest.errors import OperatorError
+from attest.secrets import Secret
+
+#: The order of secp256k1's group (SEC 2, section 2.4.1).
+SECP256K1_ORDER = 0xFFFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFE_BAAEDCE6_AF48A03B_BFD25E8C_D0364141
 
 
 class Signature(NamedTuple):
@@ -15,6 +25,12 @@ class Signature(NamedTuple):
     r: int
     s: int
     recovery_id: int
+
+    def low_s(self) -> Signature:
+        """The same signature in its one accepted form (EIP-2): ``s`` in the lower half, recovery id to match."""
+        if self.s <= SECP256K1_ORDER // 2:
+            return self
+        return Signature(self.r, SECP256K1_ORDER - self.s, self.recovery_id ^ 1)
 
 
 class DigestSigner(Protocol):
@@ -46,3 +62,72 @@ class NoteSigner(Protocol):
     def sign(self, message: bytes) -> bytes:
         """The 64-byte Ed25519 signature of ``message``."""
         ...
+
+
+class _Backend(NamedTuple):
+    module: str
+    extra: str
+
+
+#: scheme -> the module whose ``open_digest_signer(location, *, password, base)`` opens it, and the extra it needs.
+_DIGEST_BACKENDS: Mapping[str, _Backend] = {"keystore": _Backend("attest.signing.keystore", "run")}
+#: scheme -> the module whose ``open_note_signer(location, *, password, base)`` opens it, and the extra it needs.
+_NOTE_BACKENDS: Mapping[str, _Backend] = {"keystore": _Backend("attest.signing.keystore", "run")}
+
+
+def open_digest_signer(uri: str, *, address: str, password: Secret | None, base: Path) -> DigestSigner:
+    """The secp256k1 key at ``uri`` (``scheme:location``; paths are relative to ``base``).
+
+    Raises :class:`OperatorError` for an unknown scheme, a backend whose extra is not installed, a key that cannot be
+    opened, and a key whose address is not the pinned ``address``.
+    """
+    signer: DigestSigner = _open("open_digest_signer", _DIGEST_BACKENDS, uri, password, base)
+    if signer.address.lower() != address.lower():
+        raise _not_pinned(uri, f"the key's address is {signer.address}, the configuration pins {address}")
+    return signer
+
+
+def open_note_signer(uri: str, *, public_key: bytes, password: Secret | None, base: Path) -> NoteSigner:
+    """The Ed25519 key at ``uri``; ``public_key`` is the 32 bytes of the pinned vkey.
+
+    Raises :class:`OperatorError` as :func:`open_digest_signer` does.
+    """
+    signer: NoteSigner = _open("open_note_signer", _NOTE_BACKENDS, uri, password, base)
+    if signer.public_key != public_key:
+        raise _not_pinned(
+            uri, f"the key's public key is {signer.public_key.hex()}, the configuration's vkey pins {public_key.hex()}"
+        )
+    return signer
+
+
+def _open(function: str, backends: Mapping[str, _Backend], uri: str, password: Secret | None, base: Path) -> Any:
+    scheme, _, location = uri.partition(":")
+    backend = backends.get(scheme)
+    if backend is None or not location:
+        raise OperatorError(
+            f"signer {uri!r}: {'no location' if backend else f'unknown scheme {scheme!r}'}",
+            code="unknown-signer",
+            reason="The scheme says where the key is kept and how it signs.",
+            advice="Use " + " or ".join(f"{known}:..." for known in sorted(backends)) + ".",
+        )
+    try:
+        module = import_module(backend.module)
+        return getattr(module, function)(location, password=password, base=base)
+    except ModuleNotFoundError as fault:
+        if (fault.name or "").startswith("attest"):
+            raise
+        raise OperatorError(
+            f"signer {uri!r}: the library {fault.name} is not installed",
+            code="missing-extra",
+            reason=f"{scheme}: keys are used through it.",
+            advice=f"pip install 'reserve-attest[{backend.extra}]'",
+        ) from None
+
+
+def _not_pinned(uri: str, detail: str) -> OperatorError:
+    return OperatorError(
+        f"signer {uri!r}: {detail}",
+        code="signer-mismatch",
+        reason="Roles and trust files name the pinned key; another key's signature would be refused or mislead.",
+        advice="Point the uri at the pinned key, or pin the other one where the configuration names it.",
+    )
