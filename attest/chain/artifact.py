@@ -1,0 +1,67 @@
+"""The compiled reference contracts that this package carries (``contracts/compile.mjs`` writes them)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+from attest.errors import OperatorError
+from attest.records import load_plain
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """One compiled contract.
+
+    ``storage`` gives the slot of each state variable (``_totalSupply`` of ``WToken`` is 2), as solc lays them out;
+    ``deployed_bytecode`` is what stands on the chain byte for byte, since no reference contract has immutables.
+    """
+
+    name: str
+    abi: tuple[Mapping[str, Any], ...]
+    bytecode: bytes
+    deployed_bytecode: bytes
+    storage: Mapping[str, int]
+
+    def deploy_data(self, *arguments: Any) -> bytes:
+        """Creation code with the constructor's ABI-encoded arguments behind it."""
+        return self.bytecode + _encode(self._entry("constructor", None), arguments)
+
+    def call_data(self, function: str, *arguments: Any) -> bytes:
+        """Selector and ABI-encoded arguments of a call; raises ``KeyError`` for a function that the ABI lacks."""
+        from eth_utils.crypto import keccak
+
+        entry = self._entry("function", function)
+        return keccak(text=f"{function}({','.join(_types(entry))})")[:4] + _encode(entry, arguments)
+
+    def _entry(self, kind: str, name: str | None) -> Mapping[str, Any]:
+        for entry in self.abi:
+            if entry["type"] == kind and entry.get("name") == name:
+                return entry
+        raise KeyError(name)
+
+
+def artifact(name: str) -> Artifact:
+    """The artifact of ``ReserveOracle``, ``WToken`` or ``AttestationRegistry``; raises ``FileNotFoundError`` for
+    others."""
+    resource = resources.files("attest.chain").joinpath("artifacts", f"{name}.json")
+    plain = load_plain(resource.read_bytes(), f"artifact {name}", OperatorError)
+    return Artifact(
+        name=name,
+        abi=tuple(plain["abi"]),
+        bytecode=bytes.fromhex(plain["bytecode"][2:]),
+        deployed_bytecode=bytes.fromhex(plain["deployedBytecode"][2:]),
+        storage={label: place["slot"] for label, place in plain["storage"].items()},
+    )
+
+
+def _types(entry: Mapping[str, Any]) -> list[str]:
+    return [str(parameter["type"]) for parameter in entry["inputs"]]
+
+
+def _encode(entry: Mapping[str, Any], arguments: tuple[Any, ...]) -> bytes:
+    from eth_abi.abi import encode
+
+    return encode(_types(entry), arguments)

