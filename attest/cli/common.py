@@ -1,0 +1,59 @@
+"""Options that several commands share, and how a command reaches its configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from attest.config import Loaded
+    from attest.period import Period
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def config_option(command: Command) -> Command:
+    """``--config attest.toml``"""
+    return click.option(
+        "--config",
+        "config_path",
+        type=click.Path(path_type=Path),
+        default=Path("attest.toml"),
+        show_default=True,
+        help="The configuration.",
+    )(command)
+
+
+def json_option(command: Command) -> Command:
+    """``--json``: one JSON document on stdout; errors too, with their exit code."""
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON document, also on failure.")(command)
+
+
+def period_option(command: Command) -> Command:
+    """``--period 2026-W47``"""
+    return click.option("--period", metavar="YYYY-Www", help="The ISO week. Default: the newest that is due.")(command)
+
+
+def load(config_path: Path) -> Loaded:
+    """The checked configuration, including the options of every custody format."""
+    from attest import config
+    from attest.custody.formats import check_options
+
+    loaded = config.load(config_path)
+    for name, account in loaded.config.accounts.items():
+        for source in account.sources:
+            check_options(source.format, source.options, f"{config_path}: accounts.{name}.sources.{source.id}")
+    return loaded
+
+
+def chosen_period(text: str | None, loaded: Loaded) -> Period:
+    """The period that was named, or the newest whose cutoff has passed."""
+    from attest.environment import clock
+    from attest.period import Period
+
+    if text is not None:
+        return Period.parse(text)
+    return loaded.config.schedule.schedule.latest_due(clock(loaded)())

@@ -1,0 +1,135 @@
+"""The command line: finds the command, runs it, and turns every failure into three lines and an exit code.
+
+Commands are imported when they are called, so that ``attest --help`` and ``attest verify`` stay light and work from the
+core install.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+
+from attest import __version__
+from attest.cli.output import Output
+from attest.errors import EXIT_UNEXPECTED, EXIT_USAGE, AttestError, OperatorError
+
+#: command -> (module, attribute, one line of help), in the order of a week's work.
+COMMANDS = {
+    "init": ("attest.cli.init", "init", "Scaffold attest.toml and keys for a network."),
+    "doctor": ("attest.cli.doctor", "doctor", "Check everything that could stop a run."),
+    "run": ("attest.cli.run", "run", "The weekly run: from custodians' files to a published attestation."),
+    "open": ("attest.cli.run", "open_", "Only fix the period and its supply, at the cutoff."),
+    "report": ("attest.cli.run", "report", "Only report the reserves on chain (steps 1 to 6)."),
+    "abandon": ("attest.cli.run", "abandon", "Give up an attempt before anything was reported."),
+    "status": ("attest.cli.status", "status", "What the chain and the store say now."),
+    "custody": ("attest.cli.custody", "group", "Read custodians' files."),
+    "prove": ("attest.cli.prove", "prove", "Write one account's inclusion proof."),
+    "verify": ("attest.cli.verify", "verify", "Verify an attestation, trusting only your trust file."),
+    "verify-proof": ("attest.cli.verify", "verify_proof", "Verify one account's inclusion proof."),
+    "log": ("attest.cli.log", "group", "The transparency log: witness others' checkpoints."),
+    "devnet": ("attest.cli.devnet", "devnet", "A local chain with the reference contracts, ready to try."),
+    "schemas": ("attest.cli.schemas", "schemas", "Print or write the JSON Schemas."),
+}
+
+#: What a command imports that the core install lacks, and the extra that brings it.
+_EXTRAS = {
+    "boto3": "run",
+    "eth_abi": "run",
+    "eth_account": "run",
+    "eth_hash": "run",
+    "eth_keys": "run",
+    "eth_utils": "run",
+    "httpx2": "run",
+    "iso4217": "run",
+    "jinja2": "run",
+    "obstore": "run",
+    "pydantic": "run",
+    "pymerkle": "run",
+    "rich": "run",
+    "rlp": "run",
+    "stamina": "run",
+    "web3": "run",
+}
+
+
+class _Commands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute, _ = COMMANDS[cmd_name]
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, _, line) in COMMANDS.items()])
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="attest")
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@click.pass_context
+def cli(ctx: click.Context, debug: bool) -> None:
+    """Prove that the money that backs a token is really there.
+
+    \b
+    The operator, weekly:   attest doctor && attest run
+    An auditor, anywhere:   attest verify BUNDLE_DIR --trust trust.json
+    To try it out:          attest devnet
+
+    Exit codes: 0 done, 1 unexpected, 2 usage or configuration, 3 source refused or quorum not met, 4 reserve shortfall,
+    5 chain: not submitted or consensus differs, 6 verification failed, 7 artifacts conflict.
+    """
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point of the ``attest`` command."""
+    words = sys.argv[1:] if arguments is None else arguments
+    output = Output(json="--json" in words)
+    try:
+        code = cli.main(args=words, prog_name="attest", standalone_mode=False, obj=output)
+        sys.exit(code if isinstance(code, int) else 0)
+    except click.exceptions.Abort:
+        output.stopped()
+        sys.exit(EXIT_UNEXPECTED)
+    except click.ClickException as fault:
+        output.usage(fault)
+        sys.exit(EXIT_USAGE)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(EXIT_UNEXPECTED)
+    except Exception as fault:
+        if "--debug" in words:
+            raise
+        error = _as_attest_error(fault)
+        output.error(error)
+        sys.exit(error.exit_code)
+
+
+def _as_attest_error(fault: Any) -> AttestError:
+    if isinstance(fault, AttestError):
+        return fault
+    if isinstance(fault, ModuleNotFoundError) and (extra := _EXTRAS.get((fault.name or "").split(".")[0])):
+        return OperatorError(
+            f"this command needs {fault.name}, which the core install leaves out",
+            code="extra-missing",
+            reason="The core is the auditor's: small, and enough to verify.",
+            advice=f"pip install 'reserve-attest[{extra}]'",
+        )
+    return AttestError(
+        # Only the kind: the text of an unforeseen error could carry a secret.
+        f"unexpected error: {type(fault).__name__}",
+        code="unexpected",
+        reason="This is a fault of attest itself; what was stored stays valid, and a run can be started again.",
+        advice="Run the same command with `attest --debug ...` and send the traceback to the maintainers.",
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,252 @@
+"""``attest run`` and its parts: ``open``, ``report``, ``abandon``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from attest.cli.common import chosen_period, config_option, json_option, load, period_option
+from attest.cli.output import Output
+from attest.cli.text import printable, table
+
+if TYPE_CHECKING:
+    from attest.config import Loaded
+    from attest.documents import TokenStatement
+    from attest.pipeline import Outcome
+    from attest.steps.context import Environment
+
+_choices = [
+    click.option("--acknowledge", metavar="ACCOUNT", multiple=True, help="Accept a held change. Repeatable."),
+    click.option("--withhold", metavar="TOKEN", multiple=True, help="Go on without a token. Repeatable."),
+]
+
+
+def _with_choices(command: Any) -> Any:
+    for option in reversed(_choices):
+        command = option(command)
+    return command
+
+
+def _environment(loaded: Loaded, output: Output, *, rehearsal: bool = False) -> Environment:
+    from attest.cli.narrator import narrator
+    from attest.environment import build
+
+    return build(loaded, narrator(quiet=output.json), rehearsal=rehearsal)
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  attest run                                   the newest period that is due
+  attest run --period 2026-W47 --dry-run       show what would be sent
+  attest run --acknowledge usd-operating       accept a change that a run held
+  attest run --withhold GBPW                   go on without a token"""
+)
+@config_option
+@period_option
+@click.option("--dry-run", is_flag=True, help="Steps 1 to 4 for real, the rest simulated; nothing stored or sent.")
+@_with_choices
+@json_option
+@click.pass_obj
+def run(
+    output: Output,
+    config_path: Path,
+    period: str | None,
+    dry_run: bool,
+    acknowledge: tuple[str, ...],
+    withhold: tuple[str, ...],
+    as_json: bool,
+) -> int:
+    """The weekly run: from custodians' files to a published attestation.
+
+    Ten steps, each stored once: stop it anywhere and run it again, it goes on where it was and sends nothing twice. A
+    finished period is shown, not repeated.
+    """
+    from attest import pipeline
+    from attest.steps.context import Choices
+
+    loaded = load(config_path)
+    week = chosen_period(period, loaded)
+    environment = _environment(loaded, output, rehearsal=dry_run)
+    choices = Choices(acknowledge, withhold)
+    if dry_run:
+        return _show_rehearsal(output, pipeline.rehearse(environment, week, choices))
+    return _show(output, pipeline.run(environment, week, choices), loaded, config_path)
+
+
+@click.command("open")
+@config_option
+@period_option
+@json_option
+@click.pass_obj
+def open_(output: Output, config_path: Path, period: str | None, as_json: bool) -> int:
+    """Fix the period and its supply, at the cutoff.
+
+    For nodes that prune: schedule this right after the cutoff; `attest run` goes on from it, hours or days later.
+    """
+    from attest import pipeline
+
+    loaded = load(config_path)
+    outcome = pipeline.run(_environment(loaded, output), chosen_period(period, loaded), until="open")
+    done = "was open already" if outcome.already_done else "is open"
+    output.line(f"\n{outcome.period} {done} (attempt {outcome.attempt}). Next: attest run --period {outcome.period}")
+    if output.json:
+        output.result(_as_json(outcome))
+    return 0
+
+
+@click.command(
+    epilog="""\b
+Example (every half hour, for a contract whose reports age within one):
+  attest report --config attest.toml --json"""
+)
+@config_option
+@period_option
+@_with_choices
+@json_option
+@click.pass_obj
+def report(
+    output: Output,
+    config_path: Path,
+    period: str | None,
+    acknowledge: tuple[str, ...],
+    withhold: tuple[str, ...],
+    as_json: bool,
+) -> int:
+    """Report the reserves on chain (steps 1 to 6), nothing else.
+
+    When that is done already, the same reserves are reported again once the standing reports are past half of their
+    validity. A fresh report never makes a balance younger: its date stays in the statement.
+    """
+    from attest import pipeline
+    from attest.steps.context import Choices
+
+    loaded = load(config_path)
+    environment = _environment(loaded, output)
+    outcome = pipeline.report(environment, chosen_period(period, loaded), Choices(acknowledge, withhold))
+    return _show(output, outcome, loaded, config_path)
+
+
+@click.command(
+    epilog="""\b
+Example:
+  attest abandon --period 2026-W47 --reason "a custodian sent a corrected statement\""""
+)
+@config_option
+@period_option
+@click.option("--reason", required=True, help="One line; it stands in the public statement.")
+@json_option
+@click.pass_obj
+def abandon(output: Output, config_path: Path, period: str | None, reason: str, as_json: bool) -> int:
+    """Give up the current attempt before anything was reported.
+
+    The next run begins a new attempt and reads every source again. The statement will give the number of attempts and
+    the reasons: nobody can re-roll a collection unseen.
+    """
+    from attest import pipeline
+
+    loaded = load(config_path)
+    area = pipeline.abandon(_environment(loaded, output), chosen_period(period, loaded), reason)
+    output.line(f"{area.period}: attempt {area.attempt} is abandoned. Next: attest run --period {area.period}")
+    if output.json:
+        output.result({"period": str(area.period), "abandoned": area.attempt, "reason": reason, "exit_code": 0})
+    return 0
+
+
+# -- what a run says at its end --------------------------------------------------------------------------------------
+
+
+def _show(output: Output, outcome: Outcome, loaded: Loaded, config_path: Path) -> int:
+    places = _places(outcome, loaded, config_path)
+    if output.json:
+        output.result(_as_json(outcome) | places)
+        return outcome.exit_code
+    if outcome.already_done:
+        done = "attested and published" if outcome.folder else "reported"
+        output.line(f"\n{outcome.period} is {done} already. Nothing was sent, nothing was changed.")
+    output.line()
+    for token in outcome.tokens:
+        output.line(_sentence(token, outcome))
+    output.line()
+    output.line(table(_HEADERS, [_row(token) for token in outcome.tokens], right=(1, 2, 3, 4, 5)))
+    output.line()
+    for name, place in places.items():
+        output.line(f"{name:<10} {printable(str(place))}")
+    return outcome.exit_code
+
+
+_HEADERS = ("Token", "Reserve", "Supply", "Ratio", "Sources", "Reporters", "Transaction")
+
+
+def _sentence(token: TokenStatement, outcome: Outcome) -> str:
+    from attest.statement import sentence
+
+    return printable(sentence(token, outcome.cutoff, witnesses=outcome.witnesses)) if outcome.cutoff else ""
+
+
+def _row(token: TokenStatement) -> tuple[str, ...]:
+    from attest.money import Currency, format_units, group
+
+    supply = group(format_units(max(token.supply_units, token.confirm_supply_units), token.decimals))
+    if token.reserve_minor_units is None or token.consensus is None or token.agreement is None:
+        return (token.token, token.verdict, supply, "-", "-", "-", "-")
+    return (
+        token.token,
+        group(Currency(token.currency, token.exponent).format(token.reserve_minor_units)),
+        supply,
+        f"{token.ratio_percent} %" if token.ratio_percent else "-",
+        str(token.agreement.sources_counted),
+        f"{token.consensus.reports} of {token.consensus.required_quorum}",
+        f"0x{token.reports[0].transaction[:8]}…" if token.reports else "-",
+    )
+
+
+def _places(outcome: Outcome, loaded: Loaded, config_path: Path) -> dict[str, str]:
+    if outcome.folder is None:
+        return {}
+    from attest.store import LocalStore, open_store
+
+    public = open_store(loaded.config.stores.public, base=loaded.base)
+    root = str(public.root) if isinstance(public, LocalStore) else public.url.rstrip("/")
+    bundle = f"{root}/{outcome.folder}"
+    return {
+        "bundle": bundle,
+        "dashboard": f"{root}/index.html",
+        "verify": f"attest verify {bundle} --trust trust.json",
+    }
+
+
+def _as_json(outcome: Outcome) -> dict[str, Any]:
+    from attest.records import to_plain
+
+    return {
+        "period": outcome.period,
+        "attempt": outcome.attempt,
+        "already_done": outcome.already_done,
+        "exit_code": outcome.exit_code,
+        "tokens": [to_plain(token) for token in outcome.tokens],
+    }
+
+
+def _show_rehearsal(output: Output, outcome: Outcome) -> int:
+    from attest.errors import EXIT_CHAIN
+
+    blocking = [finding for finding in outcome.findings if not finding.ok]
+    exit_code = EXIT_CHAIN if blocking else outcome.exit_code
+    if output.json:
+        findings = [{"ok": finding.ok, "message": finding.message} for finding in outcome.findings]
+        document = _as_json(outcome) | {"plan": list(outcome.plan), "findings": findings, "exit_code": exit_code}
+        output.result(document)
+        return exit_code
+    if outcome.already_done:
+        output.line(f"{outcome.period} is attested and published already; a run would send nothing.")
+        return outcome.exit_code
+    output.line(f"\nA run of {outcome.period} would send:")
+    for description in outcome.plan:
+        output.line(f"  {printable(description)}")
+    for finding in blocking:
+        output.line(f"  would fail: {printable(finding.message)}")
+    output.line("\nNothing was stored, nothing was sent.")
+    return exit_code

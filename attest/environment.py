@@ -1,0 +1,123 @@
+"""Builds what a run reaches the world by from a configuration: stores, chains, keys, clock, HTTP. The one place where
+the parts are put together."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from attest.config import Loaded, Signer
+from attest.errors import OperatorError
+from attest.secrets import Secret, resolve
+from attest.store import open_store
+
+if TYPE_CHECKING:
+    from attest.chain.rpc import ChainClient
+    from attest.signing.signer import DigestSigner, NoteSigner
+    from attest.signing.transaction import TransactionSigner
+    from attest.steps.context import Environment, Narrator
+
+
+def clock(loaded: Loaded) -> Callable[[], datetime]:
+    """The system's clock in UTC, or the time that a rehearsal's configuration pins."""
+    pinned = loaded.config.schedule.clock
+    if pinned is None:
+        return lambda: datetime.now(UTC).replace(microsecond=0)
+    if pinned.tzinfo is None:
+        raise OperatorError(
+            "schedule.clock has no time zone",
+            code="configuration",
+            reason="A time without a zone is not an instant.",
+            advice="Write it with Z or an offset, for example 2026-11-23T06:00:00Z.",
+        )
+    instant = pinned.astimezone(UTC).replace(microsecond=0)
+    return lambda: instant
+
+
+def connect_chains(loaded: Loaded) -> dict[str, ChainClient]:
+    """A client for each configured chain, by its name. Nothing is sent yet."""
+    from attest.chain.rpc import connect
+
+    return {name: connect(chain, name=name, base=loaded.base) for name, chain in loaded.config.chains.items()}
+
+
+@dataclass
+class ConfiguredKeys:
+    """The keys of ``[signing]``, each opened when first used, its address compared with the pinned one."""
+
+    loaded: Loaded
+
+    def __post_init__(self) -> None:
+        self._opened: dict[str, DigestSigner] = {}
+
+    def transactions(self, address: str) -> TransactionSigner:
+        from attest.signing.transaction import DigestTransactionSigner
+
+        signing = self.loaded.config.signing
+        return DigestTransactionSigner(self._open(address, (*signing.reporters, signing.publisher)))
+
+    def attestor(self, address: str) -> DigestSigner:
+        return self._open(address, self.loaded.config.signing.attestors)
+
+    def log(self) -> NoteSigner:
+        from attest.signing.signer import open_note_signer
+
+        key = self.loaded.config.signing.log
+        return open_note_signer(
+            key.uri, vkey=key.vkey, password=self._password(key.password), base=self.loaded.base
+        )
+
+    def _open(self, address: str, among: tuple[Signer, ...]) -> DigestSigner:
+        from attest.signing.signer import open_digest_signer
+
+        if address not in self._opened:
+            key = next(signer for signer in among if signer.address == address)
+            self._opened[address] = open_digest_signer(
+                key.uri, address=key.address, password=self._password(key.password), base=self.loaded.base
+            )
+        return self._opened[address]
+
+    def _password(self, reference: str | None) -> Secret | None:
+        return None if reference is None else resolve(reference, base=self.loaded.base)
+
+
+def post(url: str, body: bytes) -> tuple[int, bytes]:
+    """POST to a witness; returns status and body. Raises ``OSError`` when it cannot be reached."""
+    import httpx2
+
+    try:
+        with httpx2.Client(timeout=10, follow_redirects=False, trust_env=False) as client:
+            answer = client.post(url, content=body)
+            return answer.status_code, answer.content[: 1 << 16]
+    except httpx2.HTTPError as fault:
+        raise OSError(f"{url}: {fault}") from fault
+
+
+def build(
+    loaded: Loaded, narrator: Narrator, *, rehearsal: bool = False, chains: Mapping[str, ChainClient] | None = None
+) -> Environment:
+    """The environment of a run. ``rehearsal``: stores are read, but everything written stays in memory."""
+    from attest.steps.context import Environment
+    from attest.store import OverlayStore, Store
+
+    stores = loaded.config.stores
+    private: Store = open_store(stores.private, base=loaded.base)
+    public: Store = open_store(stores.public, base=loaded.base)
+    if rehearsal:
+        private, public = OverlayStore(private), OverlayStore(public)
+    return Environment(
+        loaded=loaded,
+        private=private,
+        public=public,
+        clients=connect_chains(loaded) if chains is None else chains,
+        keys=ConfiguredKeys(loaded),
+        now=clock(loaded),
+        sleep=time.sleep,
+        token_bytes=secrets.token_bytes,
+        post=post,
+        narrator=narrator,
+    )

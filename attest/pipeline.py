@@ -1,0 +1,189 @@
+"""The weekly run, readable top to bottom as the runbook (2.1 Reserve Attestation).
+
+Each step's result is one artifact, created once (:mod:`attest.runs`). A step that finds its artifact does nothing, so a
+run can be stopped anywhere and started again by anyone who reaches the same store. Time, randomness and the network are
+asked in one step and stored; what follows is computed from stored artifacts only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from attest import statement
+from attest.artifacts import Logged, Opened, Published
+from attest.chain.state import Finding
+from attest.documents import TokenStatement
+from attest.errors import EXIT_DONE, EXIT_SHORTFALL, EXIT_SOURCE, OperatorError
+from attest.period import Period
+from attest.runs import RunArea
+from attest.signing.dsse import parse_envelope
+from attest.steps import publication, reports, reserves
+from attest.steps.context import Choices, Environment, Run
+
+
+@dataclass(frozen=True)
+class Step:
+    """One line of the runbook: its name, what it is for, the key of its artifact, and what does it."""
+
+    name: str
+    purpose: str
+    artifact: str
+    perform: Callable[[Run], tuple[Any, str]]
+
+
+STEPS = (
+    Step("open", "fix the period, its cutoff and the supply", "open", reserves.open_period),
+    Step("collect", "ask every source of every account", "collection", reserves.collect),
+    Step("decide", "quorum per account, then per token", "verdict", reserves.decide),
+    Step("commit", "salts, leaves, Merkle root, totals", "commitment", reserves.commit),
+    Step("submit", "report every token's reserve on chain", "submission", reports.submit),
+    Step("confirm", "wait for finality and the oracle's quorum", "confirmation", reports.confirm),
+    Step("sign", "the attestors sign the statement", "envelope", publication.sign),
+    Step("log", "append to the log, witnesses cosign", "log", publication.append_to_log),
+    Step("anchor", "publish the root in the registry", "anchor", publication.anchor),
+    Step("publish", "bundle, proofs, dashboard", "publication", publication.publish),
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended. ``already_done``: this call sent and changed nothing. ``exit_code``: 0, 3 with a token withheld,
+    4 with a shortfall (the shortfall wins). ``tokens`` is there once the reports are confirmed, ``folder`` once the
+    bundle is published; ``plan`` and ``findings`` belong to a rehearsal."""
+
+    period: str
+    attempt: int
+    already_done: bool
+    exit_code: int
+    cutoff: datetime | None = None
+    tokens: tuple[TokenStatement, ...] = ()
+    witnesses: int = 0
+    folder: str | None = None
+    plan: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+
+def due_period(environment: Environment) -> Period:
+    """The newest period whose cutoff has passed."""
+    return environment.config.schedule.schedule.latest_due(environment.now())
+
+
+def run(environment: Environment, period: Period, choices: Choices = Choices(), *, until: str = "publish") -> Outcome:
+    """Do the steps up to ``until`` that are not done yet. Raises the steps' errors; what was done stays done."""
+    current = Run(environment, RunArea.current(environment.private, period), choices)
+    already_done = current.area.bytes_of(_step(until).artifact) is not None
+    if current.area.bytes_of("publication") is not None:
+        _refuse_late_choices(current)
+        return _outcome(current, already_done=True)
+    for step in _steps_until(until):
+        stored = current.area.bytes_of(step.artifact) is not None
+        environment.narrator.begin(step.name)
+        _, summary = step.perform(current)
+        environment.narrator.done(step.name, summary, stored=stored)
+    return _outcome(current, already_done=already_done)
+
+
+def rehearse(environment: Environment, period: Period, choices: Choices = Choices()) -> Outcome:
+    """``--dry-run``: steps 1 to 4 for real, steps 5 and 9 simulated with ``eth_call``, nothing stored or sent.
+
+    ``environment`` must have been built as a rehearsal. The anchor is simulated with a placeholder for the statement
+    and the log, which do not exist yet.
+    """
+    current = Run(environment, RunArea.current(environment.private, period), choices)
+    if current.area.bytes_of("publication") is not None:
+        return _outcome(current, already_done=True)
+    for step in _steps_until("commit"):
+        environment.narrator.begin(step.name)
+        stored = current.area.bytes_of(step.artifact) is not None
+        _, summary = step.perform(current)
+        environment.narrator.done(step.name, summary, stored=stored)
+    committed, _ = reserves.commit(current)
+    intents = reports.report_intents(current, committed)
+    placeholder = bytes(32)
+    anchoring = publication.anchor_intent(current, statement_digest=placeholder, log_root=placeholder, log_size=1)
+    config = environment.config
+    findings = (
+        *reports.submitter(current, config.oracle.chain).simulate(intents),
+        *reports.submitter(current, config.registry.chain).simulate([anchoring]),
+    )
+    return Outcome(
+        period=str(period),
+        attempt=current.area.attempt,
+        already_done=False,
+        exit_code=EXIT_DONE,
+        plan=tuple(intent.description for intent in (*intents, anchoring)),
+        findings=findings,
+    )
+
+
+def report(environment: Environment, period: Period, choices: Choices = Choices()) -> Outcome:
+    """``attest report``: steps 1 to 6 alone; once those are done, a fresh report of the same reserves when the standing
+    ones are past half of their validity."""
+    current = Run(environment, RunArea.current(environment.private, period), choices)
+    submitted = current.area.bytes_of("submission") is not None
+    renewed = False
+    if submitted:
+        environment.narrator.begin("refresh")
+        refreshed = reports.refresh(current)
+        renewed = refreshed is not None
+        summary = refreshed[1] if refreshed is not None else "the standing reports are young enough"
+        environment.narrator.done("refresh", summary, stored=not renewed)
+    outcome = run(environment, period, choices, until="confirm")
+    return outcome if not renewed else _outcome(current, already_done=False)
+
+
+def abandon(environment: Environment, period: Period, reason: str) -> RunArea:
+    """End the current attempt of ``period``; raises as :meth:`RunArea.abandon`."""
+    if not reason.strip() or len(reason) > 500 or not reason.isprintable():
+        raise OperatorError(
+            "--reason must be one line of 1 to 500 printable characters",
+            code="malformed-reason",
+            reason="The reason stands in the public statement.",
+            advice="Say in plain words why this attempt is given up; name no account and no bank.",
+        )
+    area = RunArea.current(environment.private, period)
+    area.abandon(reason, environment.now())
+    return area
+
+
+def _steps_until(name: str) -> list[Step]:
+    return list(STEPS[: STEPS.index(_step(name)) + 1])
+
+
+def _step(name: str) -> Step:
+    return next(step for step in STEPS if step.name == name)
+
+
+def _refuse_late_choices(current: Run) -> None:
+    if current.choices.withhold or current.choices.acknowledge:
+        raise OperatorError(
+            f"period {current.period} is already published",
+            code="already-published",
+            reason="A published attestation is never changed.",
+            advice="Leave --withhold and --acknowledge out; a wrong attestation is superseded by a revision.",
+        )
+
+
+def _outcome(current: Run, *, already_done: bool) -> Outcome:
+    area = current.area
+    envelope = area.bytes_of("envelope")
+    confirmed = area.bytes_of("confirmation") is not None
+    if envelope is not None:
+        tokens = statement.read(parse_envelope(envelope).body).predicate.tokens
+    else:
+        tokens = publication.token_statements(current) if confirmed else ()
+    verdicts = {token.verdict for token in tokens}
+    published = area.stored("publication", Published)
+    return Outcome(
+        period=str(area.period),
+        attempt=area.attempt,
+        already_done=already_done,
+        exit_code=EXIT_SHORTFALL if "short" in verdicts else EXIT_SOURCE if "withheld" in verdicts else EXIT_DONE,
+        cutoff=current.take("open", Opened).cutoff if confirmed else None,
+        tokens=tokens,
+        witnesses=0 if published is None else current.take("log", Logged).witnesses,
+        folder=None if published is None else published.folder,
+    )

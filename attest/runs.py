@@ -1,0 +1,232 @@
+"""The run area of the private store: one period's attempts, what each step decided, and how an attempt ends.
+
+    runs/<period>/<attempt>/<step>                 a step's final result, created once
+    runs/<period>/<attempt>/fate                   the attempt was abandoned, or its reports were begun: one of the two
+    runs/<period>/<attempt>/acknowledged/<account> a person's acknowledgement, bound to the verdict's digest
+    runs/<period>/<attempt>/held/<verdict>         a run stopped at this verdict because a change waits for a person
+    runs/<period>/<attempt>/refresh/<n>            later reports of the same reserves; begun/refresh-<n> marks their start
+    runs/<period>/<attempt>/withheld/<token>       a token given up for this attempt, by a person or by the deadline
+    refusals/<period>/<time>-<digest>              why a step refused, with all that led to it; never in the way
+    evidence/<sha256>                              the raw bytes that every observation was read from
+    configurations/<sha256>                        the decisive configuration that a run was opened under
+
+Only success is stored under ``runs/``: a refusal never freezes, and a success never changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, TypeVar
+
+from attest import records
+from attest.documents import AbandonedAttempt
+from attest.errors import AttestError, ConflictError, OperatorError
+from attest.period import Period
+from attest.records import Amount, Hex32
+from attest.store import Store, get_or_create
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Fate:
+    """How an attempt ended or passed the point of no return. The first writer decides."""
+
+    format: Literal["attest-run-fate/1"]
+    fate: Literal["abandoned", "submitting"]
+    at: datetime
+    reason: str
+
+
+@dataclass(frozen=True)
+class Acknowledgement:
+    """A person accepted one account's change; it holds for exactly the verdict whose digest it names."""
+
+    format: Literal["attest-run-acknowledgement/1"]
+    account: str
+    verdict: Hex32
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Withholding:
+    """A token given up for this attempt: ``operator`` by ``--withhold``, ``deadline`` when the run's time was over."""
+
+    format: Literal["attest-run-withholding/1"]
+    token: str
+    code: Literal["operator", "deadline"]
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a step stopped. Kept apart and dated; the next run begins that step anew."""
+
+    format: Literal["attest-run-refusal/1"]
+    period: str
+    attempt: int
+    step: str
+    at: datetime
+    code: str
+    error: str
+    reason: str
+    advice: str
+    detail: str
+    amounts: Mapping[str, Amount]
+
+
+class RunArea:
+    """One attempt of one period in the private store.
+
+    Reading an artifact checks that the artifacts it was made from are still the ones stored; raises
+    :class:`ConflictError` (exit 7) otherwise.
+    """
+
+    def __init__(self, store: Store, period: Period, attempt: int, abandoned: tuple[AbandonedAttempt, ...]) -> None:
+        self.store = store
+        self.period = period
+        self.attempt = attempt
+        self.abandoned = abandoned
+
+    @classmethod
+    def current(cls, store: Store, period: Period) -> RunArea:
+        """The attempt that a run works on: the first that is not abandoned."""
+        abandoned: list[AbandonedAttempt] = []
+        attempt = 1
+        while True:
+            area = cls(store, period, attempt, tuple(abandoned))
+            fate = area.fate()
+            if fate is None or fate.fate == "submitting":
+                return area
+            abandoned.append(AbandonedAttempt(attempt, fate.reason))
+            attempt += 1
+
+    def key(self, name: str) -> str:
+        return f"runs/{self.period}/{self.attempt}/{name}"
+
+    # -- artifacts ---------------------------------------------------------------------------------------------------
+
+    def bytes_of(self, name: str) -> bytes | None:
+        """A stored artifact's exact bytes, or None."""
+        return self.store.get(self.key(name))
+
+    def stored(self, name: str, cls: type[T]) -> T | None:
+        """A stored artifact, checked against what it was made from, or None."""
+        data = self.bytes_of(name)
+        return None if data is None else self._read(name, cls, data)
+
+    def artifact(self, name: str, cls: type[T], compute: Callable[[], T]) -> T:
+        """The stored artifact if there is one; otherwise compute, create, and read the winner's."""
+        data = get_or_create(self.store, self.key(name), lambda: records.to_json(compute()))
+        return self._read(name, cls, data)
+
+    def digests(self, *names: str) -> dict[str, str]:
+        """The digests of stored artifacts, for ``made_from``."""
+        return {name: self._digest(name) for name in names}
+
+    def _digest(self, name: str) -> str:
+        data = self.bytes_of(name)
+        if data is None:
+            raise self._conflict(name, "is missing, though a later step was made from it")
+        return records.digest(data)
+
+    def _read(self, name: str, cls: type[T], data: bytes) -> T:
+        record = records.from_json(cls, data, f"{self.store.url}: {self.key(name)}", ConflictError)
+        made_from: Mapping[str, str] = getattr(record, "made_from", {})
+        for source, expected in made_from.items():
+            if self._digest(source) != expected:
+                raise self._conflict(source, f"is not the one that {name} was made from")
+        return record
+
+    def _conflict(self, name: str, detail: str) -> ConflictError:
+        return ConflictError(
+            f"{self.store.url}: {self.key(name)} {detail}",
+            code="artifact-conflict",
+            reason="Artifacts are written once; one that changed or vanished was touched from outside.",
+            advice="Stop publishing, keep the store as it is, and find out who has write access to it. If nothing was "
+            "reported yet, `attest abandon --reason ...` begins a new attempt; otherwise publish a revision.",
+        )
+
+    # -- decisions of people -----------------------------------------------------------------------------------------
+
+    def fate(self) -> Fate | None:
+        return self.stored("fate", Fate)
+
+    def begin_submitting(self, now: datetime) -> None:
+        """Pass the point of no return; raises :class:`ConflictError` if the attempt was abandoned meanwhile."""
+        fate = self.artifact(
+            "fate", Fate, lambda: Fate("attest-run-fate/1", "submitting", now, "reports are being submitted")
+        )
+        if fate.fate != "submitting":
+            raise ConflictError(
+                f"period {self.period}: attempt {self.attempt} was abandoned while this run was under way",
+                code="abandoned",
+                reason=f"The reason given was: {fate.reason}",
+                advice="Run `attest run` again: it begins the next attempt.",
+            )
+
+    def abandon(self, reason: str, now: datetime) -> Fate:
+        """End this attempt before anything was reported. Raises :class:`OperatorError` if it was never begun, and
+        :class:`ConflictError` if reports were begun first."""
+        if self.bytes_of("open") is None:
+            raise OperatorError(
+                f"period {self.period}: there is no open attempt to abandon",
+                code="nothing-to-abandon",
+                reason="An attempt begins with `attest open` or `attest run`.",
+                advice="Check the period with `attest status`.",
+            )
+        fate = self.artifact("fate", Fate, lambda: Fate("attest-run-fate/1", "abandoned", now, reason))
+        if fate.fate == "submitting":
+            raise ConflictError(
+                f"period {self.period}: attempt {self.attempt} cannot be abandoned, its reports were begun",
+                code="already-submitting",
+                reason="What was reported on chain stays there; it is superseded, never taken back.",
+                advice="Finish with `attest run`. A wrong attestation is superseded by a revision.",
+            )
+        return fate
+
+    def show_held(self, verdict: str) -> None:
+        """Note that a run refused with this verdict, so that a person has seen what may be acknowledged."""
+        self.store.create(self.key(f"held/{verdict}"), b"held\n")
+
+    def was_shown(self, verdict: str) -> bool:
+        return self.bytes_of(f"held/{verdict}") is not None
+
+    def acknowledge(self, account: str, verdict: str, now: datetime) -> None:
+        made = Acknowledgement("attest-run-acknowledgement/1", account, verdict, now)
+        self.artifact(f"acknowledged/{account}-{verdict[:16]}", Acknowledgement, lambda: made)
+
+    def acknowledged(self, account: str, verdict: str) -> bool:
+        """Whether a person acknowledged ``account`` for exactly this verdict."""
+        stored = self.stored(f"acknowledged/{account}-{verdict[:16]}", Acknowledgement)
+        return stored is not None and stored.account == account and stored.verdict == verdict
+
+    def withhold(self, token: str, code: Literal["operator", "deadline"], now: datetime) -> None:
+        made = Withholding("attest-run-withholding/1", token, code, now)
+        self.artifact(f"withheld/{token}", Withholding, lambda: made)
+
+    def withheld(self, token: str) -> Withholding | None:
+        return self.stored(f"withheld/{token}", Withholding)
+
+    def refuse(self, step: str, error: AttestError, now: datetime, detail: str, amounts: Mapping[str, int]) -> str:
+        """Keep a refusal, dated; returns its key."""
+        made = Refusal(
+            "attest-run-refusal/1",
+            str(self.period),
+            self.attempt,
+            step,
+            now,
+            error.code,
+            error.message,
+            error.reason,
+            error.advice,
+            detail,
+            amounts,
+        )
+        data = records.to_json(made)
+        stamp = records.format_instant(now).replace(":", "")
+        key = f"refusals/{self.period}/{stamp}-{records.digest(data)[:16]}"
+        self.store.create(key, data)
+        return key

@@ -1,0 +1,449 @@
+"""Steps 7 to 10: sign the statement, log it, anchor it on chain, publish the bundle."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+
+from attest import __version__, records, statement
+from attest.artifacts import (
+    Anchored,
+    Committed,
+    Confirmed,
+    Decided,
+    DisclosureDetail,
+    Disclosures,
+    Logged,
+    Opened,
+    Published,
+    StatementSignature,
+)
+from attest.chain import state
+from attest.chain.contracts import attestation_registry
+from attest.chain.submission import Intent
+from attest.documents import (
+    PAYLOAD_TYPE,
+    ChainBlocks,
+    Disclosure,
+    MerkleCommitment,
+    Predicate,
+    ReportTransaction,
+    Reserves,
+    ReservesToken,
+    TokenStatement,
+)
+from attest.errors import AttestError, ChainError, ConflictError
+from attest.log.note import parse_vkey
+from attest.log.witness import collect_cosignature
+from attest.log.writer import LogWriter
+from attest.merkle.proof import InclusionProof
+from attest.merkle.tree import MerkleTree
+from attest.model import Supply
+from attest.publish import bundle
+from attest.records import digest, to_json
+from attest.signing import dsse
+from attest.signing.signer import DigestSigner
+from attest.steps.context import Run
+from attest.steps.reports import submitter
+from attest.steps.reserves import recheck, reported_deployment
+from attest.store import get_or_create
+
+# -- 7. sign ---------------------------------------------------------------------------------------------------------
+
+
+def reserves_file(opened: Opened, committed: Committed) -> bytes:
+    """``reserves.json``, the statement's subject."""
+    return to_json(
+        Reserves(
+            format="attest-reserves/1",
+            period=opened.period,
+            revision=opened.revision,
+            merkle=MerkleCommitment(committed.root, len(committed.leaves)),
+            tokens=tuple(
+                ReservesToken(token.token, token.currency, token.minor_units, token.units, token.accounts)
+                for token in committed.tokens
+            ),
+        )
+    )
+
+
+def sign(run: Run) -> tuple[bytes, str]:
+    """Fix the statement's payload, then add the signatures of the attestors held here, until the threshold.
+
+    Returns the envelope's bytes. Raises :class:`ConflictError` (exit 7) when a stored decision or the stored payload is
+    not what the artifacts give.
+    """
+    environment, area = run.environment, run.area
+    stored = area.bytes_of("envelope")
+    if stored is None:
+        recheck(run)
+        opened, committed = run.take("open", Opened), run.take("commitment", Committed)
+        disclosures = area.artifact("disclosures", Disclosures, lambda: _disclosures(run))
+        expected = statement.build(
+            predicate(run, disclosures),
+            reserves_file(opened, committed),
+            signatures=run.config.signing.threshold,
+        )
+        payload = get_or_create(environment.private, area.key("payload"), lambda: expected)
+        if payload != expected:
+            raise ConflictError(
+                f"{environment.private.url}: {area.key('payload')} is not the statement that the artifacts give",
+                code="tampered",
+                reason="A statement is signed only when it follows from the evidence.",
+                advice="Keep the store as it is and find out who changed it.",
+            )
+        signatures = []
+        for attestor in run.config.signing.attestors[: run.config.signing.threshold]:
+            signer = environment.keys.attestor(attestor.address)
+            keyid = dsse.keyid_of(dsse.spki_der(signer.public_key))
+            signature = area.artifact(f"signatures/{keyid}", StatementSignature, _signature(run, signer, payload))
+            der = base64.b64decode(signature.sig)
+            dsse.verify_signature(signature.public_key.encode(), PAYLOAD_TYPE, payload, der)
+            signatures.append((signature.keyid, der))
+        envelope = dsse.assemble_envelope(PAYLOAD_TYPE, payload, signatures)
+        stored = get_or_create(environment.private, area.key("envelope"), lambda: envelope)
+    envelope_read = dsse.parse_envelope(stored, area.key("envelope"))
+    count = len(envelope_read.signatures)
+    return stored, f"statement {digest(envelope_read.body)[:16]}… signed by {count} of {count} attestors"
+
+
+def _signature(run: Run, signer: DigestSigner, payload: bytes) -> Callable[[], StatementSignature]:
+    def compute() -> StatementSignature:
+        signature = signer.sign_digest(dsse.message_digest(PAYLOAD_TYPE, payload))
+        return StatementSignature(
+            format="attest-run-signature/1",
+            made_from=run.area.digests("payload"),
+            keyid=dsse.keyid_of(dsse.spki_der(signer.public_key)),
+            public_key=dsse.spki_pem(signer.public_key),
+            sig=base64.b64encode(dsse.encode_der(signature.r, signature.s)).decode(),
+        )
+
+    return compute
+
+
+def _disclosures(run: Run) -> Disclosures:
+    decided = run.take("verdict", Decided)
+    given_up = {token.token for token in decided.withheld}
+    details: list[tuple[str, str, str, str]] = []
+    for account in decided.verdict.accounts:
+        if account.token in given_up:
+            continue
+        if account.waiver is not None:
+            details.append(("waiver", account.waiver, account.account, account.detail))
+        if account.dissent:
+            against = "; ".join(f"{s.source}: {s.detail}" for s in account.considered if not s.counted)
+            details.append(("dissent", account.code, account.account, against))
+        if account.account in decided.acknowledged:
+            details.append(("acknowledgement", account.code, account.account, account.detail))
+    for token in decided.withheld:
+        reasons = "; ".join(f"{a.account}: {a.detail}" for a in decided.verdict.accounts if a.account in token.accounts)
+        details.append(("withheld", token.code, token.token, reasons))
+    return Disclosures(
+        format="attest-run-disclosures/1",
+        made_from=run.area.digests("open", "collection", "verdict", "commitment", "submission", "confirmation"),
+        software=f"reserve-attest {__version__}",
+        details=tuple(
+            base64.b64encode(
+                records.dump_plain(
+                    {
+                        "format": "attest-disclosure/1",
+                        "kind": kind,
+                        "code": code,
+                        "subject": subject,
+                        "detail": detail,
+                        "salt": run.environment.token_bytes(32).hex(),
+                    }
+                )
+            ).decode()
+            for kind, code, subject, detail in details
+        ),
+    )
+
+
+def predicate(run: Run, disclosures: Disclosures) -> Predicate:
+    """The statement's predicate: a pure function of the stored artifacts."""
+    config = run.config
+    opened, committed = run.take("open", Opened), run.take("commitment", Committed)
+    confirmed = run.take("confirmation", Confirmed)
+    opening, closing = opened.supply.supply, confirmed.reading.supply
+    cutoff = int(opened.cutoff.timestamp())
+    confirm_blocks = {block.chain_id: block for block in closing.blocks}
+    opened_details = []
+    for encoded in disclosures.details:
+        data = base64.b64decode(encoded)
+        detail = records.from_json(DisclosureDetail, data, run.area.key("disclosures"), ConflictError)
+        opened_details.append(Disclosure(detail.kind, detail.code, digest(data)))
+    return Predicate(
+        issuer=config.issuer.name,
+        period=opened.period,
+        revision=opened.revision,
+        attempt=opened.attempt,
+        abandoned=opened.abandoned,
+        cutoff=opened.cutoff,
+        clock=opened.clock,
+        supply_at=opened.supply_at,
+        chains=tuple(
+            ChainBlocks(block.chain_id, block, cutoff - block.timestamp, confirm_blocks[block.chain_id])
+            for block in sorted(opening.blocks, key=lambda block: block.chain_id)
+        ),
+        tokens=token_statements(run),
+        merkle=MerkleCommitment(committed.root, len(committed.leaves)),
+        disclosures=tuple(opened_details),
+        configuration=opened.configuration_commitment,
+        software=disclosures.software,
+    )
+
+
+def token_statements(run: Run) -> tuple[TokenStatement, ...]:
+    """Each configured token's answer, by symbol, from the stored artifacts of steps 1 to 6."""
+    opening = run.take("open", Opened).supply.supply
+    closing = run.take("confirmation", Confirmed).reading.supply
+    return tuple(_token(run, symbol, opening, closing) for symbol in sorted(run.config.tokens))
+
+
+def _token(run: Run, symbol: str, opening: Supply, closing: Supply) -> TokenStatement:
+    config = run.config
+    opened, decided = run.take("open", Opened), run.take("verdict", Decided)
+    committed, confirmed = run.take("commitment", Committed), run.take("confirmation", Confirmed)
+    withheld = next((token for token in decided.withheld if token.token == symbol), None)
+    reserve = next((token for token in committed.tokens if token.token == symbol), None)
+    consensus = next((item for item in confirmed.reading.consensus if item.token == symbol), None)
+    deployment = reported_deployment(config, symbol)
+    prefix = f"report/{run.period}/{run.area.attempt}/{symbol}/"
+    return statement.token_statement(
+        token=symbol,
+        currency=config.tokens[symbol].currency,
+        exponent=reserve.exponent if reserve else _exponent(config.tokens[symbol].currency),
+        decimals=deployment.decimals,
+        supply=opening,
+        confirm_supply=closing,
+        reserve=reserve,
+        consensus=consensus if reserve else None,
+        oracle=config.oracle.address,
+        verdicts=[] if withheld else [a for a in decided.verdict.accounts if a.token == symbol],
+        policies=[] if withheld else [p for p in opened.policies if p.token == symbol],
+        reports=[
+            ReportTransaction(receipt.chain_id, receipt.sender, receipt.transaction, receipt.block_number)
+            for receipt in confirmed.receipts
+            if receipt.intent.startswith(prefix)
+        ],
+        withheld_code=withheld.code if withheld else None,
+    )
+
+
+def _exponent(code: str) -> int:
+    from attest.money import currency
+
+    return currency(code).exponent
+
+
+# -- 8. log ----------------------------------------------------------------------------------------------------------
+
+
+def append_to_log(run: Run) -> tuple[Logged, str]:
+    """Append the envelope, then collect the witnesses' cosignatures of the head until their deadline.
+
+    Raises :class:`ChainError` (exit 5) when fewer than ``log.witness_quorum`` cosigned; the next run asks them again.
+    """
+    environment, area, config = run.environment, run.area, run.config
+
+    def compute() -> Logged:
+        envelope = environment.private.get(area.key("envelope"))
+        if envelope is None:
+            raise ConflictError(
+                f"{area.key('envelope')} is missing",
+                code="artifact-conflict",
+                reason="Only a signed statement is logged.",
+                advice="Run `attest run` again.",
+            )
+        log = LogWriter(environment.public, config.log.origin, environment.keys.log())
+        receipt = log.append(envelope)
+        newest = log.latest_checkpoint()
+        size = receipt.size if newest is None else newest.checkpoint.size
+        cosigned = _cosign(run, log, size)
+        proof = log.proof_file(receipt.index, size)
+        if cosigned < config.log.witness_quorum:
+            raise ChainError(
+                f"log {config.log.origin}: {cosigned} of {config.log.witness_quorum} witnesses cosigned {size} entries",
+                code="witness-quorum-not-met",
+                reason="Without them nobody outside remembers this log, and a rewrite of it would go unseen.",
+                advice="See that the witnesses answer (`attest doctor`), then run `attest run` again: the entry is in "
+                "the log already, only the cosignatures are asked for.",
+            )
+        return Logged(
+            format="attest-run-log/1",
+            made_from=area.digests("envelope"),
+            index=receipt.index,
+            size=size,
+            witnesses=cosigned,
+            root=log.checkpoint(size).checkpoint.root.hex(),
+            proof=base64.b64encode(proof).decode(),
+        )
+
+    logged = area.artifact("log", Logged, compute)
+    asked = len(config.log.witnesses)
+    return logged, f"entry {logged.index} of {config.log.origin}; {logged.witnesses} of {asked} witnesses cosigned"
+
+
+def _cosign(run: Run, log: LogWriter, size: int) -> int:
+    """How many configured witnesses cosigned the head; those that fail are asked again until the deadline."""
+    environment = run.environment
+    waiting = {witness.vkey: witness for witness in run.config.log.witnesses}
+    waited, pause = 0.0, 0.5
+    while waiting:
+        for vkey, witness in list(waiting.items()):
+            environment.narrator.progress(f"asking witness {witness.url}")
+            try:
+                collect_cosignature(
+                    log, size, parse_vkey(vkey), lambda body, url=witness.url: environment.post(_endpoint(url), body)
+                )
+                del waiting[vkey]
+            except ConflictError:
+                raise
+            except (AttestError, OSError) as fault:
+                environment.narrator.progress(f"witness {witness.url}: {fault}")
+        if not waiting or waited >= run.config.log.witness_deadline_seconds:
+            break
+        environment.sleep(pause)
+        waited, pause = waited + pause, pause * 2
+    return len(run.config.log.witnesses) - len(waiting)
+
+
+def _endpoint(url: str) -> str:
+    return f"{url.rstrip('/')}/add-checkpoint"
+
+
+# -- 9. anchor -------------------------------------------------------------------------------------------------------
+
+
+def anchor_intent(run: Run, *, statement_digest: bytes, log_root: bytes, log_size: int) -> Intent:
+    """``AttestationRegistry.publish`` of this period and revision, by the publisher key."""
+    opened, committed = run.take("open", Opened), run.take("commitment", Committed)
+    registry = attestation_registry(run.config.registry, run.environment.loaded.base)
+    data = registry.publish(
+        period=opened.period,
+        revision=opened.revision,
+        root=bytes.fromhex(committed.root),
+        size=len(committed.leaves),
+        statement=statement_digest,
+        log_root=log_root,
+        log_size=log_size,
+    )
+    return Intent(
+        id=f"publish/{opened.period}/{opened.revision}",
+        sender=run.config.signing.publisher.address,
+        to=registry.address,
+        description=f"anchor {opened.period}, revision {opened.revision}",
+        build=lambda timestamp: data,
+    )
+
+
+def anchor(run: Run) -> tuple[Anchored, str]:
+    """Publish root, statement digest and log head in the registry, and read the entry back at finality.
+
+    Raises :class:`ChainError` (exit 5) if the registry would not take it or holds something else.
+    """
+    area, config = run.area, run.config
+    logged = run.take("log", Logged)
+    envelope = dsse.parse_envelope(area.bytes_of("envelope") or b"", area.key("envelope"))
+    intent = anchor_intent(
+        run,
+        statement_digest=bytes.fromhex(digest(envelope.body)),
+        log_root=bytes.fromhex(logged.root),
+        log_size=logged.size,
+    )
+
+    def compute() -> Anchored:
+        sender = submitter(run, config.registry.chain)
+        sender.submit([intent])
+        timeout = config.chains[config.registry.chain].confirm_timeout_seconds
+        receipts = sender.confirm([intent], timeout_seconds=timeout)
+        opened, committed = run.take("open", Opened), run.take("commitment", Committed)
+        entry, proof = state.read_anchor(
+            run.environment.client(config.registry.chain),
+            config,
+            period=opened.period,
+            revision=opened.revision,
+            publisher=config.signing.publisher.address,
+            base=run.environment.loaded.base,
+        )
+        expected = (committed.root, len(committed.leaves), digest(envelope.body), logged.root, logged.size)
+        if (entry.root, entry.size, entry.statement, entry.log_root, entry.log_size) != expected:
+            raise ChainError(
+                f"registry {config.registry.address}: revision {opened.revision} of {opened.period} holds another entry",
+                code="anchor-differs",
+                reason="An entry is never overwritten; somebody else with the publisher's key wrote this one.",
+                advice="Find out who used the publisher's key. This attestation must be published as a revision.",
+            )
+        return Anchored("attest-run-anchor/1", area.digests("log", "commitment"), tuple(receipts), entry, proof)
+
+    anchored = area.artifact("anchor", Anchored, compute)
+    return anchored, f"registry {anchored.anchor.registry}, block {anchored.anchor.block.number}"
+
+
+# -- 10. publish -----------------------------------------------------------------------------------------------------
+
+
+def publish(run: Run) -> tuple[Published, str]:
+    """Write the bundle and the dashboard to the public store, the accounts' proofs to the private one."""
+    environment, area = run.environment, run.area
+    opened, committed = run.take("open", Opened), run.take("commitment", Committed)
+    confirmed, anchored = run.take("confirmation", Confirmed), run.take("anchor", Anchored)
+    logged = run.take("log", Logged)
+
+    def compute() -> Published:
+        files = bundle.files(
+            opened=opened,
+            confirmed=confirmed,
+            anchored=anchored,
+            reserves=reserves_file(opened, committed),
+            envelope=area.bytes_of("envelope") or b"",
+            log_proof=base64.b64decode(logged.proof),
+            registry=run.config.registry.address,
+            oracle=run.config.oracle.address,
+        )
+        folder = bundle.folder(opened.period, opened.revision)
+        for name, data in files.items():
+            bundle.put(environment.public, f"{folder}/{name}", data)
+        for account, proof in _proofs(opened, committed):
+            environment.private.create(proof_key(opened.period, opened.revision, account), to_json(proof))
+        bundle.refresh_site(environment.public, environment.loaded.config, now=environment.now())
+        return Published(
+            format="attest-run-publication/1",
+            made_from=area.digests("commitment", "envelope", "log", "anchor"),
+            folder=folder,
+            files={name: digest(data) for name, data in files.items()},
+        )
+
+    published = area.artifact("publication", Published, compute)
+    return published, f"{len(published.files)} files in {environment.public.url}/{published.folder}"
+
+
+def proof_key(period: str, revision: int, account: str) -> str:
+    """Where an account's inclusion proof is kept in the private store."""
+    return f"proofs/{bundle.name(period, revision)}/{account}.json"
+
+
+def _proofs(opened: Opened, committed: Committed) -> list[tuple[str, InclusionProof]]:
+    leaves = [base64.b64decode(leaf) for leaf in committed.leaves]
+    tree = MerkleTree(leaves)
+    proofs = []
+    for index, leaf in enumerate(leaves):
+        account = records.load_plain(leaf, "leaf", ConflictError)["account"]
+        proofs.append(
+            (
+                account,
+                InclusionProof(
+                    format="attest-inclusion-proof/1",
+                    period=opened.period,
+                    revision=opened.revision,
+                    tree_size=tree.size,
+                    leaf_index=index,
+                    leaf=committed.leaves[index],
+                    audit_path=tuple(node.hex() for node in tree.inclusion_path(index)),
+                    root=committed.root,
+                ),
+            )
+        )
+    return proofs
+

@@ -1,0 +1,214 @@
+"""Steps 5 and 6: submit the reports and confirm them at finality; and later reports of the same reserves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from attest.artifacts import Committed, Confirmed, Opened, Refreshed, Submitted
+from attest.chain import state
+from attest.chain.contracts import reserve_oracle
+from attest.chain.state import ConfirmationReading
+from attest.chain.submission import Intent, Submitter
+from attest.errors import ChainError
+from attest.model import TokenConsensus, TokenReserve
+from attest.money import format_units, group
+from attest.steps.context import Run
+from attest.steps.reserves import recheck, reported_deployment
+
+
+def submitter(run: Run, chain: str) -> Submitter:
+    """Who sends on ``chain``, with the journal in the private store."""
+    environment = run.environment
+    return Submitter(
+        environment.client(chain),
+        run.config.chains[chain],
+        environment.private,
+        environment.keys.transactions,
+        now=environment.now,
+        sleep=environment.sleep,
+        progress=environment.narrator.progress,
+    )
+
+
+def report_intents(run: Run, committed: Committed, series: str = "report") -> list[Intent]:
+    """One intent per token and reporter key: ``submitReserveReport(token, units, head timestamp)``.
+
+    ``series`` keeps a later report of the same reserves apart from the first.
+    """
+    oracle = reserve_oracle(run.config.oracle, run.environment.loaded.base)
+    intents = []
+    for reserve in committed.tokens:
+        token = reported_deployment(run.config, reserve.token).address
+        for reporter in run.config.signing.reporters:
+            intents.append(
+                Intent(
+                    id=f"{series}/{run.period}/{run.area.attempt}/{reserve.token}/{reporter.address}",
+                    sender=reporter.address,
+                    to=oracle.address,
+                    description=f"report {group(format_units(reserve.units, reserve.decimals))} {reserve.token}"
+                    f" by {reporter.address}",
+                    build=_report(oracle.submit_report, token, reserve.units),
+                )
+            )
+    return intents
+
+
+def _report(submit_report: Callable[[str, int, int], bytes], token: str, units: int) -> Callable[[int], bytes]:
+    return lambda timestamp: submit_report(token, units, timestamp)
+
+
+def submit(run: Run) -> tuple[Submitted, str]:
+    """Sign all reports, keep them in the journal, then broadcast them together.
+
+    Past this point the attempt can no longer be abandoned. Raises :class:`ChainError` (exit 5) when the chain would not
+    take them, :class:`ConflictError` (exit 7) when the attempt was abandoned or its decisions were tampered with.
+    """
+    area = run.area
+    committed = run.take("commitment", Committed)
+    intents = report_intents(run, committed)
+
+    def compute() -> Submitted:
+        recheck(run)
+        area.begin_submitting(run.environment.now())
+        if intents:
+            submitter(run, run.config.oracle.chain).submit(intents)
+        return Submitted(
+            format="attest-run-submission/1",
+            made_from=area.digests("open", "commitment"),
+            intents=tuple(intent.id for intent in intents),
+        )
+
+    submitted = area.artifact("submission", Submitted, compute)
+    reporters = len(run.config.signing.reporters)
+    if not submitted.intents:
+        return submitted, "nothing to report: every token is withheld"
+    return submitted, f"{len(submitted.intents)} reports ({len(committed.tokens)} tokens, {reporters} reporters)"
+
+
+def confirm(run: Run) -> tuple[Confirmed, str]:
+    """Wait until the reports are final and the oracle's quorum is met, then read everything at one confirm block.
+
+    Raises :class:`ChainError` (exit 5) when a report is missing or reverted, the quorum is not met in time, or the
+    consensus lies further from our reserve than the policy allows.
+    """
+    area, config = run.area, run.config
+    opened, committed = run.take("open", Opened), run.take("commitment", Committed)
+    intents = report_intents(run, committed)
+
+    def compute() -> Confirmed:
+        chain = config.chains[config.oracle.chain]
+        receipts = (
+            submitter(run, config.oracle.chain).confirm(intents, timeout_seconds=chain.confirm_timeout_seconds)
+            if intents
+            else ()
+        )
+        reading = _await_quorum(run, opened, committed)
+        for reserve in committed.tokens:
+            check_consensus(run, reserve, _consensus(reading, reserve.token))
+        return Confirmed(
+            format="attest-run-confirmation/1",
+            made_from=area.digests("open", "commitment", "submission"),
+            receipts=receipts,
+            reading=reading,
+        )
+
+    confirmed = area.artifact("confirmation", Confirmed, compute)
+    blocks = ", ".join(f"block {block.number} of chain {block.chain_id}" for block in confirmed.reading.supply.blocks)
+    return confirmed, f"quorum met for {len(committed.tokens)} tokens at {blocks}"
+
+
+def _await_quorum(run: Run, opened: Opened, committed: Committed) -> ConfirmationReading:
+    environment = run.environment
+    waited, pause = 0.0, 1.0
+    while True:
+        reading = state.read_confirmation(
+            environment.clients,
+            run.config,
+            tokens=[reserve.token for reserve in committed.tokens],
+            reporters=[reporter.address for reporter in run.config.signing.reporters],
+            opened=opened.supply,
+        )
+        missing = [consensus.token for consensus in reading.consensus if not consensus.quorum_met]
+        if not missing or waited >= run.config.oracle.quorum_deadline_seconds:
+            return reading
+        environment.narrator.progress(f"waiting for other reporters: {', '.join(missing)}")
+        environment.sleep(pause)
+        waited, pause = waited + pause, min(pause * 1.5, 30.0)
+
+
+def _consensus(reading: ConfirmationReading, token: str) -> TokenConsensus:
+    return next(consensus for consensus in reading.consensus if consensus.token == token)
+
+
+def check_consensus(run: Run, reserve: TokenReserve, consensus: TokenConsensus) -> None:
+    """Own reports stand as sent, the quorum is met, and the consensus is within policy of our reserve."""
+
+    def refuse(code: str, message: str, reason: str, advice: str) -> ChainError:
+        return ChainError(f"token {reserve.token}: {message}", code=code, reason=reason, advice=advice)
+
+    reports = {address.lower(): units for address, units in consensus.reports.items()}
+    for reporter in run.config.signing.reporters:
+        if reports.get(reporter.address.lower()) != reserve.units:
+            raise refuse(
+                "report-not-standing",
+                f"the report of {reporter.address} does not stand on chain",
+                "It was mined, but has expired, was removed, or was replaced by another report of the same key.",
+                f"`attest report --period {run.period}` reports the same reserve again, with a fresh timestamp.",
+            )
+    if not consensus.quorum_met:
+        raise refuse(
+            "oracle-quorum-not-met",
+            f"the oracle's quorum is not met ({len(reports)} own reports stand, {consensus.required_quorum} are needed)",
+            "Other reporters have not reported yet, or their reports have expired.",
+            "Ask the other operators to report; then run `attest run` again, which sends nothing twice.",
+        )
+    difference = abs(consensus.units - reserve.units)
+    if difference * 10_000 > run.config.oracle.max_difference_bps * reserve.units:
+        raise refuse(
+            "consensus-differs",
+            f"the on-chain consensus is {group(format_units(consensus.units, reserve.decimals))}, our reserve is "
+            f"{group(format_units(reserve.units, reserve.decimals))}",
+            f"They differ by more than {run.config.oracle.max_difference_bps} basis points: somebody reports otherwise.",
+            "Compare the other operators' balances with `attest status`, settle the difference, then run again.",
+        )
+
+
+# -- a fresh report of the same reserves -----------------------------------------------------------------------------
+
+
+def refresh(run: Run) -> tuple[Refreshed, str] | None:
+    """Report the committed reserves again when the standing reports are past half of the contract's validity.
+
+    The balances stay those of the period: a fresh report never hides an old ``as_of``. Returns None when the reports on
+    chain are still young, or every token is withheld. A refresh that was begun and cut short is finished first.
+    """
+    environment, area, config = run.environment, run.area, run.config
+    committed = run.take("commitment", Committed)
+    if not committed.tokens:
+        return None
+    number = 1
+    while area.bytes_of(f"refresh/{number}") is not None:
+        number += 1
+    begun = area.key(f"begun/refresh-{number}")
+    if environment.private.get(begun) is None:
+        age = state.report_age(
+            environment.client(config.oracle.chain),
+            config,
+            tokens=[reserve.token for reserve in committed.tokens],
+            reporters=[reporter.address for reporter in config.signing.reporters],
+            base=environment.loaded.base,
+        )
+        if age.oldest_seconds * 2 <= age.validity_seconds:
+            return None
+        environment.private.create(begun, b"begun\n")
+    intents = report_intents(run, committed, f"refresh-{number}")
+
+    def compute() -> Refreshed:
+        recheck(run)
+        sender = submitter(run, config.oracle.chain)
+        sender.submit(intents)
+        timeout = config.chains[config.oracle.chain].confirm_timeout_seconds
+        receipts = sender.confirm(intents, timeout_seconds=timeout)
+        return Refreshed("attest-run-refresh/1", area.digests("commitment"), tuple(receipts))
+
+    return area.artifact(f"refresh/{number}", Refreshed, compute), f"{len(intents)} reports renewed"

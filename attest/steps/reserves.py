@@ -1,0 +1,455 @@
+"""Steps 1 to 4: open, collect, decide, commit; and their recomputation from the evidence."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+
+from attest import quorum, records
+from attest.artifacts import Collected, Committed, Decided, Opened, WithheldToken
+from attest.chain import state
+from attest.config import Config, Deployment
+from attest.custody import collector, policies
+from attest.errors import ConflictError, OperatorError, SourceError
+from attest.merkle.proof import leaf_hash
+from attest.merkle.tree import MerkleTree
+from attest.model import AccountPolicy, AccountVerdict, Observation, ReserveLeaf, SourceFailure, TokenReserve, Verdict
+from attest.money import currency, format_units, group, to_token_units
+from attest.period import Period
+from attest.runs import RunArea
+from attest.steps.context import Run
+from attest.store import Store
+
+#: How far back the change rule looks for an account's last attested balance.
+HISTORY_WEEKS = 13
+
+
+# -- 1. open ---------------------------------------------------------------------------------------------------------
+
+
+def open_period(run: Run) -> tuple[Opened, str]:
+    """Fix the period: cutoff, configuration, policies, last balances, and the supply at its block.
+
+    Raises :class:`OperatorError` for a period whose cutoff has not passed, :class:`ConflictError` if the attempt was
+    opened under another configuration, :class:`ChainError` when the supply cannot be read.
+    """
+    environment, area = run.environment, run.area
+    schedule = run.config.schedule
+    cutoff = schedule.schedule.cutoff(area.period)
+    configuration = environment.loaded.digest()
+
+    def compute() -> Opened:
+        now = environment.now()
+        if cutoff > now:
+            raise OperatorError(
+                f"period {area.period} is in the future: its cutoff is {records.format_instant(cutoff)}",
+                code="future-period",
+                reason="Balances can be attested only as they were at a cutoff that has passed.",
+                advice=f"Wait for the cutoff, or attest {schedule.schedule.latest_due(now)}, the newest that is due.",
+            )
+        environment.private.create(f"configurations/{configuration}", environment.loaded.decisive())
+        salt = environment.token_bytes(32)
+        previous_verdict, previous_digest, previous = last_balances(environment.private, area.period)
+        return Opened(
+            format="attest-run-open/1",
+            period=str(area.period),
+            attempt=area.attempt,
+            revision=0,
+            abandoned=area.abandoned,
+            cutoff=cutoff,
+            opened_at=now,
+            clock="system" if schedule.clock is None else "pinned",
+            supply_at=schedule.supply_at,
+            configuration=configuration,
+            configuration_salt=salt.hex(),
+            configuration_commitment=records.digest(salt + environment.loaded.decisive()),
+            policies=policies.account_policies(run.config, cutoff),
+            previous=previous,
+            previous_verdict=previous_verdict,
+            previous_digest=previous_digest,
+            supply=state.read_supply(
+                environment.clients, run.config, cutoff=cutoff, supply_at=schedule.supply_at
+            ),
+        )
+
+    opened = area.artifact("open", Opened, compute)
+    if opened.configuration != configuration:
+        raise ConflictError(
+            f"period {area.period}: attempt {area.attempt} was opened under another configuration",
+            code="configuration-changed",
+            reason="Accounts, sources, quorum rules, tokens, contracts and keys must not change in the middle of a run.",
+            advice=f"Restore the configuration (it is kept in the private store as configurations/{opened.configuration}"
+            "), or, if nothing was reported yet, begin a new attempt with `attest abandon --reason ...`.",
+        )
+    blocks = ", ".join(f"block {block.number} of chain {block.chain_id}" for block in opened.supply.supply.blocks)
+    return opened, f"cutoff {records.format_instant(opened.cutoff)}; supply at {blocks}"
+
+
+def last_balances(store: Store, period: Period) -> tuple[str | None, str | None, dict[str, int]]:
+    """The newest earlier published verdict within :data:`HISTORY_WEEKS`: its key, its digest, and the balance of each
+    account that it accepted, in minor units."""
+    for weeks in range(1, HISTORY_WEEKS + 1):
+        area = RunArea.current(store, period.shifted(-weeks))
+        if area.bytes_of("publication") is None:
+            continue
+        data = area.bytes_of("verdict")
+        if data is not None:
+            return area.key("verdict"), records.digest(data), _accepted(data)
+    return None, None, {}
+
+
+def _accepted(data: bytes) -> dict[str, int]:
+    verdict = records.from_json(Decided, data, "the last period's verdict", ConflictError).verdict
+    return {account.account: account.minor_units for account in verdict.accounts if account.minor_units is not None}
+
+
+# -- 2. collect ------------------------------------------------------------------------------------------------------
+
+
+def collect(run: Run) -> tuple[Collected, str]:
+    """Ask every source. Stored only when no account of a token that is not withheld lacks a quorum of valid
+    observations: what is merely missing or late is asked again by the next run, what was said is kept.
+
+    Raises :class:`SourceError` (exit 3) naming every account that lacks its quorum.
+    """
+    environment, area = run.environment, run.area
+    opened = run.take("open", Opened)
+
+    def compute() -> Collected:
+        result = collector.collect(
+            environment.loaded,
+            period=opened.period,
+            cutoff=opened.cutoff,
+            now=environment.now,
+            evidence=environment.private,
+            progress=environment.narrator.progress,
+        )
+        collected = Collected(
+            format="attest-run-collection/1",
+            made_from=area.digests("open"),
+            collected_at=environment.now(),
+            observations=result.observations,
+            failures=result.failures,
+        )
+        verdict = _decide(opened, collected)
+        lacking = [account for account in verdict.accounts if quorum.needs_new_evidence(account)]
+        failing = _still_failing(run, opened, lacking)
+        if failing:
+            raise _refused(run, "collect", opened, collected, verdict, failing)
+        return collected
+
+    collected = area.artifact("collection", Collected, compute)
+    accounts = len({observation.account for observation in collected.observations})
+    summary = f"{len(collected.observations)} balances of {accounts} accounts"
+    return collected, summary + (f"; {len(collected.failures)} sources failed" if collected.failures else "")
+
+
+def _decide(opened: Opened, collected: Collected) -> Verdict:
+    return quorum.decide(
+        collected.observations, collected.failures, opened.policies, opened.cutoff, opened.previous
+    )
+
+
+def _still_failing(run: Run, opened: Opened, failing: Iterable[AccountVerdict]) -> list[AccountVerdict]:
+    """The failing accounts whose tokens are not given up; gives up what the operator withholds, and, past the deadline,
+    whatever still fails."""
+    now = run.environment.now()
+    remaining = []
+    past_deadline = now >= opened.cutoff + timedelta(hours=run.config.schedule.deadline_hours)
+    for account in failing:
+        if account.token in run.choices.withhold:
+            run.area.withhold(account.token, "operator", now)
+        elif past_deadline:
+            run.area.withhold(account.token, "deadline", now)
+        if run.area.withheld(account.token) is None:
+            remaining.append(account)
+    return remaining
+
+
+def _refused(
+    run: Run, step: str, opened: Opened, collected: Collected, verdict: Verdict, failing: list[AccountVerdict]
+) -> SourceError:
+    deadline = opened.cutoff + timedelta(hours=run.config.schedule.deadline_hours)
+    tokens = sorted({account.token for account in failing})
+    held = [account for account in failing if account.outcome == "held"]
+    failed = {failure.source: failure.advice for failure in collected.failures}
+    lines = [f"account {account.account} ({account.token}): {account.detail}" for account in failing]
+    if len(held) == len(failing):
+        accounts = " ".join(f"--acknowledge {account.account}" for account in held)
+        advice = f"Compare with the custodian. If the change is right, run `attest run {accounts}`."
+    elif step == "collect":
+        advice = " ".join(dict.fromkeys(failed.values())) or "Put the custodian's statement in place."
+        advice += " Then run `attest run` again: it asks every source anew."
+    else:
+        advice = (
+            "Find out which source is wrong. To read the sources again, `attest abandon --reason ...` ends this attempt "
+            "(the statement gives the reason), then run again."
+        )
+    advice += (
+        f" To go on without {', '.join(tokens)}, add {' '.join(f'--withhold {token}' for token in tokens)};"
+        f" after {records.format_instant(deadline)} they are withheld by themselves."
+    )
+    error = SourceError(
+        "\n".join(lines),
+        code=failing[0].code if len({account.code for account in failing}) == 1 else "quorum-not-met",
+        reason=f"Every account must pass before {', '.join(tokens)} can be attested; nothing was sent.",
+        advice=advice,
+    )
+    amounts = {
+        f"{observation.account}/{observation.source}": observation.minor_units
+        for observation in collected.observations
+    }
+    detail = records.to_json(collected).decode() + records.to_json(verdict).decode()
+    run.area.refuse(step, error, run.environment.now(), detail, amounts)
+    return error
+
+
+# -- 3. decide -------------------------------------------------------------------------------------------------------
+
+
+def decide(run: Run) -> tuple[Decided, str]:
+    """The quorum per account, then per token. Stored only when every account of every token that is not withheld is
+    accepted, or held and acknowledged.
+
+    Raises :class:`SourceError` (exit 3) otherwise; :class:`OperatorError` for a choice that does not fit.
+    """
+    environment, area = run.environment, run.area
+    opened, collected = run.take("open", Opened), run.take("collection", Collected)
+    _check_choices(run, opened)
+
+    def compute() -> Decided:
+        for token in run.choices.withhold:
+            area.withhold(token, "operator", environment.now())
+        verdict = _decide(opened, collected)
+        digest = records.digest(records.to_json(verdict))
+        held = {account.account for account in verdict.accounts if account.outcome == "held"}
+        for name in run.choices.acknowledge:
+            _acknowledge(run, name, held, digest)
+        acknowledged = tuple(sorted(name for name in held if area.acknowledged(name, digest)))
+        failing = _still_failing(
+            run,
+            opened,
+            [a for a in verdict.accounts if a.outcome != "accepted" and a.account not in acknowledged],
+        )
+        if failing:
+            if held:
+                area.show_held(digest)
+            raise _refused(run, "decide", opened, collected, verdict, failing)
+        withheld = []
+        for token in run.config.tokens:
+            given_up = area.withheld(token)
+            if given_up is not None:
+                accounts = tuple(a.account for a in verdict.accounts if a.token == token and a.outcome != "accepted")
+                withheld.append(WithheldToken(token, given_up.code, accounts))
+        return Decided(
+            format="attest-run-verdict/1",
+            made_from=area.digests("open", "collection"),
+            verdict=verdict,
+            withheld=tuple(withheld),
+            acknowledged=acknowledged,
+        )
+
+    decided = area.artifact("verdict", Decided, compute)
+    given_up = {token.token for token in decided.withheld}
+    late = [token for token in run.choices.withhold if token not in given_up]
+    if late:
+        raise OperatorError(
+            f"token {late[0]} was already decided in attempt {area.attempt} of {area.period}, and is not withheld there",
+            code="already-decided",
+            reason="A decision is written once.",
+            advice="If nothing was reported yet, `attest abandon --reason ...` begins a new attempt.",
+        )
+    accepted = [account for account in decided.verdict.accounts if account.token not in given_up]
+    summary = f"{len(accepted)} accounts agreed"
+    return decided, summary + (f"; withheld: {', '.join(sorted(given_up))}" if given_up else "")
+
+
+def _check_choices(run: Run, opened: Opened) -> None:
+    for token in run.choices.withhold:
+        if token not in run.config.tokens:
+            raise OperatorError(
+                f"--withhold {token}: there is no such token in attest.toml",
+                code="unknown-token",
+                reason="Only a configured token can be withheld.",
+                advice=f"The tokens are: {', '.join(run.config.tokens)}.",
+            )
+    for name in run.choices.acknowledge:
+        if name not in {policy.account for policy in opened.policies}:
+            raise OperatorError(
+                f"--acknowledge {name}: there is no such account in attest.toml",
+                code="unknown-account",
+                reason="An acknowledgement belongs to one account.",
+                advice=f"The accounts are: {', '.join(run.config.accounts)}.",
+            )
+
+
+def _acknowledge(run: Run, name: str, held: set[str], verdict: str) -> None:
+    """A person can acknowledge only what was shown: a hold that an earlier run refused with."""
+    if name not in held:
+        raise OperatorError(
+            f"--acknowledge {name}: this account's balance is not held",
+            code="nothing-to-acknowledge",
+            reason="An acknowledgement given in advance would approve a number that nobody has seen.",
+            advice="Leave the option out; a run that holds an account says so.",
+        )
+    if run.area.was_shown(verdict):
+        run.area.acknowledge(name, verdict, run.environment.now())
+
+
+# -- 4. commit -------------------------------------------------------------------------------------------------------
+
+
+def commit(run: Run) -> tuple[Committed, str]:
+    """Salted leaves, their Merkle root, and the totals per token. Raises :class:`SourceError` if a total does not fit
+    the contract."""
+    environment, area = run.environment, run.area
+    opened, decided = run.take("open", Opened), run.take("verdict", Decided)
+
+    def compute() -> Committed:
+        salts = {policy.account: environment.token_bytes(32).hex() for policy in opened.policies}
+        return _commitment(run, opened, decided, salts, area.digests("open", "verdict"))
+
+    committed = area.artifact("commitment", Committed, compute)
+    totals = ", ".join(
+        f"{group(format_units(token.units, token.decimals))} {token.token}" for token in committed.tokens
+    )
+    return committed, f"{len(committed.leaves)} leaves, root {committed.root[:16]}…; {totals or 'every token withheld'}"
+
+
+def _commitment(
+    run: Run, opened: Opened, decided: Decided, salts: Mapping[str, str], made_from: Mapping[str, str]
+) -> Committed:
+    given_up = {token.token for token in decided.withheld}
+    rules = {policy.account: policy for policy in opened.policies}
+    counted = [account for account in decided.verdict.accounts if account.token not in given_up]
+    leaves = [records.to_json(_leaf(opened, rules[a.account], a, salts[a.account])) for a in counted]
+    # In the order of their hashes, which the salts make random: a leaf's place says nothing about whose it is.
+    leaves.sort(key=leaf_hash)
+    return Committed(
+        format="attest-run-commitment/1",
+        made_from=made_from,
+        leaves=tuple(base64.b64encode(leaf).decode() for leaf in leaves),
+        root=MerkleTree(leaves).root.hex(),
+        tokens=tuple(
+            token_reserve(run.config, symbol, [a for a in counted if a.token == symbol])
+            for symbol in run.config.tokens
+            if symbol not in given_up
+        ),
+    )
+
+
+def _leaf(opened: Opened, policy: AccountPolicy, account: AccountVerdict, salt: str) -> ReserveLeaf:
+    if account.minor_units is None or account.as_of is None:
+        raise ValueError(f"{account.account} was not accepted")
+    return ReserveLeaf(
+        format="attest-reserve-leaf/1",
+        period=opened.period,
+        token=account.token,
+        account=account.account,
+        custodian=policy.custodian,
+        currency=policy.currency,
+        minor_units=account.minor_units,
+        balance_kind=policy.balance_kind,
+        as_of=account.as_of,
+        ownership=policy.ownership,
+        evidence=account.evidence,
+        salt=salt,
+    )
+
+
+def reported_deployment(config: Config, symbol: str) -> Deployment:
+    """The deployment of a token that is reported: the one on the oracle's chain."""
+    return next(d for d in config.tokens[symbol].deployments if d.chain == config.oracle.chain)
+
+
+def token_reserve(config: Config, symbol: str, accounts: list[AccountVerdict]) -> TokenReserve:
+    """Sum a token's accounts in minor units, then scale to the units of its deployment on the oracle's chain."""
+    token = config.tokens[symbol]
+    unit = currency(token.currency)
+    decimals = reported_deployment(config, symbol).decimals
+    minor_units = sum(account.minor_units or 0 for account in accounts)
+    amount = to_token_units(minor_units, unit.exponent, decimals, f"token {symbol}")
+    return TokenReserve(
+        token=symbol,
+        currency=token.currency,
+        exponent=unit.exponent,
+        decimals=decimals,
+        minor_units=minor_units,
+        units=amount.units,
+        remainder_minor_units=amount.remainder_minor_units,
+        oldest_as_of=min(account.as_of for account in accounts if account.as_of is not None),
+        accounts=len(accounts),
+    )
+
+
+# -- the same again, from the evidence -------------------------------------------------------------------------------
+
+
+def recheck(run: Run) -> None:
+    """Recompute what was decided and committed from the stored evidence bytes, before anything is sent or signed.
+
+    Write access to the private store must not be enough to make this operator lie. Raises :class:`ConflictError`
+    (exit 7) naming the first artifact that differs.
+    """
+    environment, area = run.environment, run.area
+    opened, collected = run.take("open", Opened), run.take("collection", Collected)
+    decided, committed = run.take("verdict", Decided), run.take("commitment", Committed)
+    cutoff = run.config.schedule.schedule.cutoff(area.period)
+    if opened.cutoff != cutoff or opened.policies != policies.account_policies(run.config, cutoff):
+        raise _differs(area, "open", "the cutoff or the quorum rules are not those of the configuration")
+    if opened.previous != _previous_again(environment.private, opened):
+        raise _differs(area, "open", "last period's balances are not those of its verdict")
+    observations = collector.reobserve(
+        environment.loaded, collected.observations, environment.private, opened.cutoff
+    )
+    if observations != collected.observations:
+        raise _differs(area, "collection", _first_difference(collected.observations, observations))
+    verdict = _decide(opened, collected)
+    if verdict != decided.verdict:
+        raise _differs(area, "verdict", "the quorum decides otherwise on the same observations")
+    digest = records.digest(records.to_json(verdict))
+    for name in decided.acknowledged:
+        if not area.acknowledged(name, digest):
+            raise _differs(area, "verdict", f"account {name} was never acknowledged")
+    given_up = {token.token for token in decided.withheld}
+    for account in verdict.accounts:
+        passes = account.outcome == "accepted" or account.account in decided.acknowledged
+        if not passes and account.token not in given_up:
+            raise _differs(area, "verdict", f"account {account.account} does not pass, yet {account.token} goes on")
+    salts = {}
+    for encoded in committed.leaves:
+        leaf = records.from_json(ReserveLeaf, base64.b64decode(encoded), area.key("commitment"), ConflictError)
+        salts[leaf.account] = leaf.salt
+    missing = [a.account for a in verdict.accounts if a.token not in given_up and a.account not in salts]
+    if missing:
+        raise _differs(area, "commitment", f"account {missing[0]} has no leaf")
+    if _commitment(run, opened, decided, salts, committed.made_from) != committed:
+        raise _differs(area, "commitment", "leaves, root or totals are not those of the verdict")
+
+
+def _previous_again(store: Store, opened: Opened) -> dict[str, int]:
+    if opened.previous_verdict is None:
+        return {}
+    data = store.get(opened.previous_verdict)
+    if data is None or records.digest(data) != opened.previous_digest:
+        return {}
+    return _accepted(data)
+
+
+def _first_difference(stored: tuple[Observation, ...], again: tuple[Observation, ...]) -> str:
+    for before, after in zip(stored, again, strict=False):
+        if before != after:
+            return f"source {before.source} of account {before.account} does not say what was stored"
+    return "the observations are not those of the evidence"
+
+
+def _differs(area: RunArea, name: str, detail: str) -> ConflictError:
+    return ConflictError(
+        f"{area.store.url}: {area.key(name)}: {detail}",
+        code="tampered",
+        reason="Recomputed from the evidence, the stored decision comes out differently; nothing more is sent or signed.",
+        advice="Keep the store as it is and find out who changed it. If nothing was reported yet, "
+        "`attest abandon --reason ...` begins a new attempt.",
+    )
