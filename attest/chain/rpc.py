@@ -494,8 +494,16 @@ class ChainClient:
     def finalized_head(self, finality: str) -> Block:
         """The newest final block by the chain's rule: ``instant`` (the head), ``tag`` (the node's ``finalized``) or
         ``depth:N`` (N blocks under the head; the genesis block on a shorter chain). Raises :class:`ChainError`."""
-        number, header, _ = self._final(finality)
-        return (header or self._headers([number])[0]).block
+        return self.finalized_head_and(finality, [])[0]
+
+    def finalized_head_and(self, finality: str, hints: Sequence[Request]) -> tuple[Block, list[Any]]:
+        """As :meth:`finalized_head`, and in the same request the results of others, as the first endpoint gives them.
+
+        Hints are not agreed on by the quorum: they may only decide what is asked next.
+        """
+        number, header, answers = self._final(finality, hints)
+        block = (header or self._headers([number])[0]).block
+        return block, [_of(answers[0], index) for index, _ in enumerate(hints, 1)]
 
     def block_at(self, timestamp: int, finality: str = "instant") -> Block:
         """The last block with ``block.timestamp <= timestamp`` (Unix seconds), once its successor is final.
@@ -505,8 +513,9 @@ class ChainClient:
         ``timestamp``, ``chain-too-young`` if its first block is later, ``block-unavailable`` if the node does not give
         a header, ``malformed-answer`` if the headers do not form a chain.
         """
-        number, final, (first,) = self._final(finality, [_numbered(0)])
-        line = [self._header(_numbered(0), first)]
+        genesis = _numbered(0)
+        number, final, answers = self._final(finality, [genesis])
+        line = [self._header(genesis, self._agree(genesis, 1, answers))]
         if final is not None:
             line.append(final)
         elif number > 0:
@@ -544,13 +553,14 @@ class ChainClient:
             advice="Attest a period after the chain began, or remove the chain from this configuration.",
         )
 
-    def _final(self, finality: str, others: Sequence[Request] = ()) -> tuple[int, headers.Header | None, list[Any]]:
+    def _final(
+        self, finality: str, others: Sequence[Request]
+    ) -> tuple[int, headers.Header | None, list[EndpointAnswers]]:
         """The number of the newest final block that ``read_quorum`` endpoints have reached, its header where the same
-        request gave it already, and the results of other requests read along."""
+        request gave it already, and all answers; those to other requests read along begin at index 1."""
         tag = "finalized" if finality == "tag" else "latest"
         request: Request = ("eth_getBlockByNumber", [tag, False])
         answers = self._alive(self.each([request, *others]))
-        agreed = [self._agree(other, index, answers) for index, other in enumerate(others, 1)]
         reached, refusal = [], None
         for answer in answers:
             result = _of(answer, 0)
@@ -564,8 +574,8 @@ class ChainClient:
         number = sorted(reached, reverse=True)[self.read_quorum - 1]
         depth = _depth(finality)
         if depth or set(reached) != {number}:
-            return max(0, number - depth), None, agreed
-        return number, self._header(request, self._agree(request, 0, answers)), agreed
+            return max(0, number - depth), None, answers
+        return number, self._header(request, self._agree(request, 0, answers)), answers
 
     def _headers(self, numbers: Sequence[int]) -> list[headers.Header]:
         requests = [_numbered(number) for number in numbers]
