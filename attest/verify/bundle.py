@@ -1,0 +1,104 @@
+"""Reading a bundle's folder as a stranger's: no links, no surprises, bounded sizes, every file as the manifest says."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+from attest.documents import MAX_ENVELOPE_BYTES, Manifest
+from attest.errors import OperatorError, VerificationError
+from attest.records import digest, from_json
+
+ENVELOPE = "attestation.dsse.json"
+RESERVES = "reserves.json"
+RECEIPTS = "receipts.json"
+LOG_PROOF = "attestation.tlog-proof"
+CHAIN_PROOF = "chain-proof.json"
+MANIFEST = "manifest.json"
+
+#: What every bundle must have. Chain proofs and reports may be there too.
+REQUIRED = (ENVELOPE, RESERVES, RECEIPTS, LOG_PROOF, MANIFEST)
+_MEBIBYTE = 1 << 20
+_MAX_BYTES = {
+    ENVELOPE: MAX_ENVELOPE_BYTES,
+    RESERVES: _MEBIBYTE,
+    RECEIPTS: 4 * _MEBIBYTE,
+    LOG_PROOF: _MEBIBYTE,
+    MANIFEST: _MEBIBYTE,
+    CHAIN_PROOF: 32 * _MEBIBYTE,
+}
+_MAX_OTHER_BYTES = 64 * _MEBIBYTE
+_MAX_FILES = 64
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
+
+
+def read_bundle(folder: Path) -> Mapping[str, bytes]:
+    """The folder's files by name. Raises :class:`OperatorError` when there is no such folder, and
+    :class:`VerificationError` for links, folders, devices, odd names, too many or too large files."""
+    try:
+        with os.scandir(folder) as entries:
+            names = sorted(entry.name for entry, _ in zip(entries, range(_MAX_FILES + 1), strict=False))
+    except OSError as fault:
+        raise OperatorError(
+            f"{folder}: cannot be read ({fault.strerror})",
+            code="bundle-unreadable",
+            reason="A bundle is one attestation's folder, such as attestations/2026-W47.",
+            advice="Name the folder that holds attestation.dsse.json.",
+        ) from None
+    if len(names) > _MAX_FILES:
+        raise _refuse(f"the folder has more than {_MAX_FILES} entries")
+    return {name: _read(folder, name) for name in names}
+
+
+def read_file(path: Path, limit: int) -> bytes:
+    """A regular file's bytes, at most ``limit``; no link is followed. Raises
+    :class:`VerificationError`."""
+    try:
+        if not stat.S_ISREG(path.lstat().st_mode):
+            raise _refuse(f"{path.name!r} is not a plain file (a link, folder or device)")
+        with path.open("rb") as file:
+            data = file.read(limit + 1)
+    except OSError as fault:
+        raise _refuse(f"{path.name!r} cannot be read ({fault.strerror})") from None
+    if len(data) > limit:
+        raise _refuse(f"{path.name!r} has more than {limit} bytes")
+    return data
+
+
+def _read(folder: Path, name: str) -> bytes:
+    if not _NAME.fullmatch(name):
+        raise _refuse(f"{name[:200]!r} is no name of a bundle's file")
+    return read_file(folder / name, _MAX_BYTES.get(name, _MAX_OTHER_BYTES))
+
+
+def check_manifest(files: Mapping[str, bytes]) -> Manifest:
+    """The manifest, once every file is exactly the one it lists. Raises :class:`VerificationError` naming the file."""
+    missing = [name for name in REQUIRED if name not in files]
+    if missing:
+        raise _refuse(f"{', '.join(missing)} missing")
+    manifest = from_json(Manifest, files[MANIFEST], MANIFEST)
+    listed = {entry.name: entry for entry in manifest.files}
+    if len(listed) != len(manifest.files) or MANIFEST in listed:
+        raise _refuse(f"{MANIFEST} lists a file twice, or itself")
+    for name in sorted({*listed, *files} - {MANIFEST}):
+        if not _NAME.fullmatch(name):
+            raise _refuse(f"{MANIFEST} lists {name[:200]!r}, which is no name of a bundle's file")
+        if name not in files:
+            raise _refuse(f"{name} is listed in {MANIFEST} but missing")
+        if name not in listed:
+            raise _refuse(f"{name} is not listed in {MANIFEST}")
+        if (listed[name].sha256, listed[name].size) != (digest(files[name]), len(files[name])):
+            raise _refuse(f"{name} is not the file that {MANIFEST} lists: its digest or size differs")
+    return manifest
+
+
+def _refuse(detail: str) -> VerificationError:
+    return VerificationError(
+        detail,
+        code="bundle-malformed",
+        reason="A bundle holds the files of one attestation and nothing else, so that all readers see the same.",
+        advice="Fetch the whole folder again from the public store, into an empty folder.",
+    )

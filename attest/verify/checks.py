@@ -1,0 +1,425 @@
+"""The checks, in the order in which a person would ask. Each looks at a :class:`Case` and answers one question.
+
+A check returns a :class:`Finding`, or raises :class:`VerificationError` (it fails) or :class:`UnavailableError` (it is
+skipped). None of them reads a file, a clock or the network by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from attest import statement
+from attest.documents import PAYLOAD_TYPE, Receipt, Reserves, TokenStatement
+from attest.errors import VerificationError
+from attest.log.proof import LoggedEntry, verify_log_proof
+from attest.period import Period
+from attest.records import digest, from_json
+from attest.signing import dsse
+from attest.statement import Attested, attested, moment
+from attest.verify.bundle import ENVELOPE, LOG_PROOF, RECEIPTS, RESERVES, check_manifest
+from attest.verify.case import Case, UnavailableError
+from attest.verify.report import CheckResult, Outcome
+from attest.verify.trust import TrustedToken, same_address
+
+
+@dataclass(frozen=True)
+class Finding:
+    """How a check ended; ``advice`` is what a reader can do about it."""
+
+    outcome: Outcome
+    detail: str
+    advice: str = ""
+
+
+@dataclass(frozen=True)
+class Check:
+    """A named check and the question that it answers. ``required``: it applies to every bundle."""
+
+    name: str
+    question: str
+    run: Callable[[Case], Finding]
+    required: bool = True
+
+    def result(self, case: Case) -> CheckResult:
+        try:
+            finding = self.run(case)
+        except UnavailableError as missing:
+            finding = Finding("skipped", f"cannot be checked: {missing}", "See the checks that failed.")
+        except VerificationError as fault:
+            finding = Finding("fail", fault.message, fault.advice)
+        return CheckResult(self.name, self.question, finding.outcome, finding.detail, finding.advice, self.required)
+
+
+def refuse(code: str, detail: str, reason: str, advice: str) -> VerificationError:
+    """A failed check: what differs, why it matters, what to do."""
+    return VerificationError(detail, code=code, reason=reason, advice=advice)
+
+
+# -- who said this, and is it unchanged? -----------------------------------------------------------------------------
+
+
+def files(case: Case) -> Finding:
+    if case.fault is not None:
+        raise case.fault
+    manifest = check_manifest(case.files)
+    return Finding("pass", f"{len(manifest.files)} files, each as the manifest lists it, and no other")
+
+
+def statement_readable(case: Case) -> Finding:
+    envelope = dsse.parse_envelope(case.file(ENVELOPE), ENVELOPE)
+    predicate = statement.read(envelope.body).predicate
+    return Finding(
+        "pass",
+        f"{predicate.issuer}, period {predicate.period}, revision {predicate.revision}, "
+        f"{len(predicate.tokens)} tokens; every sum, ratio and verdict follows from the figures",
+    )
+
+
+def signatures(case: Case) -> Finding:
+    envelope, trust = case.envelope, case.trust
+    advice = "Compare the attestor keys and their periods in your trust file with the issuer's, by another way."
+    if envelope.payloadType != PAYLOAD_TYPE:
+        raise refuse(
+            "payload-type", f"the envelope is of type {envelope.payloadType!r}, not {PAYLOAD_TYPE}", "", advice
+        )
+    if case.statement_digest in trust.revoked:
+        raise refuse(
+            "revoked",
+            f"statement {case.statement_digest} is revoked in your trust file",
+            "",
+            "Do not rely on it; ask the issuer for the revision that replaces it.",
+        )
+    signed: dict[bytes, str] = {}
+    used: set[bytes] = set()
+    for attestor in trust.attestors:
+        if not attestor.valid_in(case.period):
+            continue
+        for signature in {item.signature for item in envelope.signatures}:
+            if _verifies(attestor.spki, envelope, signature):
+                signed.setdefault(attestor.spki, attestor.name)
+                used.add(signature)
+    others = len(envelope.signatures) - len(used)
+    ignored = f"; {others} by keys that you do not trust for this period, ignored" if others else ""
+    needed = f"{len(signed)} of {trust.attestor_threshold} needed"
+    names = ", ".join(signed.values()) or "nobody whom you trust"
+    if len(signed) < trust.attestor_threshold:
+        raise refuse("signatures-too-few", f"signed by {names}, {needed}{ignored}", "", advice)
+    return Finding("pass", f"signed by {names}, {needed}{ignored}")
+
+
+def _verifies(public_key: bytes, envelope: dsse.Envelope, signature: bytes) -> bool:
+    try:
+        dsse.verify_signature(public_key, PAYLOAD_TYPE, envelope.body, signature)
+    except VerificationError:
+        return False
+    return True
+
+
+def subject(case: Case) -> Finding:
+    data, predicate = case.file(RESERVES), case.predicate
+    advice = "Fetch reserves.json again with the statement of the same period and revision."
+    (named,) = case.statement.subject
+    if named.digest.sha256 != digest(data):
+        raise refuse("subject-digest", f"{RESERVES} is not the file that the statement is about", "", advice)
+    reserves = from_json(Reserves, data, RESERVES)
+    if (reserves.period, reserves.revision) != (predicate.period, predicate.revision):
+        raise refuse("subject-differs", f"{RESERVES} is of another period or revision", "", advice)
+    if reserves.merkle != predicate.merkle:
+        raise refuse("subject-differs", f"{RESERVES} has another Merkle root or size than the statement", "", advice)
+    committed = sorted((t.token, t.currency, t.minor_units, t.units, t.accounts) for t in reserves.tokens)
+    stated = sorted(
+        (t.token, t.currency, reserve.minor_units, reserve.units, reserve.agreement.accounts)
+        for t, reserve in _attested(predicate.tokens)
+    )
+    for one, other in zip(committed, stated, strict=False):
+        if one != other:
+            raise refuse("subject-differs", f"{RESERVES} has another total for {one[0]} than the statement", "", advice)
+    if len(committed) != len(stated):
+        raise refuse("subject-differs", f"{RESERVES} lists other tokens than the statement attests", "", advice)
+    return Finding("pass", f"root {reserves.merkle.root[:16]}… over {reserves.merkle.size} accounts, the same totals")
+
+
+def _attested(tokens: Iterable[TokenStatement]) -> list[tuple[TokenStatement, Attested]]:
+    return [(token, stated) for token in tokens if (stated := attested(token)) is not None]
+
+
+def period(case: Case) -> Finding:
+    predicate, trust = case.predicate, case.trust
+    advice = "Compare with the period that you asked for; if the bundle is unchanged, tell the issuer."
+    if predicate.issuer != trust.issuer:
+        raise refuse("issuer", f"the issuer is {predicate.issuer!r}, you expect {trust.issuer!r}", "", advice)
+    if case.period < Period.parse(trust.earliest_period):
+        raise refuse("period-too-early", f"{case.period} is before {trust.earliest_period}, your earliest", "", advice)
+    # A cutoff is local: in UTC it can lie up to a day outside of the ISO week.
+    days = {(predicate.cutoff + timedelta(days=shift)).date() for shift in (-1, 0, 1)}
+    if case.period not in {Period.containing(day) for day in days}:
+        raise refuse("cutoff", f"the cutoff {moment(predicate.cutoff)} is not in {case.period}", "", advice)
+    rehearsal = predicate.clock == "pinned"
+    if predicate.cutoff > case.now and not rehearsal:
+        raise refuse(
+            "future", f"the cutoff {moment(predicate.cutoff)} is in the future (it is {moment(case.now)})", "", advice
+        )
+    manifest = check_manifest(case.files)
+    for name, found in (
+        ("the manifest", (manifest.period, manifest.revision)),
+        (RESERVES, (case.reserves.period, case.reserves.revision)),
+        (RECEIPTS, (case.receipts.period, case.receipts.revision)),
+    ):
+        if found != (predicate.period, predicate.revision):
+            raise refuse("period-differs", f"{name} is of another period or revision than the statement", "", advice)
+    attempts = f", attempt {predicate.attempt}" if predicate.attempt > 1 else ""
+    pinned = "; a rehearsal with a pinned clock" if rehearsal else ""
+    return Finding(
+        "pass", f"{case.period}, revision {predicate.revision}{attempts}, cutoff {moment(predicate.cutoff)}{pinned}"
+    )
+
+
+# -- is it in the public log, and who else saw it? -------------------------------------------------------------------
+
+
+def logged_entry(case: Case) -> LoggedEntry:
+    """The verified log entry; raises :class:`VerificationError`."""
+    return verify_log_proof(case.log_proof, case.file(ENVELOPE), case.trust.log.key, (), LOG_PROOF)
+
+
+def log_inclusion(case: Case) -> Finding:
+    entry = logged_entry(case)
+    return Finding(
+        "pass",
+        f"entry {entry.index} of {entry.checkpoint.size} in the log {entry.checkpoint.origin}, signed by the log",
+    )
+
+
+def witnesses(case: Case) -> Finding:
+    wanted = case.trust.witnesses
+    if not wanted.keys:
+        return Finding(
+            "skipped",
+            "your trust file names no witness: only the issuer remembers this log",
+            "Add the vkeys of witnesses that you trust to the trust file.",
+        )
+    entry = verify_log_proof(case.log_proof, case.file(ENVELOPE), case.trust.log.key, wanted.keys, LOG_PROOF)
+    names = ", ".join(cosignature.witness for cosignature in entry.cosignatures) or "nobody"
+    detail = f"cosigned by {names}, {len(entry.cosignatures)} of {wanted.threshold} needed"
+    if len(entry.cosignatures) < wanted.threshold:
+        raise refuse(
+            "witnesses-too-few",
+            detail,
+            "",
+            "Fetch the bundle again later: cosignatures can arrive late. Without them, a rewritten log goes unseen.",
+        )
+    if not entry.cosignatures:
+        return Finding("skipped", "no witness that you trust cosigned, and none is needed", "Ask for a threshold.")
+    return Finding("pass", detail)
+
+
+def witness_names(case: Case) -> tuple[str, ...]:
+    """The trusted witnesses that cosigned; none if that cannot be established."""
+    try:
+        entry = verify_log_proof(
+            case.log_proof, case.file(ENVELOPE), case.trust.log.key, case.trust.witnesses.keys, LOG_PROOF
+        )
+    except (VerificationError, UnavailableError):
+        return ()
+    return tuple(cosignature.witness for cosignature in entry.cosignatures)
+
+
+# -- does it add up? -------------------------------------------------------------------------------------------------
+
+
+def tokens(case: Case) -> Finding:
+    predicate, trust = case.predicate, case.trust
+    expected = {token.token: token for token in trust.tokens}
+    stated = {token.token: token for token in predicate.tokens}
+    advice = "Every token and deployment that you expect must be there: ask the issuer why this one differs."
+    for name in sorted(expected.keys() - stated.keys()):
+        raise refuse("token-missing", f"{name} is expected, but the statement does not speak of it", "", advice)
+    for name in sorted(stated.keys() - expected.keys()):
+        raise refuse("token-unexpected", f"{name} is not in your trust file", "", advice)
+    for name, token in sorted(stated.items()):
+        _compare_token(token, expected[name], advice)
+    for chain in predicate.chains:
+        if trust.chain(chain.chain_id) is None:
+            raise refuse("chain-unexpected", f"chain {chain.chain_id} is not in your trust file", "", advice)
+    count = sum(len(token.deployments) for token in trust.tokens)
+    return Finding("pass", f"{', '.join(sorted(expected))}: exactly those expected, on {count} deployments")
+
+
+def _compare_token(token: TokenStatement, expected: TrustedToken, advice: str) -> None:
+    if (token.currency, token.exponent, token.decimals) != (expected.currency, expected.exponent, expected.decimals):
+        raise refuse("token-differs", f"{token.token}: currency or decimals are not those expected", "", advice)
+    wanted = {(d.chain_id, d.address.lower()): d.decimals for d in expected.deployments}
+    found = {(d.chain_id, d.address.lower()): d.decimals for d in token.deployments}
+    for chain_id, address in sorted(wanted.keys() ^ found.keys()):
+        word = "is missing" if (chain_id, address) in wanted else "is not expected"
+        raise refuse(
+            "deployment-differs", f"{token.token}: deployment {address} on chain {chain_id} {word}", "", advice
+        )
+    for key in sorted(wanted):
+        if wanted[key] != found[key]:
+            raise refuse(
+                "deployment-differs", f"{token.token}: deployment {key[1]} has other decimals than expected", "", advice
+            )
+
+
+def policy(case: Case) -> Finding:
+    minimum = case.trust.policy
+    advice = "The issuer decided by a weaker rule than you accept: ask why, or change the policy in your trust file."
+
+    def too_weak(token: TokenStatement, detail: str) -> VerificationError:
+        return refuse("policy-too-weak", f"{token.token}: {detail}", "", advice)
+
+    waived = 0
+    for token, stated in _attested(case.predicate.tokens):
+        rule, agreement = stated.policy, stated.agreement
+        waived += sum(waiver.count for waiver in agreement.waivers)
+        for waiver in agreement.waivers:
+            if waiver.code not in minimum.waivers:
+                raise too_weak(token, f"{waiver.count} account(s) under the waiver {waiver.code!r}, not allowed")
+        if not agreement.waivers and (
+            min(rule.min_sources, agreement.fewest_sources) < minimum.min_sources
+            or min(rule.min_origins, agreement.fewest_origins) < minimum.min_origins
+        ):
+            raise too_weak(
+                token,
+                f"{agreement.fewest_sources} sources and {agreement.fewest_origins} origins agreed (rule: "
+                f"{rule.min_sources} and {rule.min_origins}), you ask for {minimum.min_sources} and "
+                f"{minimum.min_origins}",
+            )
+        for what, found, allowed in (
+            ("tolerance in minor units", rule.tolerance_abs, minimum.max_tolerance_abs),
+            ("tolerance in basis points", rule.tolerance_bps, minimum.max_tolerance_bps),
+            ("age of a balance in seconds", rule.max_age_seconds, minimum.max_age_seconds),
+            ("dissenting sources", rule.allow_dissent, minimum.allow_dissent),
+        ):
+            if found > allowed:
+                raise too_weak(token, f"the rule allows {found} as {what}, you accept {allowed}")
+    with_waivers = f"; {waived} account(s) under waivers that you allow" if waived else ""
+    return Finding("pass", f"at least as strict as you ask for{with_waivers}")
+
+
+def coverage(case: Case) -> Finding:
+    short = [token.token for token in case.predicate.tokens if token.verdict == "short"]
+    withheld = [token.token for token in case.predicate.tokens if token.verdict == "withheld"]
+    rest = len(case.predicate.tokens) - len(short) - len(withheld)
+    parts = [f"{rest} sufficient"]
+    if short:
+        parts.append(f"short: {', '.join(short)}")
+    if withheld:
+        parts.append(f"withheld: {', '.join(withheld)}")
+    detail = "; ".join(parts) + " (each token by itself, nothing netted)"
+    if short:
+        return Finding("short", detail, "The issuer states a shortfall. Ask how and when it will be made good.")
+    if withheld:
+        return Finding("withheld", detail, "The issuer states no reserve. Ask why, and when it will be attested.")
+    return Finding("pass", detail)
+
+
+# -- was it reported on chain? ---------------------------------------------------------------------------------------
+
+
+def consensus(case: Case) -> Finding:
+    oracle = case.trust.oracle
+    advice = "Compare the oracle in your trust file with the issuer's; ask why the reports differ."
+    parts = []
+    for token, stated in _attested(case.predicate.tokens):
+        found = stated.consensus
+        if not same_address(found.oracle, oracle.address):
+            raise refuse("oracle-differs", f"{token.token}: the oracle is {found.oracle}", "", advice)
+        if not found.quorum_met:
+            raise refuse("oracle-quorum", f"{token.token}: the oracle's quorum is not met", "", advice)
+        if found.required_quorum < oracle.min_quorum:
+            raise refuse(
+                "oracle-quorum",
+                f"{token.token}: the oracle asks for {found.required_quorum} reports, you ask for {oracle.min_quorum}",
+                "",
+                advice,
+            )
+        if not token.reports or any(report.chain_id != oracle.chain_id for report in token.reports):
+            raise refuse(
+                "own-report", f"{token.token}: no report of the issuer's own on the oracle's chain", "", advice
+            )
+        parts.append(f"{token.token} by {found.reports} ({found.required_quorum} needed)")
+    if not parts:
+        return Finding("pass", "nothing is attested, so nothing was reported")
+    return Finding("pass", "stated: " + ", ".join(parts))
+
+
+def receipts(case: Case) -> Finding:
+    predicate, trust, found = case.predicate, case.trust, case.receipts
+    advice = "Fetch receipts.json again with the statement of the same period and revision; if it stays so, ask."
+
+    def differs(detail: str) -> VerificationError:
+        return refuse("receipts-differ", f"{RECEIPTS}: {detail}", "", advice)
+
+    if found.statement != case.statement_digest:
+        raise differs("is of another statement")
+    reported = [receipt for receipt in found.receipts if receipt.purpose == "report"]
+    anchoring = [receipt for receipt in found.receipts if receipt.purpose == "anchor"]
+    stated = [
+        (token.token, report.chain_id, report.reporter.lower(), report.transaction, report.block_number)
+        for token in predicate.tokens
+        for report in token.reports
+    ]
+    listed = [(r.token or "", r.chain_id, r.sender.lower(), r.transaction, r.block_number) for r in reported]
+    if sorted(stated) != sorted(listed):
+        raise differs("lists other report transactions than the statement")
+    if not all(same_address(receipt.to, trust.oracle.address) for receipt in reported):
+        raise differs("a report went to another contract than the oracle")
+    publishers = [publisher.address for publisher in trust.publishers if publisher.valid_in(case.period)]
+    anchor, registry = found.anchor, trust.registry
+    if anchor.chain_id != registry.chain_id or anchor.block.chain_id != registry.chain_id:
+        raise differs("the anchor is on another chain than your registry")
+    if not same_address(anchor.registry, registry.address):
+        raise differs("the anchor is in another registry than yours")
+    if not any(same_address(anchor.publisher, publisher) for publisher in publishers):
+        raise differs(f"the anchor's publisher {anchor.publisher} is not one that you trust for this period")
+    if len(anchoring) != 1 or not _is_anchoring(anchoring[0], anchor.publisher, case):
+        raise differs("lists no single anchoring transaction by the publisher to the registry")
+    if anchor.statement != case.statement_digest:
+        raise differs("the anchor is of another statement")
+    if (anchor.root, anchor.size) != (predicate.merkle.root, predicate.merkle.size):
+        raise differs("the anchor has another Merkle root or size than the statement")
+    head = logged_entry(case).checkpoint
+    if (anchor.log_root, anchor.log_size) != (head.root.hex(), head.size):
+        raise differs("the anchor has another log root or size than the checkpoint")
+    return Finding("pass", f"{len(reported)} reports and one anchor, block {anchor.block.number} (stated, see below)")
+
+
+def _is_anchoring(receipt: Receipt, publisher: str, case: Case) -> bool:
+    anchor = case.receipts.anchor
+    return (
+        receipt.token is None
+        and receipt.chain_id == anchor.chain_id
+        and same_address(receipt.sender, publisher)
+        and same_address(receipt.to, anchor.registry)
+        and receipt.block_number <= anchor.block.number
+    )
+
+
+# -- what remains ----------------------------------------------------------------------------------------------------
+
+
+def leaves(case: Case) -> Finding:
+    return Finding(
+        "skipped",
+        f"the totals are the issuer's claim: the {case.predicate.merkle.size} accounts behind them were not given",
+        "An account's owner can check it with `attest verify-proof`; an auditor can ask the issuer for all leaves.",
+    )
+
+
+def freshness(case: Case) -> Finding:
+    limit = case.trust.maximum_age_seconds
+    if limit is None:
+        return Finding(
+            "skipped",
+            f"your trust file demands none; the cutoff was {moment(case.predicate.cutoff)}",
+            "Set maximum_age_seconds in the trust file.",
+        )
+    age = int((case.now - case.predicate.cutoff).total_seconds())
+    detail = f"the cutoff is {age} seconds ago, you accept {limit}"
+    if age > limit:
+        raise refuse("stale", detail, "", "Fetch the newest attestation; if there is none, ask the issuer why.")
+    return Finding("pass", detail)
