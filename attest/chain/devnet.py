@@ -16,14 +16,15 @@ script which forwards the signal and exits *before* anvil has written it, so the
 from __future__ import annotations
 
 import fcntl
-import json
+import http.client
 import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
-import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ from typing import Any, Self
 
 from attest.chain.artifact import artifact
 from attest.errors import ChainError, OperatorError
-from attest.records import Amount, from_json, to_json
+from attest.records import Amount, dump_plain, from_json, load_plain, to_json
 
 #: The mnemonic of every local development node. Its keys are known to everybody and guard nothing.
 DEV_MNEMONIC = "test test test test test test test test test test test junk"
@@ -236,7 +237,8 @@ class Anvil:
 def detached_node(run_file: Path) -> Node | None:
     """The node that holds ``run_file``, or None if none runs: a left-over file says nothing, its lock does.
 
-    Raises :class:`OperatorError` if the file is not a run file.
+    Raises :class:`OperatorError` if the file does not name the node that holds it (``devnet-unknown``) or is no run
+    file.
     """
     try:
         lock = os.open(run_file, os.O_RDWR)
@@ -248,8 +250,13 @@ def detached_node(run_file: Path) -> Node | None:
             data = os.pread(lock, 4096, 0)
             if data:
                 return from_json(Node, data, str(run_file), OperatorError)
-            if time.monotonic() > deadline:  # pragma: no cover - a starter that was stopped in mid-start
-                break
+            if time.monotonic() > deadline:
+                raise OperatorError(
+                    f"{run_file}: a node holds this file, which does not say which one",
+                    code="devnet-unknown",
+                    reason="Its starter was ended before it had written the file.",
+                    advice="End the anvil process by hand (`pgrep anvil`), then start it again.",
+                )
             time.sleep(0.02)  # its starter has not written it yet
     finally:
         os.close(lock)
@@ -264,7 +271,7 @@ def stop_detached(run_file: Path) -> bool:
     node = detached_node(run_file)
     if node is None:
         return False
-    os.kill(node.pid, 15)
+    os.kill(node.pid, signal.SIGTERM)
     lock = os.open(run_file, os.O_RDWR)
     try:
         deadline = time.monotonic() + _STOP_SECONDS
@@ -324,7 +331,7 @@ def advance_to(rpc: str, timestamp: int) -> int:
     number, head = _head(client)
     if timestamp <= head:
         raise ChainError(
-            f"{rpc}: block {number} is at {head} already, the chain cannot go to {timestamp}",
+            f"{client.label}: block {number} is at {head} already, the chain cannot go to {timestamp}",
             code="clock-backwards",
             reason="A block's time is after that of the block before it.",
             advice="Begin a new local chain, with an earlier genesis time.",
@@ -461,7 +468,7 @@ def deploy(
     answers = client.batch([("eth_sendRawTransaction", ["0x" + each.raw_transaction.hex()]) for each in signed])
     for what, answer in zip(names, answers, strict=True):
         if "error" in answer:
-            raise _refused(rpc, what, str(answer["error"].get("message")))
+            raise _refused(client.label, what, str(answer["error"].get("message")))
     block = _confirm(client, list(zip(names, ("0x" + each.hash.hex() for each in signed), strict=True)))
     return Deployment(chain_id, admin, oracle, registry, addresses, block)
 
@@ -476,13 +483,13 @@ def _confirm(client: _Rpc, sent: list[tuple[str, str]]) -> int:
             if receipt is None:
                 missing.append(what)
             elif int(receipt["status"], 16) != 1:
-                raise _refused(client.url, what, "it reverted")
+                raise _refused(client.label, what, "it reverted")
             else:
                 blocks.append(int(receipt["blockNumber"], 16))
         if not missing:
             return max(blocks)
         if time.monotonic() > deadline:
-            raise _refused(client.url, missing[0], f"not mined in {_RECEIPT_SECONDS:.0f} s")
+            raise _refused(client.label, missing[0], f"not mined in {_RECEIPT_SECONDS:.0f} s")
         time.sleep(0.05)
 
 
@@ -502,7 +509,13 @@ class _Rpc:
     """As much JSON-RPC as a deployment needs: one endpoint, no retries."""
 
     def __init__(self, url: str) -> None:
-        self.url = url
+        # Without what may be secret in it: user, password, a key in the path.
+        place = urllib.parse.urlsplit(url)
+        self.label = f"{place.scheme}://{place.hostname}" + (f":{place.port}" if place.port else "")
+        self._url = url
+        local = place.hostname in ("127.0.0.1", "localhost", "::1")
+        # A proxy that the environment names is for other machines.
+        self._opener = urllib.request.build_opener(*([urllib.request.ProxyHandler({})] if local else []))
 
     def call(self, method: str, *parameters: Any) -> Any:
         answer = self.batch([(method, list(parameters))])[0]
@@ -513,17 +526,18 @@ class _Rpc:
     def batch(self, calls: list[tuple[str, list[Any]]]) -> list[dict[str, Any]]:
         """The answers in the order of ``calls``, each with ``result`` or ``error``."""
         body = [{"jsonrpc": "2.0", "id": n, "method": method, "params": p} for n, (method, p) in enumerate(calls)]
-        request = urllib.request.Request(self.url, json.dumps(body).encode(), {"Content-Type": "application/json"})
+        request = urllib.request.Request(self._url, dump_plain(body), {"Content-Type": "application/json"})
         try:
-            with urllib.request.urlopen(request, timeout=_REQUEST_SECONDS) as response:
-                answers = {answer["id"]: answer for answer in json.load(response)}
+            with self._opener.open(request, timeout=_REQUEST_SECONDS) as response:
+                plain = load_plain(response.read(), self.label, ChainError)
+            answers = {answer["id"]: answer for answer in plain}
             return [answers[n] for n in range(len(calls))]
-        except (OSError, ValueError, KeyError, TypeError) as fault:
+        except (OSError, http.client.HTTPException, KeyError, TypeError) as fault:
             raise self._fault(f"no usable answer ({fault})") from None
 
     def _fault(self, detail: str) -> ChainError:
         return ChainError(
-            f"{self.url}: {detail}",
+            f"{self.label}: {detail}",
             code="devnet-rpc",
             reason="The local chain cannot be used without its JSON-RPC endpoint.",
             advice="Check that the node runs and that the address is right.",

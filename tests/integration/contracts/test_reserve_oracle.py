@@ -58,18 +58,14 @@ def test_submit__reporter__stores_the_report_and_says_so(
 
 
 @pytest.mark.parametrize("sender", [ADMIN, STRANGER])
-def test_submit__without_the_role__reverts(
-    chain: Any, report: Any, expect_revert: Any, now: int, sender: int
-) -> None:
+def test_submit__without_the_role__reverts(chain: Any, report: Any, expect_revert: Any, now: int, sender: int) -> None:
     account = chain.accounts[sender].lower()
     with expect_revert("AccessControlUnauthorizedAccount", account, REPORTER_ROLE):
         report(sender, 5, now)
 
 
 @pytest.mark.parametrize("age", [0, 1, HOUR - 1, HOUR])
-def test_submit__report_of_at_most_the_maximum_age__is_accepted(
-    chain: Any, oracle: Any, now: int, age: int
-) -> None:
+def test_submit__report_of_at_most_the_maximum_age__is_accepted(chain: Any, oracle: Any, now: int, age: int) -> None:
     chain.send(oracle, "submitReserveReport", USDW, 5, now - age, sender=ALICE, at=now)
     assert chain.call(oracle, "reportOf", USDW, chain.accounts[ALICE]) == (5, now - age)
 
