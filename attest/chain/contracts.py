@@ -66,6 +66,10 @@ class Call:
         """The JSON-RPC request, pinned to a block's hash."""
         return call_request(self.to, self.data, block)
 
+    def at_latest(self) -> Request:
+        """The same at the endpoint's own head: for hints, never for numbers."""
+        return "eth_call", [{"to": self.to, "data": f"0x{self.data.hex()}"}, "latest"]
+
     def value(self, answer: Any) -> Any:
         """The decoded value of one batch result.
 

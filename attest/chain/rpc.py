@@ -249,7 +249,7 @@ class _Endpoint:
         self.url = url
         self.label = label
         self.identified = False
-        self.down = False
+        self.failure = ""
         self.requests_sent = 0
         parts = urlsplit(url)
         pieces = [parts.username, parts.password, *parts.path.split("/"), *re.split("[&=]", parts.query)]
@@ -318,6 +318,11 @@ class ChainClient:
         """HTTP requests sent to each endpoint so far, attempts included."""
         return {endpoint.label: endpoint.requests_sent for endpoint in self._endpoints}
 
+    @property
+    def failures(self) -> Mapping[str, str]:
+        """The endpoints whose last request failed, and why."""
+        return {endpoint.label: endpoint.failure for endpoint in self._endpoints if endpoint.failure}
+
     # -- asking -------------------------------------------------------------------------------------------------------
 
     def identify(self) -> None:
@@ -373,7 +378,7 @@ class ChainClient:
         identify = not endpoint.identified
         if identify:
             calls.insert(0, ("eth_chainId", []))
-        if endpoint.down and len(self._endpoints) > self.read_quorum:
+        if endpoint.failure and len(self._endpoints) > self.read_quorum:
             attempts = 1  # it has had its chances; the others carry the quorum
         results: list[Any] = []
         try:
@@ -382,9 +387,9 @@ class ChainClient:
                 if identify and start == 0:
                     self._check_chain_id(endpoint, results.pop(0))
         except _VoidError as fault:
-            endpoint.down = True
-            return EndpointAnswers(endpoint.label, None, endpoint.scrub(str(fault)))
-        endpoint.down = False
+            endpoint.failure = endpoint.scrub(str(fault))
+            return EndpointAnswers(endpoint.label, None, endpoint.failure)
+        endpoint.failure = ""
         return EndpointAnswers(endpoint.label, tuple(results))
 
     def _exchange(self, endpoint: _Endpoint, calls: Sequence[Request], attempts: int) -> list[Any]:
