@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 
 from attest.errors import SourceError
 
@@ -34,29 +34,38 @@ class Currency:
         return f"{sign}{digits[: -self.exponent]}.{digits[-self.exponent :]}"
 
 
-@cache
-def currency(code: str) -> Currency:
-    """Look up a currency by its alphabetic code; raises :class:`SourceError` for unknown codes and those without minor
-    units."""
+def currency(code: str, where: str = "") -> Currency:
+    """Look up a currency by its alphabetic code; raises :class:`SourceError`, naming ``where``, for unknown codes and
+    those without minor units."""
+    place = f"{where}: " if where else ""
+    known, exponent = _iso4217(code)
+    if not known:
+        raise SourceError(
+            f"{place}currency {code[:40]!r} is not an ISO-4217 code",
+            code="unknown-currency",
+            reason="Without the currency's minor unit an amount cannot be read exactly.",
+            advice="Use the three-letter code in capitals, for example USD.",
+        )
+    if exponent is None:
+        raise SourceError(
+            f"{place}currency {code!r} has no minor unit in ISO 4217",
+            code="no-minor-unit",
+            reason="Without the currency's minor unit an amount cannot be read exactly.",
+            advice="Precious metals and test codes cannot back a token here; use a national currency.",
+        )
+    return Currency(code, exponent)
+
+
+@lru_cache(maxsize=1024)
+def _iso4217(code: str) -> tuple[bool, int | None]:
+    """Whether ``code`` is in the standard, and how many decimals its minor unit has (None: it has none)."""
     from iso4217 import Currency as Iso4217
 
     try:
         entry = Iso4217(code)
     except ValueError:
-        raise SourceError(
-            f"currency {code!r} is not an ISO-4217 code",
-            code="unknown-currency",
-            reason="Without the currency's minor unit an amount cannot be read exactly.",
-            advice="Use the three-letter code in capitals, for example USD.",
-        ) from None
-    if entry.code != code or entry.exponent is None:
-        raise SourceError(
-            f"currency {code!r} has no minor unit in ISO 4217",
-            code="no-minor-unit",
-            reason="Without the currency's minor unit an amount cannot be read exactly.",
-            advice="Precious metals and test codes cannot back a token here; use a national currency.",
-        )
-    return Currency(code, entry.exponent)
+        return False, None
+    return entry.code == code, entry.exponent
 
 
 def parse_amount(text: str, unit: Currency, where: str) -> int:

@@ -1,0 +1,44 @@
+"""What dates and local times on a statement mean as instants, and which statement a bank must have by a cutoff. Pure.
+
+A date-only balance is the balance at the *end* of that date where the bank is: 23:59:59 in the account's zone. A date
+counts for a cutoff only if that end lies at or before the cutoff. So for the cutoff Sunday 2026-11-22 23:59:59 UTC the
+last business date is Friday 2026-11-20 in New York, London and Frankfurt alike (Friday ends in New York at Saturday
+04:59:59 UTC); for a cutoff on Friday 23:59:59 UTC it is Friday in London and Frankfurt, but still Thursday in New York,
+whose Friday is not over yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+_SATURDAY = 5
+_LAST_SECOND = time(23, 59, 59)
+
+
+def end_of(day: date, zone: str) -> datetime:
+    """The last second of ``day`` in ``zone``, in UTC. Where clocks go back at midnight it is the second 23:59:59."""
+    return datetime.combine(day, _LAST_SECOND.replace(fold=1), ZoneInfo(zone)).astimezone(UTC)
+
+
+def instant_of(wall_clock: datetime, zone: str) -> datetime:
+    """A naive local time of ``zone`` as an instant in UTC.
+
+    Raises ``ValueError`` for a time that the zone skips or has twice (change of daylight saving time).
+    """
+    first, second = (wall_clock.replace(tzinfo=ZoneInfo(zone), fold=fold) for fold in (0, 1))
+    if first.utcoffset() != second.utcoffset():
+        raise ValueError(f"{wall_clock.isoformat()} is skipped or comes twice in {zone}, where clocks change")
+    return first.astimezone(UTC)
+
+
+def last_business_date(cutoff: datetime, zone: str, holidays: Collection[date]) -> date:
+    """The last Monday to Friday that is no holiday and whose end in ``zone`` lies at or before ``cutoff`` (aware).
+
+    Banks that work on other days only have newer statements than this asks for, and those count as well.
+    """
+    day = cutoff.astimezone(ZoneInfo(zone)).date()
+    while day.weekday() >= _SATURDAY or day in holidays or end_of(day, zone) > cutoff:
+        day -= timedelta(days=1)
+    return day
