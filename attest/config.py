@@ -274,7 +274,9 @@ class Signing(Section):
 class Witness(Section):
     """A witness that cosigns the log's checkpoints."""
 
-    url: str = Field(pattern=r"^https?://", description="Its tlog-witness prefix.")
+    url: str = Field(
+        pattern=r"^(https?://|env:|file:)", description="Its tlog-witness prefix, or a reference to where that stands."
+    )
     vkey: str = Field(description="Its verifier key (C2SP tlog-cosignature).")
 
 

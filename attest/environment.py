@@ -64,11 +64,15 @@ class ConfiguredKeys:
         return self._open(address, self.loaded.config.signing.attestors)
 
     def log(self) -> NoteSigner:
+        from attest.log.note import parse_vkey
         from attest.signing.signer import open_note_signer
 
         key = self.loaded.config.signing.log
         return open_note_signer(
-            key.uri, vkey=key.vkey, password=self._password(key.password), base=self.loaded.base
+            key.uri,
+            public_key=parse_vkey(key.vkey, "signing.log.vkey", OperatorError).public_key,
+            password=self._password(key.password),
+            base=self.loaded.base,
         )
 
     def _open(self, address: str, among: tuple[Signer, ...]) -> DigestSigner:

@@ -14,14 +14,14 @@ from typing import Any
 
 from attest import statement
 from attest.artifacts import Logged, Opened, Published
-from attest.chain.state import Finding
+from attest.chain.submission import Simulation
 from attest.documents import TokenStatement
 from attest.errors import EXIT_DONE, EXIT_SHORTFALL, EXIT_SOURCE, OperatorError
 from attest.period import Period
 from attest.runs import RunArea
 from attest.signing.dsse import parse_envelope
 from attest.steps import publication, reports, reserves
-from attest.steps.context import Choices, Environment, Run
+from attest.steps.context import NO_CHOICES, Choices, Environment, Run
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ STEPS = (
 class Outcome:
     """How a run ended. ``already_done``: this call sent and changed nothing. ``exit_code``: 0, 3 with a token withheld,
     4 with a shortfall (the shortfall wins). ``tokens`` is there once the reports are confirmed, ``folder`` once the
-    bundle is published; ``plan`` and ``findings`` belong to a rehearsal."""
+    bundle is published; ``simulations`` belong to a rehearsal."""
 
     period: str
     attempt: int
@@ -62,8 +62,7 @@ class Outcome:
     tokens: tuple[TokenStatement, ...] = ()
     witnesses: int = 0
     folder: str | None = None
-    plan: tuple[str, ...] = ()
-    findings: tuple[Finding, ...] = ()
+    simulations: tuple[Simulation, ...] = ()
 
 
 def due_period(environment: Environment) -> Period:
@@ -71,7 +70,7 @@ def due_period(environment: Environment) -> Period:
     return environment.config.schedule.schedule.latest_due(environment.now())
 
 
-def run(environment: Environment, period: Period, choices: Choices = Choices(), *, until: str = "publish") -> Outcome:
+def run(environment: Environment, period: Period, choices: Choices = NO_CHOICES, *, until: str = "publish") -> Outcome:
     """Do the steps up to ``until`` that are not done yet. Raises the steps' errors; what was done stays done."""
     current = Run(environment, RunArea.current(environment.private, period), choices)
     already_done = current.area.bytes_of(_step(until).artifact) is not None
@@ -86,7 +85,7 @@ def run(environment: Environment, period: Period, choices: Choices = Choices(), 
     return _outcome(current, already_done=already_done)
 
 
-def rehearse(environment: Environment, period: Period, choices: Choices = Choices()) -> Outcome:
+def rehearse(environment: Environment, period: Period, choices: Choices = NO_CHOICES) -> Outcome:
     """``--dry-run``: steps 1 to 4 for real, steps 5 and 9 simulated with ``eth_call``, nothing stored or sent.
 
     ``environment`` must have been built as a rehearsal. The anchor is simulated with a placeholder for the statement
@@ -105,7 +104,7 @@ def rehearse(environment: Environment, period: Period, choices: Choices = Choice
     placeholder = bytes(32)
     anchoring = publication.anchor_intent(current, statement_digest=placeholder, log_root=placeholder, log_size=1)
     config = environment.config
-    findings = (
+    simulations = (
         *reports.submitter(current, config.oracle.chain).simulate(intents),
         *reports.submitter(current, config.registry.chain).simulate([anchoring]),
     )
@@ -114,12 +113,11 @@ def rehearse(environment: Environment, period: Period, choices: Choices = Choice
         attempt=current.area.attempt,
         already_done=False,
         exit_code=EXIT_DONE,
-        plan=tuple(intent.description for intent in (*intents, anchoring)),
-        findings=findings,
+        simulations=simulations,
     )
 
 
-def report(environment: Environment, period: Period, choices: Choices = Choices()) -> Outcome:
+def report(environment: Environment, period: Period, choices: Choices = NO_CHOICES) -> Outcome:
     """``attest report``: steps 1 to 6 alone; once those are done, a fresh report of the same reserves when the standing
     ones are past half of their validity."""
     current = Run(environment, RunArea.current(environment.private, period), choices)

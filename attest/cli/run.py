@@ -233,20 +233,20 @@ def _as_json(outcome: Outcome) -> dict[str, Any]:
 def _show_rehearsal(output: Output, outcome: Outcome) -> int:
     from attest.errors import EXIT_CHAIN
 
-    blocking = [finding for finding in outcome.findings if not finding.ok]
+    blocking = [simulation for simulation in outcome.simulations if simulation.outcome == "would-revert"]
     exit_code = EXIT_CHAIN if blocking else outcome.exit_code
     if output.json:
-        findings = [{"ok": finding.ok, "message": finding.message} for finding in outcome.findings]
-        document = _as_json(outcome) | {"plan": list(outcome.plan), "findings": findings, "exit_code": exit_code}
-        output.result(document)
+        plan = [
+            {"sends": step.intent.description, "outcome": step.outcome, "detail": step.detail, "gas": step.gas}
+            for step in outcome.simulations
+        ]
+        output.result(_as_json(outcome) | {"plan": plan, "exit_code": exit_code})
         return exit_code
     if outcome.already_done:
         output.line(f"{outcome.period} is attested and published already; a run would send nothing.")
         return outcome.exit_code
     output.line(f"\nA run of {outcome.period} would send:")
-    for description in outcome.plan:
-        output.line(f"  {printable(description)}")
-    for finding in blocking:
-        output.line(f"  would fail: {printable(finding.message)}")
+    for step in outcome.simulations:
+        output.line(f"  {printable(step.intent.description)}: {step.outcome}, {printable(step.detail)}")
     output.line("\nNothing was stored, nothing was sent.")
     return exit_code

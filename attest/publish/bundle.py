@@ -182,7 +182,7 @@ def _period(store: Store, config: Config, place: str, envelope: bytes) -> FeedPe
         merkle_root=predicate.merkle.root,
         merkle_size=predicate.merkle.size,
         log_index=log_proof.index,
-        witnesses=tuple(cosignature.name for cosignature in witnesses),
+        witnesses=tuple(cosignature.witness for cosignature in witnesses),
         attestors=tuple(signature.keyid for signature in parsed.signatures),
         anchor_transaction=anchors[0] if anchors else None,
         tokens=tuple(_token(token) for token in predicate.tokens),

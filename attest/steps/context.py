@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeVar
 
@@ -76,13 +76,16 @@ class Choices:
     withhold: tuple[str, ...] = ()
 
 
+NO_CHOICES = Choices()
+
+
 @dataclass
 class Run:
     """One call of the pipeline on one attempt: the environment, the run area, and the artifacts as steps yield them."""
 
     environment: Environment
     area: RunArea
-    choices: Choices = field(default_factory=Choices)
+    choices: Choices = NO_CHOICES
 
     @property
     def config(self) -> Config:

@@ -41,6 +41,7 @@ from attest.merkle.tree import MerkleTree
 from attest.model import Supply
 from attest.publish import bundle
 from attest.records import digest, to_json
+from attest.secrets import resolve
 from attest.signing import dsse
 from attest.signing.signer import DigestSigner
 from attest.steps.context import Run
@@ -292,16 +293,15 @@ def _cosign(run: Run, log: LogWriter, size: int) -> int:
     waited, pause = 0.0, 0.5
     while waiting:
         for vkey, witness in list(waiting.items()):
-            environment.narrator.progress(f"asking witness {witness.url}")
+            key = parse_vkey(vkey)
+            environment.narrator.progress(f"asking witness {key.name}")
             try:
-                collect_cosignature(
-                    log, size, parse_vkey(vkey), lambda body, url=witness.url: environment.post(_endpoint(url), body)
-                )
+                collect_cosignature(log, size, key, _poster(run, witness.url))
                 del waiting[vkey]
             except ConflictError:
                 raise
             except (AttestError, OSError) as fault:
-                environment.narrator.progress(f"witness {witness.url}: {fault}")
+                environment.narrator.progress(f"witness {key.name}: {fault}")
         if not waiting or waited >= run.config.log.witness_deadline_seconds:
             break
         environment.sleep(pause)
@@ -309,8 +309,11 @@ def _cosign(run: Run, log: LogWriter, size: int) -> int:
     return len(run.config.log.witnesses) - len(waiting)
 
 
-def _endpoint(url: str) -> str:
-    return f"{url.rstrip('/')}/add-checkpoint"
+def _poster(run: Run, url: str) -> Callable[[bytes], tuple[int, bytes]]:
+    """How to reach a witness: its configured URL, or the one that the configured reference names."""
+    environment = run.environment
+    prefix = url if url.startswith("http") else resolve(url, base=environment.loaded.base).reveal()
+    return lambda body: environment.post(f"{prefix.rstrip('/')}/add-checkpoint", body)
 
 
 # -- 9. anchor -------------------------------------------------------------------------------------------------------
@@ -335,6 +338,7 @@ def anchor_intent(run: Run, *, statement_digest: bytes, log_root: bytes, log_siz
         to=registry.address,
         description=f"anchor {opened.period}, revision {opened.revision}",
         build=lambda timestamp: data,
+        explain=registry.explain,
     )
 
 
@@ -370,7 +374,7 @@ def anchor(run: Run) -> tuple[Anchored, str]:
         expected = (committed.root, len(committed.leaves), digest(envelope.body), logged.root, logged.size)
         if (entry.root, entry.size, entry.statement, entry.log_root, entry.log_size) != expected:
             raise ChainError(
-                f"registry {config.registry.address}: revision {opened.revision} of {opened.period} holds another entry",
+                f"registry {config.registry.address}: revision {opened.revision} of {opened.period} is another entry",
                 code="anchor-differs",
                 reason="An entry is never overwritten; somebody else with the publisher's key wrote this one.",
                 advice="Find out who used the publisher's key. This attestation must be published as a revision.",
@@ -446,4 +450,3 @@ def _proofs(opened: Opened, committed: Committed) -> list[tuple[str, InclusionPr
             )
         )
     return proofs
-

@@ -24,10 +24,13 @@ def submitter(run: Run, chain: str) -> Submitter:
         run.config.chains[chain],
         environment.private,
         environment.keys.transactions,
-        now=environment.now,
-        sleep=environment.sleep,
-        progress=environment.narrator.progress,
+        sleep=lambda seconds: _wait(run, chain, seconds),
     )
+
+
+def _wait(run: Run, chain: str, seconds: float) -> None:
+    run.environment.narrator.progress(f"waiting for chain {chain}")
+    run.environment.sleep(seconds)
 
 
 def report_intents(run: Run, committed: Committed, series: str = "report") -> list[Intent]:
@@ -36,6 +39,7 @@ def report_intents(run: Run, committed: Committed, series: str = "report") -> li
     ``series`` keeps a later report of the same reserves apart from the first.
     """
     oracle = reserve_oracle(run.config.oracle, run.environment.loaded.base)
+    opened = run.take("open", Opened)
     intents = []
     for reserve in committed.tokens:
         token = reported_deployment(run.config, reserve.token).address
@@ -48,6 +52,8 @@ def report_intents(run: Run, committed: Committed, series: str = "report") -> li
                     description=f"report {group(format_units(reserve.units, reserve.decimals))} {reserve.token}"
                     f" by {reporter.address}",
                     build=_report(oracle.submit_report, token, reserve.units),
+                    valid_seconds=opened.max_report_age,
+                    explain=oracle.explain,
                 )
             )
     return intents
@@ -126,6 +132,7 @@ def _await_quorum(run: Run, opened: Opened, committed: Committed) -> Confirmatio
             run.config,
             tokens=[reserve.token for reserve in committed.tokens],
             reporters=[reporter.address for reporter in run.config.signing.reporters],
+            base=environment.loaded.base,
             opened=opened.supply,
         )
         missing = [consensus.token for consensus in reading.consensus if not consensus.quorum_met]
@@ -158,7 +165,7 @@ def check_consensus(run: Run, reserve: TokenReserve, consensus: TokenConsensus) 
     if not consensus.quorum_met:
         raise refuse(
             "oracle-quorum-not-met",
-            f"the oracle's quorum is not met ({len(reports)} own reports stand, {consensus.required_quorum} are needed)",
+            f"the oracle's quorum is not met ({len(reports)} reports stand, {consensus.required_quorum} are needed)",
             "Other reporters have not reported yet, or their reports have expired.",
             "Ask the other operators to report; then run `attest run` again, which sends nothing twice.",
         )
@@ -168,7 +175,7 @@ def check_consensus(run: Run, reserve: TokenReserve, consensus: TokenConsensus) 
             "consensus-differs",
             f"the on-chain consensus is {group(format_units(consensus.units, reserve.decimals))}, our reserve is "
             f"{group(format_units(reserve.units, reserve.decimals))}",
-            f"They differ by more than {run.config.oracle.max_difference_bps} basis points: somebody reports otherwise.",
+            f"They differ by more than {run.config.oracle.max_difference_bps} basis points: others report otherwise.",
             "Compare the other operators' balances with `attest status`, settle the difference, then run again.",
         )
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import base64
-import dataclasses
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
 from attest import quorum, records
 from attest.artifacts import Collected, Committed, Decided, Opened, WithheldToken
 from attest.chain import state
+from attest.chain.contracts import read, reserve_oracle
 from attest.config import Config, Deployment
 from attest.custody import collector, policies
 from attest.errors import ConflictError, OperatorError, SourceError
 from attest.merkle.proof import leaf_hash
 from attest.merkle.tree import MerkleTree
-from attest.model import AccountPolicy, AccountVerdict, Observation, ReserveLeaf, SourceFailure, TokenReserve, Verdict
+from attest.model import AccountPolicy, AccountVerdict, Observation, ReserveLeaf, Supply, TokenReserve, Verdict
 from attest.money import currency, format_units, group, to_token_units
 from attest.period import Period
 from attest.runs import RunArea
@@ -52,6 +52,7 @@ def open_period(run: Run) -> tuple[Opened, str]:
         environment.private.create(f"configurations/{configuration}", environment.loaded.decisive())
         salt = environment.token_bytes(32)
         previous_verdict, previous_digest, previous = last_balances(environment.private, area.period)
+        supply = state.read_supply(environment.clients, run.config, cutoff=cutoff, supply_at=schedule.supply_at)
         return Opened(
             format="attest-run-open/1",
             period=str(area.period),
@@ -69,9 +70,8 @@ def open_period(run: Run) -> tuple[Opened, str]:
             previous=previous,
             previous_verdict=previous_verdict,
             previous_digest=previous_digest,
-            supply=state.read_supply(
-                environment.clients, run.config, cutoff=cutoff, supply_at=schedule.supply_at
-            ),
+            supply=supply,
+            max_report_age=_max_report_age(run, supply.supply),
         )
 
     opened = area.artifact("open", Opened, compute)
@@ -79,12 +79,23 @@ def open_period(run: Run) -> tuple[Opened, str]:
         raise ConflictError(
             f"period {area.period}: attempt {area.attempt} was opened under another configuration",
             code="configuration-changed",
-            reason="Accounts, sources, quorum rules, tokens, contracts and keys must not change in the middle of a run.",
-            advice=f"Restore the configuration (it is kept in the private store as configurations/{opened.configuration}"
+            reason="Accounts, sources, rules, tokens, contracts and keys must not change in the middle of a run.",
+            advice=f"Restore it (the private store has it as configurations/{opened.configuration}"
             "), or, if nothing was reported yet, begin a new attempt with `attest abandon --reason ...`.",
         )
     blocks = ", ".join(f"block {block.number} of chain {block.chain_id}" for block in opened.supply.supply.blocks)
     return opened, f"cutoff {records.format_instant(opened.cutoff)}; supply at {blocks}"
+
+
+def _max_report_age(run: Run, supply: Supply) -> int | None:
+    config = run.config
+    oracle = reserve_oracle(config.oracle, run.environment.loaded.base)
+    if not oracle.states_ages:
+        return None
+    chain_id = config.chains[config.oracle.chain].chain_id
+    block = next(block for block in supply.blocks if block.chain_id == chain_id)
+    (age,) = read(run.environment.client(config.oracle.chain), [oracle.max_report_age()], block)
+    return int(age)
 
 
 def last_balances(store: Store, period: Period) -> tuple[str | None, str | None, dict[str, int]]:
@@ -147,9 +158,7 @@ def collect(run: Run) -> tuple[Collected, str]:
 
 
 def _decide(opened: Opened, collected: Collected) -> Verdict:
-    return quorum.decide(
-        collected.observations, collected.failures, opened.policies, opened.cutoff, opened.previous
-    )
+    return quorum.decide(collected.observations, collected.failures, opened.policies, opened.cutoff, opened.previous)
 
 
 def _still_failing(run: Run, opened: Opened, failing: Iterable[AccountVerdict]) -> list[AccountVerdict]:
@@ -184,7 +193,7 @@ def _refused(
         advice += " Then run `attest run` again: it asks every source anew."
     else:
         advice = (
-            "Find out which source is wrong. To read the sources again, `attest abandon --reason ...` ends this attempt "
+            "Find out which source is wrong. To read them again, `attest abandon --reason ...` ends this attempt "
             "(the statement gives the reason), then run again."
         )
     advice += (
@@ -198,8 +207,7 @@ def _refused(
         advice=advice,
     )
     amounts = {
-        f"{observation.account}/{observation.source}": observation.minor_units
-        for observation in collected.observations
+        f"{observation.account}/{observation.source}": observation.minor_units for observation in collected.observations
     }
     detail = records.to_json(collected).decode() + records.to_json(verdict).decode()
     run.area.refuse(step, error, run.environment.now(), detail, amounts)
@@ -256,7 +264,7 @@ def decide(run: Run) -> tuple[Decided, str]:
     late = [token for token in run.choices.withhold if token not in given_up]
     if late:
         raise OperatorError(
-            f"token {late[0]} was already decided in attempt {area.attempt} of {area.period}, and is not withheld there",
+            f"token {late[0]} was decided already in attempt {area.attempt} of {area.period}, and is not withheld",
             code="already-decided",
             reason="A decision is written once.",
             advice="If nothing was reported yet, `attest abandon --reason ...` begins a new attempt.",
@@ -401,11 +409,14 @@ def recheck(run: Run) -> None:
         raise _differs(area, "open", "the cutoff or the quorum rules are not those of the configuration")
     if opened.previous != _previous_again(environment.private, opened):
         raise _differs(area, "open", "last period's balances are not those of its verdict")
-    observations = collector.reobserve(
-        environment.loaded, collected.observations, environment.private, opened.cutoff
-    )
+    observations = collector.reobserve(environment.loaded, collected.observations, environment.private, opened.cutoff)
     if observations != collected.observations:
         raise _differs(area, "collection", _first_difference(collected.observations, observations))
+    asked = {(policy.account, source.source) for policy in opened.policies for source in policy.sources}
+    answered = [(seen.account, seen.source) for seen in collected.observations]
+    answered += [(failure.account, failure.source) for failure in collected.failures]
+    if sorted(answered) != sorted(asked):
+        raise _differs(area, "collection", "not every configured source answered or failed exactly once")
     verdict = _decide(opened, collected)
     if verdict != decided.verdict:
         raise _differs(area, "verdict", "the quorum decides otherwise on the same observations")
@@ -449,7 +460,7 @@ def _differs(area: RunArea, name: str, detail: str) -> ConflictError:
     return ConflictError(
         f"{area.store.url}: {area.key(name)}: {detail}",
         code="tampered",
-        reason="Recomputed from the evidence, the stored decision comes out differently; nothing more is sent or signed.",
+        reason="Recomputed from the evidence the decision comes out differently; nothing more is sent or signed.",
         advice="Keep the store as it is and find out who changed it. If nothing was reported yet, "
         "`attest abandon --reason ...` begins a new attempt.",
     )

@@ -1,0 +1,89 @@
+"""``attest devnet``: a network to practise on."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+import click
+
+from attest.cli.common import json_option
+from attest.cli.output import Output
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  attest devnet                                      in the foreground; Ctrl-C ends it
+  attest devnet --directory demo --detach            in the background
+  attest run --config demo/attest.toml               then the weekly run
+  attest devnet --directory demo --stop              end it; its state is kept
+  attest devnet --rpc http://127.0.0.1:8545          deploy on a chain that runs already"""
+)
+@click.option(
+    "--directory",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("devnet"),
+    show_default=True,
+    help="Where everything is written.",
+)
+@click.option("--rpc", metavar="URL", help="Deploy at this endpoint instead of starting anvil (development keys).")
+@click.option("--port", type=int, default=0, help="The chain's port. Default: a free one.")
+@click.option("--witness-port", type=int, default=0, help="The witness's port. Default: a free one.")
+@click.option("--detach", is_flag=True, help="Leave it running in the background.")
+@click.option("--stop", is_flag=True, help="End the one in the background; its state is kept.")
+@json_option
+@click.pass_obj
+def devnet(
+    output: Output,
+    directory: Path,
+    rpc: str | None,
+    port: int,
+    witness_port: int,
+    detach: bool,
+    stop: bool,
+    as_json: bool,
+) -> int:
+    """A chain (anvil, id 138) with the reference contracts, a witness, example keys and statements, and a ready
+    attest.toml.
+
+    Everything is for practice: the keys are public, the clock is pinned around the example period's cutoff, and every
+    statement made here says so.
+    """
+    from attest import devnet as network
+
+    if stop:
+        stopped = network.stop_detached(directory)
+        _say(output, directory, "stopped" if stopped else "was not running")
+        return 0
+    if detach:
+        arguments = ["--port", str(port), "--witness-port", str(witness_port), *(["--rpc", rpc] if rpc else [])]
+        started = network.start_detached(directory, arguments)
+        _say(output, directory, "started" if started else "is running already")
+        return 0
+    network.hold(directory)
+    ended = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: ended.set())
+    signal.signal(signal.SIGINT, lambda *_: ended.set())
+    with network.running(directory, port=port, witness_port=witness_port, rpc=rpc):
+        _say(output, directory, "started")
+        output.line("Ctrl-C ends it.")
+        while not ended.wait(1.0):
+            pass
+    return 0
+
+
+def _say(output: Output, directory: Path, state: str) -> None:
+    config = directory / "attest.toml"
+    document: dict[str, Any] = {"directory": str(directory), "state": state, "exit_code": 0}
+    urls = {name: directory / f"{name}.url" for name in ("rpc", "witness")}
+    document |= {name: path.read_text().strip() for name, path in urls.items() if path.exists()}
+    if output.json:
+        output.result(document)
+        return
+    output.line(f"The practice network in {directory} {state}.")
+    if state in {"started", "is running already"}:
+        output.line(f"  chain    {document.get('rpc')} (id 138)\n  witness  {document.get('witness')}")
+        output.line(f"Next: attest run --config {config}")

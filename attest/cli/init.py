@@ -1,0 +1,82 @@
+"""``attest init``: a first configuration and keys of one's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from attest.cli.common import json_option
+from attest.cli.output import Output
+
+#: Kept in step with :data:`attest.scaffold.NETWORKS` by a test; named here so that ``--help`` stays light.
+NETWORKS = ("besu-138", "ethereum", "sepolia")
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  attest init --network besu-138 --issuer "Example Issuer Ltd" --contact reserves@issuer.example
+  attest init --network ethereum --directory prod --reporters 1"""
+)
+@click.option("--network", type=click.Choice(NETWORKS), required=True, help="The kind of chain.")
+@click.option("--directory", type=click.Path(path_type=Path, file_okay=False), default=Path(), help="Default: here.")
+@click.option("--issuer", default="Your company's name", show_default=True)
+@click.option("--contact", default="reserves@issuer.example", show_default=True)
+@click.option("--log-origin", default="issuer.example/reserves", show_default=True, help="The log's public name.")
+@click.option("--reporters", type=click.IntRange(1, 16), default=3, show_default=True, help="Reporter keys to make.")
+@json_option
+@click.pass_obj
+def init(
+    output: Output,
+    network: str,
+    directory: Path,
+    issuer: str,
+    contact: str,
+    log_origin: str,
+    reporters: int,
+    as_json: bool,
+) -> int:
+    """Scaffold a commented attest.toml and encrypted keys; nothing is overwritten.
+
+    Then put in the addresses of your contracts, your accounts and their sources; `attest doctor` says what is missing.
+    """
+    from attest import scaffold
+
+    target = directory / "attest.toml"
+    scaffold.refuse_existing(target)
+    keys = scaffold.generate_keys(
+        directory / "keys", relative="keys", log_origin=log_origin, reporters=reporters, scrypt_n=None
+    )
+    text = scaffold.config_text(
+        scaffold.Scaffold(
+            issuer=issuer,
+            contact=contact,
+            network=scaffold.NETWORKS[network],
+            oracle=scaffold.PLACEHOLDER,
+            registry=scaffold.PLACEHOLDER,
+            tokens={"USDW": ("USD", scaffold.PLACEHOLDER, 6)},
+            keys=keys,
+            log_origin=log_origin,
+            accounts=scaffold.EXAMPLE_ACCOUNTS,
+        )
+    )
+    scaffold.write_new(target, text)
+    addresses = {
+        "reporters": list(keys.reporters),
+        "publisher": keys.publisher,
+        "attestor": keys.attestor,
+        "log": keys.log_vkey,
+    }
+    if output.json:
+        output.result({"config": str(target), "keys": addresses, "exit_code": 0})
+        return 0
+    output.line(f"{target} and {directory / 'keys'} are written. The keys' password is in keys/password.txt:")
+    output.line("move it to where your secrets are, and change the references in attest.toml.\n")
+    for job, addressed in addresses.items():
+        output.line(f"{job:<10} {addressed if isinstance(addressed, str) else ', '.join(addressed)}")
+    output.line(
+        "\nGrant REPORTER_ROLE on the oracle to the reporters, PUBLISHER_ROLE on the registry to the publisher;"
+    )
+    output.line(f"edit {target}; then: attest doctor --config {target}")
+    return 0

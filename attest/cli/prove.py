@@ -1,0 +1,88 @@
+"""``attest prove``: hand one account's inclusion proof to its holder or an auditor."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from attest.cli.common import chosen_period, config_option, json_option, load, period_option
+from attest.cli.output import Output
+from attest.errors import OperatorError
+
+
+@click.command(
+    epilog="""\b
+Example:
+  attest prove usd-operating --period 2026-W47 --out usd-operating.proof.json
+  attest verify-proof usd-operating.proof.json --statement BUNDLE_DIR --trust trust.json"""
+)
+@click.argument("account")
+@config_option
+@period_option
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="The file to write. Default: stdout.")
+@json_option
+@click.pass_obj
+def prove(output: Output, account: str, config_path: Path, period: str | None, out: Path | None, as_json: bool) -> int:
+    """Write one account's inclusion proof: its leaf (custodian, balance, salt) and the audit path to the signed root.
+
+    The proof opens this one account to whoever holds the file, and no other.
+    """
+    from attest.steps.publication import proof_key
+    from attest.store import open_store
+
+    loaded = load(config_path)
+    week = chosen_period(period, loaded)
+    private = open_store(loaded.config.stores.private, base=loaded.base)
+    data = private.get(proof_key(str(week), 0, account))
+    if data is None:
+        raise _missing(account, str(week), [key.rsplit("/", 1)[1] for key in private.list(f"proofs/{week}")])
+    if out is not None:
+        _write(out, data)
+    if output.json:
+        output.result(
+            {
+                "account": account,
+                "period": str(week),
+                "file": None if out is None else str(out),
+                "proof": None if out is not None else data.decode(),
+                "exit_code": 0,
+            }
+        )
+    elif out is None:
+        sys.stdout.write(data.decode())
+    else:
+        output.line(f"{out}: the proof of {account} in {week}. It shows this account's balance to whoever has it.")
+        output.line(f"Next: attest verify-proof {out} --statement BUNDLE_DIR --trust trust.json")
+    return 0
+
+
+def _missing(account: str, period: str, present: list[str]) -> OperatorError:
+    names = ", ".join(name.removesuffix(".json") for name in present)
+    if not present:
+        return OperatorError(
+            f"period {period}: nothing is attested",
+            code="unknown-period",
+            reason="Proofs exist for published attestations only.",
+            advice=f"Run `attest run --period {period}` first, or name another period.",
+        )
+    return OperatorError(
+        f"account {account!r} is not in the attestation of {period}",
+        code="unknown-account",
+        reason="Only attested accounts have a proof.",
+        advice=f"The accounts of {period} are: {names}.",
+    )
+
+
+def _write(path: Path, data: bytes) -> None:
+    try:
+        with path.open("xb") as file:
+            file.write(data)
+    except OSError as fault:
+        raise OperatorError(
+            f"{path}: cannot be written ({fault.strerror})",
+            code="not-writable",
+            reason="The proof is a file of its own, and nothing is overwritten.",
+            advice="Name a new file in a folder that you may write to.",
+        ) from None

@@ -1,0 +1,369 @@
+"""A whole network to practise on, in one folder: a chain with the reference contracts, a witness, keys, statements, a
+configuration and the auditor's trust file.
+
+    attest.toml, trust.json     what the operator and the auditor begin with
+    keys/, statements/          copies of the examples
+    private/, public/           the stores
+    chain.json, witness.json    the chain's and the witness's state, kept between starts
+    rpc.url, witness.url        where they listen now
+    devnet.pid                  locked for as long as they run
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time as clock
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from pathlib import Path
+
+from attest import scaffold
+from attest.chain import devnet as chain
+from attest.chain.artifact import artifact
+from attest.errors import ChainError, OperatorError
+from attest.log.note import COSIGNATURE_V1, ED25519, VerifierKey, verifier_key
+from attest.log.witness import Witness, WitnessServer
+from attest.period import Period, Schedule
+from attest.records import to_json
+from attest.signing import dsse
+from attest.signing.ed25519 import load_note_signer
+from attest.signing.keystore import load_keystore
+from attest.verify import trust
+
+ISSUER = "Example Issuer Ltd"
+CONTACT = "reserves@issuer.example"
+LOG_ORIGIN = "issuer.example/reserves"
+WITNESS_NAME = "witness.example/one"
+#: The period of the example statements; the practice chain's clock is pinned around its cutoff.
+PERIOD = Period(2026, 47)
+SCHEDULE = Schedule(7, time(23, 59, 59), "UTC")
+REPORTERS = 3
+QUORUM = 2
+MAX_AGE_HOURS = 96
+
+TOKENS = (
+    chain.TokenPlan("USDW", "W Dollar", 6, 1_200_000 * 10**6),
+    chain.TokenPlan("EURW", "W Euro", 6, 845_000 * 10**6),
+    chain.TokenPlan("GBPW", "W Pound", 18, 400_000 * 10**18),
+)
+CURRENCIES = {"USDW": "USD", "EURW": "EUR", "GBPW": "GBP"}
+
+
+@dataclass(frozen=True)
+class Running:
+    """Where the practice network listens."""
+
+    rpc: str
+    witness: str
+
+
+def example(name: str) -> Path:
+    """A folder of examples: beside the package when installed, in the repository's root otherwise.
+
+    Raises :class:`OperatorError` if it is in neither.
+    """
+    package = Path(__file__).parent
+    for candidate in (package / name, package.parent / name):
+        if candidate.is_dir():
+            return candidate
+    raise OperatorError(
+        f"the folder {name} of this distribution is missing",
+        code="examples-missing",
+        reason="The practice network begins with example keys and statements.",
+        advice="Install reserve-attest again, or run from a checkout of its repository.",
+    )
+
+
+@contextmanager
+def running(folder: Path, *, port: int, witness_port: int, rpc: str | None = None) -> Iterator[Running]:
+    """Start chain and witness (prepare the folder at the first start), and stop both at the end.
+
+    With ``rpc`` no chain is started: the contracts are deployed at that endpoint. Raises :class:`OperatorError` when
+    something is in the way, :class:`ChainError` when the chain does not start.
+    """
+    first = not (folder / "attest.toml").exists()
+    ours = {"devnet.pid", "devnet.log"}
+    if first and any(path.name not in ours for path in folder.iterdir()):
+        raise OperatorError(
+            f"{folder}: is not empty, and holds no attest.toml",
+            code="folder-in-use",
+            reason="The practice network writes a dozen files; it must not mix with others.",
+            advice="Name an empty or new folder with --directory.",
+        )
+    cutoff = SCHEDULE.cutoff(PERIOD)
+    genesis = int((cutoff - timedelta(hours=12)).timestamp())
+    if first:
+        _copy_examples(folder)
+    with _witness(folder, witness_port) as server:
+        witness_url = server.url.removesuffix("/add-checkpoint")
+        (folder / "witness.url").write_text(f"{witness_url}\n")
+        if rpc is not None:
+            (folder / "rpc.url").write_text(f"{rpc}\n")
+            if first:
+                _prepare(folder, rpc, cutoff, local=False)
+            yield Running(rpc, witness_url)
+            return
+        node = chain.Anvil(port=port, state=folder / "chain.json", timestamp=genesis, log=folder / "chain.log")
+        with node:
+            (folder / "rpc.url").write_text(f"{node.url}\n")
+            if first:
+                _prepare(folder, node.url, cutoff, local=True)
+            yield Running(node.url, witness_url)
+
+
+# -- in the background -----------------------------------------------------------------------------------------------
+
+_START_SECONDS = 60.0
+_STOP_SECONDS = 30.0
+
+
+def hold(folder: Path) -> int:
+    """Mark this process as the folder's network, until it ends; returns the locked file's descriptor.
+
+    Raises :class:`OperatorError` if another process runs it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder / "devnet.pid", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise OperatorError(
+            f"{folder}: the practice network is running already",
+            code="devnet-running",
+            reason="Two of them would overwrite each other's state.",
+            advice=f"Use it as it is, or end it with `attest devnet --directory {folder} --stop`.",
+        ) from None
+    os.truncate(descriptor, 0)
+    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    return descriptor
+
+
+def running_process(folder: Path) -> int | None:
+    """The process that runs the folder's network, or None: a left-over file says nothing, its lock does."""
+    try:
+        descriptor = os.open(folder / "devnet.pid", os.O_RDWR)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return None
+    except OSError:
+        return int(os.pread(descriptor, 32, 0) or b"0")
+    finally:
+        os.close(descriptor)
+
+
+def start_detached(folder: Path, arguments: Sequence[str]) -> bool:
+    """Run ``attest devnet`` in the background until it answers; False if it was running already.
+
+    Raises :class:`ChainError` with what it printed when it does not come up.
+    """
+    if running_process(folder) is not None:
+        return False
+    folder.mkdir(parents=True, exist_ok=True)
+    ready = folder / "rpc.url"
+    ready.unlink(missing_ok=True)
+    with (folder / "devnet.log").open("wb+") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "attest.cli.main", "devnet", "--directory", str(folder), *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        deadline = clock.monotonic() + _START_SECONDS
+        while clock.monotonic() < deadline and process.poll() is None:
+            if ready.exists() and (folder / "attest.toml").exists():
+                return True
+            clock.sleep(0.05)
+        process.terminate()
+        process.wait()
+        log.seek(0)
+        output = log.read().decode(errors="replace").strip()
+    raise ChainError(
+        f"{folder}: the practice network did not start: {output[-2000:] or 'it printed nothing'}",
+        code="devnet-not-started",
+        reason="The demo needs its chain and its witness.",
+        advice="Correct what it says above; if the folder is damaged, remove it and begin again.",
+    )
+
+
+def stop_detached(folder: Path) -> bool:
+    """End the folder's network and wait until its state is written; False if none runs."""
+    process = running_process(folder)
+    if not process:
+        return False
+    os.kill(process, signal.SIGTERM)
+    deadline = clock.monotonic() + _STOP_SECONDS
+    while running_process(folder) is not None:
+        if clock.monotonic() > deadline:
+            raise ChainError(
+                f"{folder}: process {process} does not stop",
+                code="devnet-not-stopped",
+                reason="Its state may not be written yet.",
+                advice=f"Look at {folder}/devnet.log; as a last resort, kill process {process}.",
+            )
+        clock.sleep(0.05)
+    return True
+
+
+# -- preparing the folder --------------------------------------------------------------------------------------------
+
+
+def _copy_examples(folder: Path) -> None:
+    shutil.copytree(example("keys.example"), folder / "keys")
+    shutil.copytree(example("examples") / "statements", folder / "statements")
+
+
+def _password(folder: Path) -> str:
+    return (folder / "keys/password.txt").read_text().removesuffix("\n")
+
+
+def _witness_key(folder: Path) -> VerifierKey:
+    signer = load_note_signer(folder / "keys/witness.pem", _password(folder).encode())
+    return verifier_key(WITNESS_NAME, COSIGNATURE_V1, signer)
+
+
+def _log_key(folder: Path) -> VerifierKey:
+    return verifier_key(LOG_ORIGIN, ED25519, load_note_signer(folder / "keys/log.pem", _password(folder).encode()))
+
+
+@contextmanager
+def _witness(folder: Path, port: int) -> Iterator[WitnessServer]:
+    signer = load_note_signer(folder / "keys/witness.pem", _password(folder).encode())
+    # A witness's time is when it saw a head: the machine's clock, also where the chain's is pinned.
+    witness = Witness(WITNESS_NAME, signer, [_log_key(folder)], folder / "witness.json", lambda: int(clock.time()))
+    try:
+        with WitnessServer(witness, ("127.0.0.1", port)) as server:
+            yield server
+    finally:
+        witness.close()
+
+
+def _prepare(folder: Path, rpc: str, cutoff: datetime, *, local: bool) -> None:
+    """Deploy, move the chain past the cutoff, then write the trust file and, last, the configuration: a folder with an
+    ``attest.toml`` is complete."""
+    password = _password(folder)
+
+    def address(name: str) -> str:
+        return load_keystore(folder / "keys" / name, password).address
+
+    reporters = tuple(address(f"reporter-{number}.json") for number in range(1, REPORTERS + 1))
+    publisher = address("publisher.json")
+    attestor = load_keystore(folder / "keys/attestor.json", password)
+    deployment = chain.deploy(rpc, chain.dev_key(0), TOKENS, reporters=reporters, publishers=[publisher], quorum=QUORUM)
+    if local:
+        chain.advance_to(rpc, int((cutoff + timedelta(hours=6)).timestamp()))
+    document = _trust(folder, deployment, publisher, dsse.spki_pem(attestor.public_key))
+    (folder / "trust.json").write_bytes(to_json(document))
+    keys = scaffold.KeySet(
+        folder="keys",
+        password="file:keys/password.txt",
+        reporters=reporters,
+        publisher=publisher,
+        attestor=attestor.address,
+        log_vkey=_log_key(folder).vkey,
+    )
+    network = scaffold.Network(deployment.chain_id, "instant", "legacy", "file:rpc.url")
+    text = scaffold.config_text(
+        scaffold.Scaffold(
+            issuer=ISSUER,
+            contact=CONTACT,
+            network=network,
+            oracle=deployment.oracle,
+            registry=deployment.registry,
+            tokens={
+                plan.symbol: (CURRENCIES[plan.symbol], deployment.tokens[plan.symbol], plan.decimals) for plan in TOKENS
+            },
+            keys=keys,
+            log_origin=LOG_ORIGIN,
+            accounts=(example("examples") / "accounts.toml").read_text(),
+            witnesses=(("file:witness.url", _witness_key(folder).vkey),),
+            witness_quorum=1,
+            supply_at="cutoff" if local else "run",
+            clock=(cutoff + timedelta(hours=6)).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            max_age_hours=MAX_AGE_HOURS,
+        )
+    )
+    scaffold.write_new(folder / "attest.toml", text)
+
+
+def _trust(folder: Path, deployment: chain.Deployment, publisher: str, attestor: str) -> trust.Trust:
+    """What an auditor of the practice network would have written down from outside."""
+    oracle, token, registry = artifact("ReserveOracle"), artifact("WToken"), artifact("AttestationRegistry")
+    chain_id, first = deployment.chain_id, str(PERIOD)
+    exponents: Mapping[str, int] = {"USD": 2, "EUR": 2, "GBP": 2}
+    return trust.Trust(
+        format="attest-trust/1",
+        issuer=ISSUER,
+        earliest_period=first,
+        chains=(trust.TrustedChain(chain_id, "instant", independent=False),),
+        oracle=trust.TrustedOracle(
+            chain_id,
+            deployment.oracle,
+            QUORUM,
+            code_hash=_code_hash(oracle.deployed_bytecode),
+            slots=trust.OracleSlots(
+                reports=_slot(oracle.storage["_reports"]),
+                role_members=_slot(oracle.storage["_roleMembers"]),
+                required_quorum=_slot(oracle.storage["requiredQuorum"]),
+                consensus_validity=_slot(oracle.storage["consensusValidity"]),
+            ),
+        ),
+        registry=trust.TrustedRegistry(
+            chain_id,
+            deployment.registry,
+            code_hash=_code_hash(registry.deployed_bytecode),
+            attestations_slot=_slot(registry.storage["_attestations"]),
+        ),
+        publishers=(trust.TrustedPublisher(publisher, first),),
+        tokens=tuple(
+            trust.TrustedToken(
+                token=plan.symbol,
+                currency=CURRENCIES[plan.symbol],
+                exponent=exponents[CURRENCIES[plan.symbol]],
+                decimals=plan.decimals,
+                deployments=(
+                    trust.TrustedDeployment(
+                        chain_id,
+                        deployment.tokens[plan.symbol],
+                        plan.decimals,
+                        code_hash=_code_hash(token.deployed_bytecode),
+                        supply_slot=_slot(token.storage["_totalSupply"]),
+                    ),
+                ),
+            )
+            for plan in sorted(TOKENS, key=lambda plan: plan.symbol)
+        ),
+        attestors=(trust.TrustedAttestor("attestor", attestor, first),),
+        attestor_threshold=1,
+        log=trust.TrustedLog(LOG_ORIGIN, _log_key(folder).vkey),
+        witnesses=trust.TrustedWitnesses(1, (_witness_key(folder).vkey,)),
+        policy=trust.MinimumPolicy(
+            min_sources=2,
+            min_origins=2,
+            max_tolerance_abs=0,
+            max_tolerance_bps=0,
+            max_age_seconds=MAX_AGE_HOURS * 3600,
+            allow_dissent=0,
+        ),
+        demands=("witnesses",),
+    )
+
+
+def _slot(number: int) -> str:
+    return f"{number:064x}"
+
+
+def _code_hash(code: bytes) -> str:
+    from eth_utils.crypto import keccak
+
+    return keccak(code).hex()

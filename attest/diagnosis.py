@@ -1,0 +1,133 @@
+"""What could stop a run, found before it starts: the checks behind ``attest doctor``."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+
+from attest.chain import state
+from attest.chain.state import Finding
+from attest.config import Loaded
+from attest.custody import collector
+from attest.environment import ConfiguredKeys, clock, connect_chains
+from attest.errors import AttestError
+from attest.period import Period
+from attest.secrets import resolve
+from attest.store import Store, open_store
+
+PROBE = "doctor"
+
+
+def examine(loaded: Loaded, period: Period) -> Iterator[Finding]:
+    """Every finding, as it is made. Nothing here raises :class:`AttestError`: a failed check is a finding."""
+    config = loaded.config
+    accounts, tokens = len(config.accounts), len(config.tokens)
+    yield Finding("ok", "configuration", f"{tokens} tokens, {accounts} accounts, {len(config.chains)} chains")
+    if config.schedule.clock is not None:
+        yield Finding(
+            "warning",
+            "schedule.clock",
+            "the time is pinned: every statement made like this says that it is a rehearsal",
+            "Leave it out of a configuration that attests for real.",
+        )
+    yield from _stores(loaded)
+    yield from _keys(loaded)
+    yield from _chains(loaded)
+    cutoff = config.schedule.schedule.cutoff(period)
+    for account, source, ok, message in collector.check_sources(loaded, period=str(period), cutoff=cutoff):
+        yield Finding("ok" if ok else "error", f"source {account}/{source}", message)
+    yield from _witnesses(loaded)
+
+
+def _stores(loaded: Loaded) -> Iterator[Finding]:
+    stores = loaded.config.stores
+    if stores.private == stores.public:
+        yield Finding(
+            "error", "stores", "private and public are the same", "Keep evidence and salts in their own store."
+        )
+    for name, url in (("private", stores.private), ("public", stores.public)):
+        try:
+            yield _probe(f"{name} store", open_store(url, base=loaded.base))
+        except AttestError as fault:
+            yield _failed(f"{name} store", fault)
+
+
+def _probe(subject: str, store: Store) -> Finding:
+    """Create one key twice: a store that takes both would let two runners decide differently."""
+    key, data = f"{PROBE}/{secrets.token_hex(8)}", b"attest doctor\n"
+    first, second = store.create(key, data), store.create(key, b"another\n")
+    if not first or second or store.get(key) != data:
+        return Finding(
+            "error",
+            subject,
+            f"{store.url} does not keep the first of two writes (put-if-absent)",
+            "Use a store that honours If-None-Match: AWS S3, Azure Blob, Google Cloud Storage, a recent MinIO or Ceph.",
+        )
+    return Finding("ok", subject, f"{store.url} can be written, and keeps what was written first")
+
+
+def _keys(loaded: Loaded) -> Iterator[Finding]:
+    signing, keys = loaded.config.signing, ConfiguredKeys(loaded)
+    jobs = [("reporter", signer) for signer in signing.reporters] + [("publisher", signing.publisher)]
+    for job, signer in jobs:
+        try:
+            keys.transactions(signer.address)
+            yield Finding("ok", f"{job} key", f"{signer.uri} is {signer.address}")
+        except AttestError as fault:
+            yield _failed(f"{job} key", fault)
+    for signer in signing.attestors:
+        try:
+            keys.attestor(signer.address)
+            yield Finding("ok", "attestor key", f"{signer.uri} is {signer.address}")
+        except AttestError as fault:
+            yield _failed("attestor key", fault)
+    try:
+        keys.log()
+        yield Finding("ok", "log key", f"{signing.log.uri} is {signing.log.vkey.split('+')[0]}")
+    except AttestError as fault:
+        yield _failed("log key", fault)
+    passwords = {signer.password for signer in (*signing.reporters, signing.publisher, *signing.attestors)}
+    passwords.add(signing.log.password)
+    if len(passwords) == 1:
+        yield Finding(
+            "warning",
+            "keys",
+            "one identity can use them all: reporters, publisher, attestor and log",
+            "Give each job its own principal; who holds all keys can make a false attestation alone.",
+        )
+
+
+def _chains(loaded: Loaded) -> Iterator[Finding]:
+    try:
+        now = clock(loaded)()
+        yield from state.preflight(connect_chains(loaded), loaded.config, base=loaded.base, now=now)
+    except AttestError as fault:
+        yield _failed("chains", fault)
+
+
+def _witnesses(loaded: Loaded) -> Iterator[Finding]:
+    import httpx2
+
+    log = loaded.config.log
+    for witness in log.witnesses:
+        name = f"witness {witness.vkey.split('+')[0]}"
+        try:
+            url = witness.url if witness.url.startswith("http") else resolve(witness.url, base=loaded.base).reveal()
+            with httpx2.Client(timeout=5, follow_redirects=False, trust_env=False) as client:
+                status = client.post(f"{url.rstrip('/')}/add-checkpoint", content=b"").status_code
+            yield Finding("ok", name, f"answers (status {status} to an empty request)")
+        except (AttestError, httpx2.HTTPError) as fault:
+            needed = log.witness_quorum >= len(log.witnesses)
+            advice = "Ask its operator; a run waits for it until its deadline."
+            yield Finding("error" if needed else "warning", name, f"does not answer: {fault}", advice)
+    if not log.witnesses:
+        yield Finding(
+            "warning",
+            "witnesses",
+            "nobody cosigns the log",
+            "Ask an auditor to run `attest log witness`: without one, nobody would notice a rewritten history.",
+        )
+
+
+def _failed(subject: str, fault: AttestError) -> Finding:
+    return Finding("error", subject, fault.message, fault.advice)

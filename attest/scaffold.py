@@ -1,0 +1,242 @@
+"""Writes a first ``attest.toml`` with every decision commented, and the keys that it names."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from attest.errors import OperatorError
+
+#: No contract has this address: `attest doctor` names every place where it still stands.
+PLACEHOLDER = "0x" + "00" * 20
+
+
+@dataclass(frozen=True)
+class Network:
+    """What is usual on a kind of network."""
+
+    chain_id: int
+    finality: str
+    fees: str
+    endpoint: str
+
+
+NETWORKS: Mapping[str, Network] = {
+    "besu-138": Network(138, "instant", "free", "http://127.0.0.1:8545"),
+    "ethereum": Network(1, "tag", "eip1559", "env:ATTEST_RPC_URL"),
+    "sepolia": Network(11155111, "tag", "eip1559", "env:ATTEST_RPC_URL"),
+}
+
+
+@dataclass(frozen=True)
+class KeySet:
+    """The keys of a configuration: where they are (relative to it), their addresses, and the log's verifier key."""
+
+    folder: str
+    password: str
+    reporters: tuple[str, ...]
+    publisher: str
+    attestor: str
+    log_vkey: str
+
+
+@dataclass(frozen=True)
+class Scaffold:
+    """What the template is filled with; ``accounts`` is TOML text of the ``[accounts.*]`` tables."""
+
+    issuer: str
+    contact: str
+    network: Network
+    oracle: str
+    registry: str
+    tokens: Mapping[str, tuple[str, str, int]]  # symbol -> currency, address, decimals
+    keys: KeySet
+    log_origin: str
+    accounts: str
+    witnesses: tuple[tuple[str, str], ...] = ()  # url, vkey
+    witness_quorum: int = 0
+    supply_at: str = "cutoff"
+    clock: str | None = None
+    max_age_hours: int = 96
+
+
+EXAMPLE_ACCOUNTS = """\
+# One table per custodial account. `external_account` is what the custodian calls it (IBAN or number).
+[accounts.usd-operating]
+token = "USDW"
+custodian = "Example Bank, New York"
+external_account = "US-000000000001"
+currency = "USD"
+zone = "America/New_York"              # what a balance with only a date means
+# holidays = [2026-11-26]              # dates without a statement, besides weekends
+
+# At least two sources per account, born in two places. Try one with `attest custody read FILE --format camt053`.
+[[accounts.usd-operating.sources]]
+id = "bank-statement"
+origin = "example-bank"
+format = "camt053"
+location = "statements/{period}/usd-operating.xml"
+
+[[accounts.usd-operating.sources]]
+id = "custodian-export"
+origin = "example-custodian"
+format = "csv"
+location = "statements/{period}/usd-operating.csv"
+options = { account = "Account", currency = "Currency", amount = "Closing balance", date = "Date" }
+"""
+
+
+def config_text(plan: Scaffold) -> str:
+    """The text of ``attest.toml``."""
+    keys, network = plan.keys, plan.network
+    tokens = "\n".join(
+        f'[tokens.{symbol}]\ncurrency = "{currency}"\n\n[[tokens.{symbol}.deployments]]\nchain = "main"\n'
+        f'address = "{address}"\ndecimals = {decimals}\n'
+        for symbol, (currency, address, decimals) in plan.tokens.items()
+    )
+    reporters = "\n".join(
+        f'[[signing.reporters]]\nuri = "keystore:{keys.folder}/reporter-{number}.json"\naddress = "{address}"\n'
+        f'password = "{keys.password}"\n'
+        for number, address in enumerate(keys.reporters, 1)
+    )
+    witnesses = "\n".join(f'[[log.witnesses]]\nurl = "{url}"\nvkey = "{vkey}"\n' for url, vkey in plan.witnesses)
+    clock = f"\n# A rehearsal: runs think it is this time, and the statement says so.\nclock = {plan.clock}" * bool(
+        plan.clock
+    )
+    return f"""\
+# The configuration of `attest`. Paths are relative to this file; every key is in docs/configuration.md.
+# Secrets are references (env:NAME, file:PATH, aws-sm:ARN#KEY, keyring:SERVICE/USER), never written here.
+
+[issuer]
+name = "{plan.issuer}"
+contact = "{plan.contact}"
+
+# Balances are taken once a week, at this wall-clock time.
+[schedule]
+weekday = "sunday"
+at = 23:59:59
+zone = "UTC"
+deadline_hours = 48                    # after that, a token that still fails is withheld
+supply_at = "{plan.supply_at}"         # `run` for nodes that prune; or schedule `attest open` at the cutoff{clock}
+
+# Two stores, never mixed: evidence, salts and decisions are private; only the public one is served.
+# file://PATH, s3://BUCKET/PREFIX, az://CONTAINER/PREFIX or gs://BUCKET/PREFIX.
+[stores]
+private = "file://private"
+public = "file://public"
+
+[chains.main]
+chain_id = {network.chain_id}
+endpoints = ["{network.endpoint}"]     # several are better: read_quorum of them must agree
+read_quorum = 1
+finality = "{network.finality}"        # instant (QBFT, IBFT), tag, or depth:N
+
+[chains.main.fees]
+kind = "{network.fees}"                # eip1559, legacy, or free (gas price zero)
+
+[oracle]
+chain = "main"
+address = "{plan.oracle}"
+
+[registry]
+chain = "main"
+address = "{plan.registry}"
+
+{tokens}
+# Sources of an account must agree exactly unless a tolerance is set here or on the account.
+[quorum]
+min_sources = 2
+min_origins = 2
+max_age_hours = {plan.max_age_hours}
+change_limit_bps = 5000                # a larger change against last week waits for --acknowledge
+
+# Keys with separate jobs. The addresses are pinned: another key is refused.
+{reporters}
+[signing.publisher]
+uri = "keystore:{keys.folder}/publisher.json"
+address = "{keys.publisher}"
+password = "{keys.password}"
+
+[[signing.attestors]]
+uri = "keystore:{keys.folder}/attestor.json"
+address = "{keys.attestor}"
+password = "{keys.password}"
+
+[signing.log]
+uri = "keystore:{keys.folder}/log.pem"
+vkey = "{keys.log_vkey}"
+password = "{keys.password}"
+
+[log]
+origin = "{plan.log_origin}"
+witness_quorum = {plan.witness_quorum}
+
+{witnesses}
+{plan.accounts}"""
+
+
+def generate_keys(folder: Path, *, relative: str, log_origin: str, reporters: int, scrypt_n: int | None) -> KeySet:
+    """Make keys of one's own in ``folder`` with a random password in ``password.txt`` (0600).
+
+    Raises :class:`OperatorError` if the folder already holds keys: nothing is ever overwritten.
+    """
+    from attest.log.note import ED25519, verifier_key
+    from attest.signing.ed25519 import generate_note_key
+    from attest.signing.keystore import SCRYPT_N, generate_keystore
+
+    if folder.exists() and any(folder.iterdir()):
+        raise OperatorError(
+            f"{folder}: is not empty",
+            code="keys-exist",
+            reason="A key that is overwritten is lost, and with it every role it was granted.",
+            advice="Name another folder, or move the old keys away.",
+        )
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    password = secrets.token_urlsafe(24)
+    cost = scrypt_n or SCRYPT_N
+
+    def keystore(name: str) -> str:
+        return generate_keystore(folder / name, password, n=cost).address
+
+    log = generate_note_key(folder / "log.pem", password.encode())
+    keys = KeySet(
+        folder=relative,
+        password=f"file:{relative}/password.txt",
+        reporters=tuple(keystore(f"reporter-{number}.json") for number in range(1, reporters + 1)),
+        publisher=keystore("publisher.json"),
+        attestor=keystore("attestor.json"),
+        log_vkey=verifier_key(log_origin, ED25519, log).vkey,
+    )
+    path = folder / "password.txt"
+    path.touch(mode=0o600)
+    path.write_text(f"{password}\n")
+    return keys
+
+
+def refuse_existing(path: Path) -> None:
+    """Raises :class:`OperatorError` if ``path`` exists."""
+    if path.exists():
+        raise OperatorError(
+            f"{path}: exists already",
+            code="file-exists",
+            reason="A configuration that is in use must not be overwritten by an empty one.",
+            advice="Name another place with --directory, or move the file away.",
+        )
+
+
+def write_new(path: Path, text: str) -> None:
+    """Write a file that does not exist yet; raises :class:`OperatorError` if it does, or cannot be made."""
+    refuse_existing(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as fault:
+        raise OperatorError(
+            f"{path}: cannot be written ({fault.strerror})",
+            code="not-writable",
+            reason="The scaffold is a file.",
+            advice="Name a folder that you may write to with --directory.",
+        ) from None
