@@ -1,7 +1,7 @@
 """The checks, in the order in which a person would ask. Each looks at a :class:`Case` and answers one question.
 
-A check returns a :class:`Finding`, or raises :class:`VerificationError` (it fails) or :class:`UnavailableError` (it is
-skipped). None of them reads a file, a clock or the network by itself.
+A check returns the detail of a pass or a :class:`Finding`; it raises :class:`VerificationError` when it fails and
+:class:`UnavailableError` when it cannot be made. None of them reads a file, a clock or the network by itself.
 """
 
 from __future__ import annotations
@@ -35,16 +35,20 @@ class Finding:
 
 @dataclass(frozen=True)
 class Check:
-    """A named check and the question that it answers. ``required``: it applies to every bundle."""
+    """A named check and the question that it answers. ``required``: it applies to every bundle.
+
+    ``run`` gives a :class:`Finding`, or only the detail of a pass.
+    """
 
     name: str
     question: str
-    run: Callable[[Case], Finding]
+    run: Callable[[Case], Finding | str]
     required: bool = True
 
     def result(self, case: Case) -> CheckResult:
         try:
-            finding = self.run(case)
+            found = self.run(case)
+            finding = Finding("pass", found) if isinstance(found, str) else found
         except UnavailableError as missing:
             finding = Finding("skipped", f"cannot be checked: {missing}", "See the checks that failed.")
         except VerificationError as fault:
@@ -52,43 +56,38 @@ class Check:
         return CheckResult(self.name, self.question, finding.outcome, finding.detail, finding.advice, self.required)
 
 
-def refuse(code: str, detail: str, reason: str, advice: str) -> VerificationError:
-    """A failed check: what differs, why it matters, what to do."""
-    return VerificationError(detail, code=code, reason=reason, advice=advice)
+def refuse(detail: str, advice: str) -> VerificationError:
+    """A failed check: what differs, and what to do."""
+    return VerificationError(detail, code="check-failed", advice=advice)
 
 
 # -- who said this, and is it unchanged? -----------------------------------------------------------------------------
 
 
-def files(case: Case) -> Finding:
+def files(case: Case) -> str:
     if case.fault is not None:
         raise case.fault
     manifest = check_manifest(case.files)
-    return Finding("pass", f"{len(manifest.files)} files, each as the manifest lists it, and no other")
+    return f"{len(manifest.files)} files, each as the manifest lists it, and no other"
 
 
-def statement_readable(case: Case) -> Finding:
+def statement_readable(case: Case) -> str:
     envelope = dsse.parse_envelope(case.file(ENVELOPE), ENVELOPE)
     predicate = statement.read(envelope.body).predicate
-    return Finding(
-        "pass",
+    return (
         f"{predicate.issuer}, period {predicate.period}, revision {predicate.revision}, "
-        f"{len(predicate.tokens)} tokens; every sum, ratio and verdict follows from the figures",
+        f"{len(predicate.tokens)} tokens; every sum, ratio and verdict follows from the figures"
     )
 
 
-def signatures(case: Case) -> Finding:
+def signatures(case: Case) -> str:
     envelope, trust = case.envelope, case.trust
     advice = "Compare the attestor keys and their periods in your trust file with the issuer's, by another way."
     if envelope.payloadType != PAYLOAD_TYPE:
-        raise refuse(
-            "payload-type", f"the envelope is of type {envelope.payloadType!r}, not {PAYLOAD_TYPE}", "", advice
-        )
+        raise refuse(f"the envelope is of type {envelope.payloadType!r}, not {PAYLOAD_TYPE}", advice)
     if case.statement_digest in trust.revoked:
         raise refuse(
-            "revoked",
             f"statement {case.statement_digest} is revoked in your trust file",
-            "",
             "Do not rely on it; ask the issuer for the revision that replaces it.",
         )
     signed: dict[bytes, str] = {}
@@ -105,8 +104,8 @@ def signatures(case: Case) -> Finding:
     needed = f"{len(signed)} of {trust.attestor_threshold} needed"
     names = ", ".join(signed.values()) or "nobody whom you trust"
     if len(signed) < trust.attestor_threshold:
-        raise refuse("signatures-too-few", f"signed by {names}, {needed}{ignored}", "", advice)
-    return Finding("pass", f"signed by {names}, {needed}{ignored}")
+        raise refuse(f"signed by {names}, {needed}{ignored}", advice)
+    return f"signed by {names}, {needed}{ignored}"
 
 
 def _verifies(public_key: bytes, envelope: dsse.Envelope, signature: bytes) -> bool:
@@ -117,17 +116,17 @@ def _verifies(public_key: bytes, envelope: dsse.Envelope, signature: bytes) -> b
     return True
 
 
-def subject(case: Case) -> Finding:
+def subject(case: Case) -> str:
     data, predicate = case.file(RESERVES), case.predicate
     advice = "Fetch reserves.json again with the statement of the same period and revision."
     (named,) = case.statement.subject
     if named.digest.sha256 != digest(data):
-        raise refuse("subject-digest", f"{RESERVES} is not the file that the statement is about", "", advice)
+        raise refuse(f"{RESERVES} is not the file that the statement is about", advice)
     reserves = from_json(Reserves, data, RESERVES)
     if (reserves.period, reserves.revision) != (predicate.period, predicate.revision):
-        raise refuse("subject-differs", f"{RESERVES} is of another period or revision", "", advice)
+        raise refuse(f"{RESERVES} is of another period or revision", advice)
     if reserves.merkle != predicate.merkle:
-        raise refuse("subject-differs", f"{RESERVES} has another Merkle root or size than the statement", "", advice)
+        raise refuse(f"{RESERVES} has another Merkle root or size than the statement", advice)
     committed = sorted((t.token, t.currency, t.minor_units, t.units, t.accounts) for t in reserves.tokens)
     stated = sorted(
         (t.token, t.currency, reserve.minor_units, reserve.units, reserve.agreement.accounts)
@@ -135,32 +134,38 @@ def subject(case: Case) -> Finding:
     )
     for one, other in zip(committed, stated, strict=False):
         if one != other:
-            raise refuse("subject-differs", f"{RESERVES} has another total for {one[0]} than the statement", "", advice)
+            raise refuse(f"{RESERVES} has another total for {one[0]} than the statement", advice)
     if len(committed) != len(stated):
-        raise refuse("subject-differs", f"{RESERVES} lists other tokens than the statement attests", "", advice)
-    return Finding("pass", f"root {reserves.merkle.root[:16]}… over {reserves.merkle.size} accounts, the same totals")
+        raise refuse(f"{RESERVES} lists other tokens than the statement attests", advice)
+    return f"root {reserves.merkle.root[:16]}… over {reserves.merkle.size} accounts, the same totals"
 
 
 def _attested(tokens: Iterable[TokenStatement]) -> list[tuple[TokenStatement, Attested]]:
     return [(token, stated) for token in tokens if (stated := attested(token)) is not None]
 
 
-def period(case: Case) -> Finding:
-    predicate, trust = case.predicate, case.trust
-    advice = "Compare with the period that you asked for; if the bundle is unchanged, tell the issuer."
+_PERIOD_ADVICE = "Compare with the period that you asked for; if the bundle is unchanged, tell the issuer."
+
+
+def expect_issuer_and_period(case: Case) -> None:
+    """The statement is the expected issuer's, and not before the earliest period; raises :class:`VerificationError`."""
+    predicate, trust, advice = case.predicate, case.trust, _PERIOD_ADVICE
     if predicate.issuer != trust.issuer:
-        raise refuse("issuer", f"the issuer is {predicate.issuer!r}, you expect {trust.issuer!r}", "", advice)
+        raise refuse(f"the issuer is {predicate.issuer!r}, you expect {trust.issuer!r}", advice)
     if case.period < Period.parse(trust.earliest_period):
-        raise refuse("period-too-early", f"{case.period} is before {trust.earliest_period}, your earliest", "", advice)
+        raise refuse(f"{case.period} is before {trust.earliest_period}, your earliest", advice)
+
+
+def period(case: Case) -> str:
+    expect_issuer_and_period(case)
+    predicate, advice = case.predicate, _PERIOD_ADVICE
     # A cutoff is local: in UTC it can lie up to a day outside of the ISO week.
     days = {(predicate.cutoff + timedelta(days=shift)).date() for shift in (-1, 0, 1)}
     if case.period not in {Period.containing(day) for day in days}:
-        raise refuse("cutoff", f"the cutoff {moment(predicate.cutoff)} is not in {case.period}", "", advice)
+        raise refuse(f"the cutoff {moment(predicate.cutoff)} is not in {case.period}", advice)
     rehearsal = predicate.clock == "pinned"
     if predicate.cutoff > case.now and not rehearsal:
-        raise refuse(
-            "future", f"the cutoff {moment(predicate.cutoff)} is in the future (it is {moment(case.now)})", "", advice
-        )
+        raise refuse(f"the cutoff {moment(predicate.cutoff)} is in the future (it is {moment(case.now)})", advice)
     manifest = check_manifest(case.files)
     for name, found in (
         ("the manifest", (manifest.period, manifest.revision)),
@@ -168,12 +173,10 @@ def period(case: Case) -> Finding:
         (RECEIPTS, (case.receipts.period, case.receipts.revision)),
     ):
         if found != (predicate.period, predicate.revision):
-            raise refuse("period-differs", f"{name} is of another period or revision than the statement", "", advice)
+            raise refuse(f"{name} is of another period or revision than the statement", advice)
     attempts = f", attempt {predicate.attempt}" if predicate.attempt > 1 else ""
     pinned = "; a rehearsal with a pinned clock" if rehearsal else ""
-    return Finding(
-        "pass", f"{case.period}, revision {predicate.revision}{attempts}, cutoff {moment(predicate.cutoff)}{pinned}"
-    )
+    return f"{case.period}, revision {predicate.revision}{attempts}, cutoff {moment(predicate.cutoff)}{pinned}"
 
 
 # -- is it in the public log, and who else saw it? -------------------------------------------------------------------
@@ -184,12 +187,9 @@ def logged_entry(case: Case) -> LoggedEntry:
     return verify_log_proof(case.log_proof, case.file(ENVELOPE), case.trust.log.key, (), LOG_PROOF)
 
 
-def log_inclusion(case: Case) -> Finding:
+def log_inclusion(case: Case) -> str:
     entry = logged_entry(case)
-    return Finding(
-        "pass",
-        f"entry {entry.index} of {entry.checkpoint.size} in the log {entry.checkpoint.origin}, signed by the log",
-    )
+    return f"entry {entry.index} of {entry.checkpoint.size} in the log {entry.checkpoint.origin}, signed by the log"
 
 
 def witnesses(case: Case) -> Finding:
@@ -205,9 +205,7 @@ def witnesses(case: Case) -> Finding:
     detail = f"cosigned by {names}, {len(entry.cosignatures)} of {wanted.threshold} needed"
     if len(entry.cosignatures) < wanted.threshold:
         raise refuse(
-            "witnesses-too-few",
             detail,
-            "",
             "Fetch the bundle again later: cosignatures can arrive late. Without them, a rewritten log goes unseen.",
         )
     if not entry.cosignatures:
@@ -229,47 +227,43 @@ def witness_names(case: Case) -> tuple[str, ...]:
 # -- does it add up? -------------------------------------------------------------------------------------------------
 
 
-def tokens(case: Case) -> Finding:
+def tokens(case: Case) -> str:
     predicate, trust = case.predicate, case.trust
     expected = {token.token: token for token in trust.tokens}
     stated = {token.token: token for token in predicate.tokens}
     advice = "Every token and deployment that you expect must be there: ask the issuer why this one differs."
     for name in sorted(expected.keys() - stated.keys()):
-        raise refuse("token-missing", f"{name} is expected, but the statement does not speak of it", "", advice)
+        raise refuse(f"{name} is expected, but the statement does not speak of it", advice)
     for name in sorted(stated.keys() - expected.keys()):
-        raise refuse("token-unexpected", f"{name} is not in your trust file", "", advice)
+        raise refuse(f"{name} is not in your trust file", advice)
     for name, token in sorted(stated.items()):
         _compare_token(token, expected[name], advice)
     for chain in predicate.chains:
         if trust.chain(chain.chain_id) is None:
-            raise refuse("chain-unexpected", f"chain {chain.chain_id} is not in your trust file", "", advice)
+            raise refuse(f"chain {chain.chain_id} is not in your trust file", advice)
     count = sum(len(token.deployments) for token in trust.tokens)
-    return Finding("pass", f"{', '.join(sorted(expected))}: exactly those expected, on {count} deployments")
+    return f"{', '.join(sorted(expected))}: exactly those expected, on {count} deployments"
 
 
 def _compare_token(token: TokenStatement, expected: TrustedToken, advice: str) -> None:
     if (token.currency, token.exponent, token.decimals) != (expected.currency, expected.exponent, expected.decimals):
-        raise refuse("token-differs", f"{token.token}: currency or decimals are not those expected", "", advice)
+        raise refuse(f"{token.token}: currency or decimals are not those expected", advice)
     wanted = {(d.chain_id, d.address.lower()): d.decimals for d in expected.deployments}
     found = {(d.chain_id, d.address.lower()): d.decimals for d in token.deployments}
     for chain_id, address in sorted(wanted.keys() ^ found.keys()):
         word = "is missing" if (chain_id, address) in wanted else "is not expected"
-        raise refuse(
-            "deployment-differs", f"{token.token}: deployment {address} on chain {chain_id} {word}", "", advice
-        )
+        raise refuse(f"{token.token}: deployment {address} on chain {chain_id} {word}", advice)
     for key in sorted(wanted):
         if wanted[key] != found[key]:
-            raise refuse(
-                "deployment-differs", f"{token.token}: deployment {key[1]} has other decimals than expected", "", advice
-            )
+            raise refuse(f"{token.token}: deployment {key[1]} has other decimals than expected", advice)
 
 
-def policy(case: Case) -> Finding:
+def policy(case: Case) -> str:
     minimum = case.trust.policy
     advice = "The issuer decided by a weaker rule than you accept: ask why, or change the policy in your trust file."
 
     def too_weak(token: TokenStatement, detail: str) -> VerificationError:
-        return refuse("policy-too-weak", f"{token.token}: {detail}", "", advice)
+        return refuse(f"{token.token}: {detail}", advice)
 
     waived = 0
     for token, stated in _attested(case.predicate.tokens):
@@ -297,7 +291,7 @@ def policy(case: Case) -> Finding:
             if found > allowed:
                 raise too_weak(token, f"the rule allows {found} as {what}, you accept {allowed}")
     with_waivers = f"; {waived} account(s) under waivers that you allow" if waived else ""
-    return Finding("pass", f"at least as strict as you ask for{with_waivers}")
+    return f"at least as strict as you ask for{with_waivers}"
 
 
 def coverage(case: Case) -> Finding:
@@ -320,39 +314,35 @@ def coverage(case: Case) -> Finding:
 # -- was it reported on chain? ---------------------------------------------------------------------------------------
 
 
-def consensus(case: Case) -> Finding:
+def consensus(case: Case) -> str:
     oracle = case.trust.oracle
     advice = "Compare the oracle in your trust file with the issuer's; ask why the reports differ."
     parts = []
     for token, stated in _attested(case.predicate.tokens):
         found = stated.consensus
         if not same_address(found.oracle, oracle.address):
-            raise refuse("oracle-differs", f"{token.token}: the oracle is {found.oracle}", "", advice)
+            raise refuse(f"{token.token}: the oracle is {found.oracle}", advice)
         if not found.quorum_met:
-            raise refuse("oracle-quorum", f"{token.token}: the oracle's quorum is not met", "", advice)
+            raise refuse(f"{token.token}: the oracle's quorum is not met", advice)
         if found.required_quorum < oracle.min_quorum:
             raise refuse(
-                "oracle-quorum",
                 f"{token.token}: the oracle asks for {found.required_quorum} reports, you ask for {oracle.min_quorum}",
-                "",
                 advice,
             )
         if not token.reports or any(report.chain_id != oracle.chain_id for report in token.reports):
-            raise refuse(
-                "own-report", f"{token.token}: no report of the issuer's own on the oracle's chain", "", advice
-            )
+            raise refuse(f"{token.token}: no report of the issuer's own on the oracle's chain", advice)
         parts.append(f"{token.token} by {found.reports} ({found.required_quorum} needed)")
     if not parts:
-        return Finding("pass", "nothing is attested, so nothing was reported")
-    return Finding("pass", "stated: " + ", ".join(parts))
+        return "nothing is attested, so nothing was reported"
+    return "stated: " + ", ".join(parts)
 
 
-def receipts(case: Case) -> Finding:
+def receipts(case: Case) -> str:
     predicate, trust, found = case.predicate, case.trust, case.receipts
     advice = "Fetch receipts.json again with the statement of the same period and revision; if it stays so, ask."
 
     def differs(detail: str) -> VerificationError:
-        return refuse("receipts-differ", f"{RECEIPTS}: {detail}", "", advice)
+        return refuse(f"{RECEIPTS}: {detail}", advice)
 
     if found.statement != case.statement_digest:
         raise differs("is of another statement")
@@ -385,7 +375,7 @@ def receipts(case: Case) -> Finding:
     head = logged_entry(case).checkpoint
     if (anchor.log_root, anchor.log_size) != (head.root.hex(), head.size):
         raise differs("the anchor has another log root or size than the checkpoint")
-    return Finding("pass", f"{len(reported)} reports and one anchor, block {anchor.block.number} (stated, see below)")
+    return f"{len(reported)} reports and one anchor, block {anchor.block.number} (stated, see below)"
 
 
 def _is_anchoring(receipt: Receipt, publisher: str, case: Case) -> bool:
@@ -421,5 +411,18 @@ def freshness(case: Case) -> Finding:
     age = int((case.now - case.predicate.cutoff).total_seconds())
     detail = f"the cutoff is {age} seconds ago, you accept {limit}"
     if age > limit:
-        raise refuse("stale", detail, "", "Fetch the newest attestation; if there is none, ask the issuer why.")
+        raise refuse(detail, "Fetch the newest attestation; if there is none, ask the issuer why.")
     return Finding("pass", detail)
+
+
+# -- the list --------------------------------------------------------------------------------------------------------
+
+#: What makes a statement authentic: somebody trusted said it, it is unchanged, and it is in the public log.
+AUTHENTIC: tuple[Check, ...] = (
+    Check("files", "Is the bundle complete, and each file the one listed?", files),
+    Check("statement", "Is the statement well-formed, and does every figure follow?", statement_readable),
+    Check("signatures", "Did enough of the attestors that you trust sign it, unchanged?", signatures),
+    Check("subject", "Is it about these reserves?", subject),
+    Check("period", "Is it the issuer's, of a plausible period, cutoff and revision?", period),
+    Check("log-inclusion", "Is it in the public log?", log_inclusion),
+)

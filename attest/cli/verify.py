@@ -1,0 +1,200 @@
+"""``attest verify`` and ``attest verify-proof``: the auditor's commands. They need the core install only."""
+
+from __future__ import annotations
+
+import os
+import textwrap
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from attest.cli.common import json_option
+from attest.cli.output import Output
+from attest.cli.text import printable
+from attest.errors import EXIT_DONE, EXIT_SHORTFALL, EXIT_VERIFICATION, OperatorError
+
+if TYPE_CHECKING:
+    from attest.verify.inclusion import Inclusion
+    from attest.verify.report import CheckResult, Report
+
+_WIDTH = 80
+_COLOURS = {"pass": "green", "sufficient": "green", "yes": "green", "skipped": None}
+_ENDINGS = {
+    EXIT_DONE: "Everything that your trust file demands passed.",
+    EXIT_SHORTFALL: "The attestation is in order; it says that a reserve is short or withheld.",
+    EXIT_VERIFICATION: "Do not rely on this bundle.",
+}
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  attest verify attestations/2026-W47 --trust trust.json
+  attest verify attestations/2026-W47 --trust trust.json --rpc http://localhost:8545
+  attest verify attestations/2026-W47 --trust trust.json --json
+
+Exit codes: 0 all that the trust file demands passed, 4 a reserve is short or withheld, 6 a check failed, a demanded one
+was skipped, or nothing was checked, 2 usage."""
+)
+@click.argument("bundle", type=click.Path(path_type=Path), metavar="BUNDLE_DIR")
+@click.option("--trust", "trust_path", type=click.Path(path_type=Path), required=True, help="Your own trust file.")
+@click.option(
+    "--rpc", "urls", multiple=True, metavar="URL", help="Your own node; once for each chain. Default: offline."
+)
+@click.option("--at", metavar="TIME", help="Judge as of this time (2026-11-23T08:00:00Z). Default: now.")
+@json_option
+@click.pass_obj
+def verify(output: Output, bundle: Path, trust_path: Path, urls: tuple[str, ...], at: str | None, as_json: bool) -> int:
+    """Verify an attestation, trusting only your trust file.
+
+    Says for each token whether the money is there, then whether that is authentic, sufficient and independently
+    checked, then every check: pass, FAIL or skipped, and how to get a skipped one done.
+    """
+    from attest.verify.report import exit_code
+    from attest.verify.rpc import open_rpc
+    from attest.verify.trust import load_trust
+    from attest.verify.verifier import verify_bundle
+
+    now = _time(at)
+    endpoints = [open_rpc(url) for url in urls]
+    report = verify_bundle(bundle, load_trust(trust_path, bundle), rpc=endpoints, now=now)
+    if output.json:
+        output.result(report.as_json())
+    else:
+        _print_report(report, exit_code(report))
+    return exit_code(report)
+
+
+@click.command(
+    "verify-proof",
+    epilog="""\b
+Example:
+  attest verify-proof usd-operating.proof.json --statement attestations/2026-W47 --trust trust.json
+
+Exit codes: 0 the account is in the signed statement, 6 it is not or the statement does not verify, 2 usage.""",
+)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--statement",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="The bundle's folder, or its attestation.dsse.json.",
+)
+@click.option("--trust", "trust_path", type=click.Path(path_type=Path), required=True, help="Your own trust file.")
+@click.option("--at", metavar="TIME", help="Judge as of this time (2026-11-23T08:00:00Z). Default: now.")
+@json_option
+@click.pass_obj
+def verify_proof(output: Output, file: Path, statement: Path, trust_path: Path, at: str | None, as_json: bool) -> int:
+    """Verify one account's inclusion proof against the signed statement."""
+    from attest.verify import inclusion
+    from attest.verify.trust import load_trust
+
+    trust = load_trust(trust_path, statement)
+    found = inclusion.verify_proof(file, statement, trust, now=_time(at))
+    code = EXIT_VERIFICATION if found.leaf is None else EXIT_DONE
+    if output.json:
+        output.result(_inclusion_json(found, code))
+    else:
+        _print_inclusion(found)
+    return code
+
+
+def _time(at: str | None) -> datetime:
+    from attest.records import parse_instant
+
+    if at is None:
+        return datetime.now(UTC)
+    try:
+        return parse_instant(at)
+    except ValueError as fault:
+        raise OperatorError(
+            f"--at {at!r}: {fault}",
+            code="usage",
+            reason="Freshness is judged as of one instant.",
+            advice="Write it in UTC, for example 2026-11-23T08:00:00Z.",
+        ) from None
+
+
+# -- for people ------------------------------------------------------------------------------------------------------
+
+
+def _print_report(report: Report, code: int) -> None:
+    for token in report.tokens:
+        _entry(token.state, token.sentence, 12)
+    if not report.tokens:
+        _entry("unproven", "There is no statement that can be read.", 12)
+    click.echo()
+    for answer in report.answers:
+        _entry(f"{answer.name + ':':<23} {answer.answer}", answer.detail, 32, plain=True)
+    click.echo()
+    _print_checks(report.checks)
+    for note in report.notes:
+        _entry("note", note, 9, plain=True)
+    for demand in report.unmet:
+        _entry("FAIL", f"your trust file demands {demand!r}, and that was not met", 9)
+    click.echo()
+    click.echo(_ENDINGS[code])
+
+
+def _print_checks(results: Sequence[CheckResult]) -> None:
+    for result in results:
+        word = "FAIL" if result.outcome == "fail" else result.outcome
+        _entry(word, f"{result.name}: {result.detail}", 9)
+        if result.outcome == "fail" and result.advice:
+            _entry("", f"What to do: {result.advice}", 9)
+    skipped = [result for result in results if result.outcome == "skipped"]
+    if skipped:
+        click.echo()
+        click.echo("What could not be checked, and how to get it checked:")
+        for result in skipped:
+            _entry("-", f"{result.question} ({result.name}) {result.advice}", 2, plain=True)
+
+
+def _print_inclusion(found: Inclusion) -> None:
+    leaf = found.leaf
+    if leaf is None:
+        _entry("unproven", "This proof does not show the account in a statement that you can rely on.", 12)
+    else:
+        from attest.money import Currency, group
+        from attest.statement import moment
+
+        unit = Currency(leaf.currency, found.exponent)
+        held, total = group(unit.format(leaf.minor_units)), group(unit.format(found.total_minor_units))
+        _entry(
+            "included",
+            f"{leaf.account} at {leaf.custodian}: {held} {leaf.currency} ({leaf.balance_kind}, {leaf.ownership}) as of "
+            f"{moment(leaf.as_of)}, backing {leaf.token}, in {found.period}, revision {found.revision}.",
+            12,
+        )
+        _entry(
+            "",
+            f"It is one of {found.accounts} accounts under the signed root. That the accounts of {leaf.token} add up to "
+            f"{total} {leaf.currency} is the issuer's claim: this proof shows one account only.",
+            12,
+        )
+    click.echo()
+    _print_checks(found.checks)
+
+
+def _inclusion_json(found: Inclusion, code: int) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from attest.records import to_plain
+
+    plain = asdict(found) | {"leaf": None if found.leaf is None else to_plain(found.leaf), "exit_code": code}
+    plain["total_minor_units"] = str(found.total_minor_units)
+    return plain
+
+
+def _entry(label: str, text: str, indent: int, *, plain: bool = False) -> None:
+    """A label and a text beside it, wrapped at 80 columns; everything that a terminal would act on is escaped."""
+    lines = textwrap.wrap(printable(text), _WIDTH - indent, break_on_hyphens=False) or [""]
+    padded = f"{printable(label):<{indent}}"
+    if not plain and label.strip():
+        padded = click.style(padded, fg=_COLOURS.get(label, "red"), bold=True)
+    click.echo(padded + lines[0], color=False if "NO_COLOR" in os.environ else None)
+    for line in lines[1:]:
+        click.echo(" " * indent + line)
