@@ -400,7 +400,9 @@ class ChainClient:
                 for number, (method, params) in zip(ids, calls, strict=True)
             ]
         )
-        for attempt in itertools.count(1):
+        attempt = 0
+        while True:
+            attempt += 1
             endpoint.requests_sent += 1
             try:
                 reply = self._transport.post(endpoint.url, body)
@@ -413,7 +415,6 @@ class ChainClient:
             if not again or attempt >= attempts:
                 raise _VoidError(detail if attempt == 1 else f"{detail} (after {attempt} attempts)")
             self._sleep(_PAUSES[attempt - 1])
-        raise AssertionError("unreachable")
 
     def _check_chain_id(self, endpoint: _Endpoint, answer: Any) -> None:
         try:
@@ -434,7 +435,7 @@ class ChainClient:
     def _alive(self, answers: Sequence[EndpointAnswers]) -> list[EndpointAnswers]:
         alive = [answer for answer in answers if answer.results is not None]
         if len(alive) < self.read_quorum:
-            failures = "; ".join(f"{answer.endpoint}: {answer.failure}" for answer in answers if not answer.results)
+            failures = "; ".join(f"{answer.endpoint}: {answer.failure}" for answer in answers if answer.results is None)
             raise ChainError(
                 f"chain {self.name}: {len(alive)} of {len(answers)} endpoints answered, "
                 f"{self.read_quorum} must ({failures})",
