@@ -266,6 +266,12 @@ def test_inclusion__size_says_another_place_than_the_path__is_false(publish: Any
         assert verify(leaf_hash(leaves[index]), index, audit_path(index, leaves)) is False
 
 
+def test_inclusion__path_that_goes_on_above_the_root_of_the_size__is_false(publish: Any, verify: Any) -> None:
+    leaf, left = leaf_hash(b"only"), leaf_hash(b"left")
+    publish(0, (node_hash(left, leaf), 1, *ENTRY[2:]))  # the root of two, under the size of one
+    assert verify(leaf, 0, [left]) is False
+
+
 def test_inclusion__very_deep_tree__is_bounded_by_the_size(publish: Any, verify: Any) -> None:
     # All left children of a full tree of 2**40 leaves: only the first leaf's path has to be known.
     node, path = leaf_hash(b"first"), [hashlib.sha256(bytes([n])).digest() for n in range(40)]

@@ -186,6 +186,16 @@ def test_consensus__report_counts_until_its_validity_is_over(
             chain.call(oracle, "getVerifiedReserve", USDW)
 
 
+def test_consensus__validity_without_an_end__who_never_reported_still_does_not_count(
+    chain: Any, oracle: Any, report: Any, now: int
+) -> None:
+    chain.send(oracle, "setAges", HOUR, MAX)
+    report(ALICE, 5, now)
+    assert chain.call(oracle, "isStanding", USDW, chain.accounts[ALICE]) is True
+    assert chain.call(oracle, "isStanding", USDW, chain.accounts[BOB]) is False
+    assert chain.call(oracle, "isQuorumMet", USDW) is False
+
+
 def test_consensus__expired_report_of_three__the_other_two_decide(
     chain: Any, oracle: Any, report: Any, now: int
 ) -> None:
