@@ -518,12 +518,20 @@ def sentence(token: TokenStatement, cutoff: datetime, *, witnesses: int = 0, sta
     if token.verdict == "short":
         text += f", short by {_exact(-stated.surplus_units, token)}"
     text += (
-        f", {as_of}. Agreed by {_counted(stated.agreement.fewest_sources, 'source')}, "
+        f", {as_of}. {_agreed(stated.agreement)}, "
         f"reported on chain by {consensus.reports} ({consensus.required_quorum} needed), {witnessed}."
     )
     if stated.oldest_as_of < cutoff:
         text += f" Oldest balance: {moment(stated.oldest_as_of)}."
     return text
+
+
+def _agreed(agreement: Agreement) -> str:
+    text = f"Agreed by {_counted(agreement.fewest_sources, 'source')}"
+    if agreement.accounts == 1:
+        return text
+    more = " or more" if agreement.sources_counted > agreement.accounts * agreement.fewest_sources else ""
+    return f"{text}{more} on each of {agreement.accounts} accounts"
 
 
 def _shown(units: int, token: TokenStatement) -> str:

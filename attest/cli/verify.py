@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from attest.verify.report import CheckResult, Report
 
 _WIDTH = 80
-_COLOURS = {"pass": "green", "sufficient": "green", "yes": "green", "skipped": None}
+_COLOURS = {"pass": "green", "included": "green", "sufficient": "green", "yes": "green", "skipped": None}
 _ENDINGS = {
     EXIT_DONE: "Everything that your trust file demands passed.",
     EXIT_SHORTFALL: "The attestation is in order; it says that a reserve is short or withheld.",
@@ -171,7 +171,7 @@ def _print_inclusion(found: Inclusion) -> None:
         )
         _entry(
             "",
-            f"It is one of {found.accounts} accounts under the signed root. That the accounts of {leaf.token} add up to "
+            f"It is one of {found.accounts} accounts under the signed root. That those of {leaf.token} add up to "
             f"{total} {leaf.currency} is the issuer's claim: this proof shows one account only.",
             12,
         )

@@ -101,11 +101,11 @@ def signatures(case: Case) -> str:
                 used.add(signature)
     others = len(envelope.signatures) - len(used)
     ignored = f"; {others} by keys that you do not trust for this period, ignored" if others else ""
-    needed = f"{len(signed)} of {trust.attestor_threshold} needed"
+    needed = f"{trust.attestor_threshold} needed"
     names = ", ".join(signed.values()) or "nobody whom you trust"
     if len(signed) < trust.attestor_threshold:
-        raise refuse(f"signed by {names}, {needed}{ignored}", advice)
-    return f"signed by {names}, {needed}{ignored}"
+        raise refuse(f"signed by {names} ({needed}{ignored})", advice)
+    return f"signed by {names} ({needed}{ignored})"
 
 
 def _verifies(public_key: bytes, envelope: dsse.Envelope, signature: bytes) -> bool:
@@ -202,7 +202,7 @@ def witnesses(case: Case) -> Finding:
         )
     entry = verify_log_proof(case.log_proof, case.file(ENVELOPE), case.trust.log.key, wanted.keys, LOG_PROOF)
     names = ", ".join(cosignature.witness for cosignature in entry.cosignatures) or "nobody"
-    detail = f"cosigned by {names}, {len(entry.cosignatures)} of {wanted.threshold} needed"
+    detail = f"cosigned by {names} ({wanted.threshold} needed)"
     if len(entry.cosignatures) < wanted.threshold:
         raise refuse(
             detail,
@@ -334,7 +334,7 @@ def consensus(case: Case) -> str:
         parts.append(f"{token.token} by {found.reports} ({found.required_quorum} needed)")
     if not parts:
         return "nothing is attested, so nothing was reported"
-    return "stated: " + ", ".join(parts)
+    return f"as the statement says: {', '.join(parts)}"
 
 
 def receipts(case: Case) -> str:
@@ -375,7 +375,7 @@ def receipts(case: Case) -> str:
     head = logged_entry(case).checkpoint
     if (anchor.log_root, anchor.log_size) != (head.root.hex(), head.size):
         raise differs("the anchor has another log root or size than the checkpoint")
-    return f"{len(reported)} reports and one anchor, block {anchor.block.number} (stated, see below)"
+    return f"{len(reported)} reports and one anchor, block {anchor.block.number}, as the files say"
 
 
 def _is_anchoring(receipt: Receipt, publisher: str, case: Case) -> bool:

@@ -33,7 +33,7 @@ def recover(digest: bytes, signature: bytes) -> bytes | None:
         y = _P - y
     inverse = pow(r, -1, _N)
     z = int.from_bytes(digest, "big")
-    point = _add(_multiply((r, y, 1), s * inverse % _N), _multiply(_G, -z * inverse % _N))
+    point = _combine(s * inverse % _N, (r, y, 1), -z * inverse % _N, _G)
     if point[2] == 0:
         return None
     scale = pow(point[2], -1, _P)
@@ -67,10 +67,10 @@ def _add(one: _Point, other: _Point) -> _Point:
     return x, (r * (v - x) - s1 * hhh) % _P, h * one[2] * other[2] % _P
 
 
-def _multiply(point: _Point, scalar: int) -> _Point:
+def _combine(a: int, one: _Point, b: int, other: _Point) -> _Point:
+    """``a * one + b * other``, with one doubling a bit for both."""
+    addends = (_INFINITY, one, other, _add(one, other))
     result = _INFINITY
-    for bit in bin(scalar)[2:]:
-        result = _double(result)
-        if bit == "1":
-            result = _add(result, point)
+    for bit in reversed(range(max(a.bit_length(), b.bit_length()))):
+        result = _add(_double(result), addends[a >> bit & 1 | (b >> bit & 1) << 1])
     return result

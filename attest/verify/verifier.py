@@ -97,7 +97,7 @@ def _sufficient(case: Case, outcomes: Mapping[str, Outcome]) -> Answer:
         return Answer("sufficient", "no", f"a token is {outcomes['coverage']}")
     count = case.predicate.merkle.size
     return Answer(
-        "sufficient", "yes", f"by totals that the issuer claims: the {count} accounts behind them stay private"
+        "sufficient", "yes", f"by totals that the issuer claims: the {count} accounts behind them were not given"
     )
 
 
