@@ -109,7 +109,16 @@ def hash_of(plain: Mapping[str, Any]) -> str:
     import rlp
 
     names = [name for name in header.FIELDS if name in plain]
-    scalars = {"difficulty", "number", "gasLimit", "gasUsed", "timestamp", "baseFeePerGas"}
+    scalars = {
+        "difficulty",
+        "number",
+        "gasLimit",
+        "gasUsed",
+        "timestamp",
+        "baseFeePerGas",
+        "blobGasUsed",
+        "excessBlobGas",
+    }
     items = []
     for name in names:
         text = plain[name][2:]
