@@ -395,6 +395,16 @@ class ReserveOracle:
         return self._interface.call(self.address, "consensusValidity", returns=["uint"])
 
     @property
+    def states_ages(self) -> bool:
+        """Whether the contract says how old a report may be at submission and in the consensus."""
+        return self._interface.has("maxReportAge") and self._interface.has("consensusValidity")
+
+    @property
+    def has_roles(self) -> bool:
+        """Whether the contract can say who holds a role."""
+        return self._interface.has("hasRole")
+
+    @property
     def lists_reporters(self) -> bool:
         """Whether the contract can say who its reporters are."""
         return self._interface.has("reporters")
@@ -501,6 +511,11 @@ class AttestationRegistry:
             self.address, "attestationOf", publisher, period_key(period), revision, returns=kinds, of=of
         )
         return replace(call, decode=lambda returned: RegistryEntry(*call.decode(returned)))
+
+    @property
+    def has_roles(self) -> bool:
+        """Whether the contract can say who holds a role."""
+        return self._interface.has("hasRole")
 
     def has_role(self, role: str, account: str) -> Call:
         """``hasRole(bytes32, address) -> bool``; ``role`` by name, ``PUBLISHER_ROLE``. Reverts: never."""

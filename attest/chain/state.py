@@ -179,7 +179,8 @@ def read_confirmation(
     """The supply of every deployment and the oracle's consensus on ``tokens``, each chain at its final head.
 
     ``reports`` holds the standing reports of ``reporters`` and, where the contract lists them (the reference does), of
-    everyone else: of a reporter, not removed, not older than ``consensusValidity``. ``units`` is 0 while the quorum is
+    everyone else: of a reporter, not removed, not older than ``consensusValidity`` (as far as the contract tells who
+    is a reporter, and how old a report may be). ``units`` is 0 while the quorum is
     not met: the contract then gives no number. ``base`` is what ABI files are relative to. With ``opened``, a block
     before the one read then is refused (``chain-went-back``). Raises :class:`ChainError` as :func:`read_supply` does.
     """
@@ -366,7 +367,7 @@ class _Oracle:
         oracle = self._oracle
         self._code = batch.code(oracle.address, "the reserve oracle")
         self._quorum = batch.call(oracle.required_quorum())
-        self._validity = batch.call(oracle.consensus_validity())
+        self._validity = batch.call(oracle.consensus_validity()) if oracle.states_ages else None
         self._reporters = batch.call(oracle.reporters()) if oracle.lists_reporters else None
         self._asked = {symbol: self._ask_token(batch, symbol, address) for symbol, address in self._tokens.items()}
 
@@ -409,7 +410,8 @@ class _Oracle:
             units, timestamp = report()
             age = block.timestamp - timestamp
             is_reporter = self._members is None or reporter in self._members
-            standing = timestamp > 0 and 0 <= age <= self._validity() and is_reporter
+            fresh = self._validity is None or 0 <= age <= self._validity()
+            standing = timestamp > 0 and fresh and is_reporter
             reports.append(ReportStatus(reporter, units, timestamp, age, standing))
         met = asked.met()
         return _TokenRead(
@@ -426,7 +428,8 @@ class _Oracle:
     def _compare(self, item: _TokenRead, proven: AccountProof) -> None:
         """Every slot holds what the contract said: settings, reporters, and the reports that stand."""
         members = self._members or []
-        said: list[int | None] = [self._quorum(), self._validity(), len(members), *(int(who, 16) for who in members)]
+        validity = self._validity() if self._validity is not None else None
+        said: list[int | None] = [self._quorum(), validity, len(members), *(int(who, 16) for who in members)]
         for report in item.reports:
             said += [report.units, report.timestamp] if report.standing else [None, None]
         for expected, slot in zip(said, proven.storage, strict=True):
@@ -532,14 +535,14 @@ def _preflight_chain(client: ChainClient, chain: str, config: Config, base: Path
         checks.append(_check_code(batch, oracle.address, "reserve oracle", "oracle.address"))
         checks += _check_oracle(batch, oracle)
         for reporter in config.signing.reporters:
-            role = oracle.has_role("REPORTER_ROLE", reporter.address)
+            role = oracle.has_role("REPORTER_ROLE", reporter.address) if oracle.has_roles else None
             checks.append(_check_role(batch, role, f"reporter {reporter.address}", "REPORTER_ROLE"))
             checks.append(_check_gas(batch, reporter.address, "reporter", len(config.tokens), price))
     if chain == config.registry.chain:
         registry = contracts.attestation_registry(config.registry, base)
         publisher = config.signing.publisher.address
         checks.append(_check_code(batch, registry.address, "attestation registry", "registry.address"))
-        role = registry.has_role("PUBLISHER_ROLE", publisher)
+        role = registry.has_role("PUBLISHER_ROLE", publisher) if registry.has_roles else None
         checks.append(_check_role(batch, role, f"publisher {publisher}", "PUBLISHER_ROLE"))
         checks.append(_check_gas(batch, publisher, "publisher", 1, price))
     batch.run()
@@ -579,7 +582,10 @@ def _check_token(batch: _Batch, symbol: str, deployment: Deployment) -> Callable
     return check
 
 
-def _check_role(batch: _Batch, call: Call, who: str, role: str) -> Callable[[], Finding]:
+def _check_role(batch: _Batch, call: Call | None, who: str, role: str) -> Callable[[], Finding]:
+    if call is None:
+        advice = "Ask its admin, and simulate with `attest run --dry-run`."
+        return lambda: Finding("warning", who, "its role cannot be checked: the contract has no hasRole", advice)
     held = batch.call(call)
 
     def check() -> Finding:
@@ -606,20 +612,8 @@ def _check_gas(batch: _Batch, address: str, job: str, transactions: int, price: 
 
 
 def _check_oracle(batch: _Batch, oracle: ReserveOracle) -> list[Callable[[], Finding]]:
-    quorum, validity = batch.call(oracle.required_quorum()), batch.call(oracle.consensus_validity())
-    submission = batch.call(oracle.max_report_age())
+    quorum = batch.call(oracle.required_quorum())
     reporters = batch.call(oracle.reporters()) if oracle.lists_reporters else None
-
-    def check_ages() -> Finding:
-        detail = f"reports are accepted up to {submission()} s old and count for {validity()} s"
-        if validity() >= WEEK_SECONDS:
-            return Finding("ok", "reserve oracle", detail)
-        return Finding(
-            "warning",
-            "reserve oracle",
-            f"{detail}: the quorum lapses before the next weekly run",
-            f"Schedule `attest report` at least every {max(1, validity() // 7200)} h, or raise consensusValidity.",
-        )
 
     def check_quorum() -> Finding:
         detail = f"quorum {quorum()}"
@@ -632,7 +626,22 @@ def _check_oracle(batch: _Batch, oracle: ReserveOracle) -> list[Callable[[], Fin
             "error", "reserve oracle", detail, "Its admin grants REPORTER_ROLE to more, or lowers the quorum."
         )
 
-    return [check_ages, check_quorum]
+    if not oracle.states_ages:
+        return [check_quorum]
+    submission, validity = batch.call(oracle.max_report_age()), batch.call(oracle.consensus_validity())
+
+    def check_ages() -> Finding:
+        detail = f"reports are accepted up to {submission()} s old and count for {validity()} s"
+        if validity() >= WEEK_SECONDS:
+            return Finding("ok", "reserve oracle", detail)
+        return Finding(
+            "warning",
+            "reserve oracle",
+            f"{detail}: the quorum lapses before the next weekly run",
+            f"Schedule `attest report` at least every {max(1, validity() // 7200)} h, or raise consensusValidity.",
+        )
+
+    return [check_quorum, check_ages]
 
 
 # -- one batch at one block ------------------------------------------------------------------------------------------
