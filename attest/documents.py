@@ -334,7 +334,8 @@ class Manifest:
 
 @dataclass(frozen=True)
 class FeedToken:
-    """One token in one period, as the dashboard shows it: exact decimal strings with their unit, and token units."""
+    """One token in one period, as the dashboard shows it: exact decimal strings with their unit, and token units.
+    ``sources`` is the fewest that agreed on any one account."""
 
     token: str
     currency: str

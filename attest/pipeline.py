@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from attest import statement
+from attest import records, statement
 from attest.artifacts import Logged, Opened, Published
 from attest.chain.submission import Simulation
 from attest.documents import TokenStatement
@@ -101,7 +101,7 @@ def rehearse(environment: Environment, period: Period, choices: Choices = NO_CHO
         environment.narrator.done(step.name, summary, stored=stored)
     committed, _ = reserves.commit(current)
     intents = reports.report_intents(current, committed)
-    placeholder = bytes(32)
+    placeholder = bytes.fromhex(records.digest(b"not signed yet"))
     anchoring = publication.anchor_intent(current, statement_digest=placeholder, log_root=placeholder, log_size=1)
     config = environment.config
     simulations = (

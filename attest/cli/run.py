@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -168,7 +169,7 @@ def _show(output: Output, outcome: Outcome, loaded: Loaded, config_path: Path) -
         output.line(f"\n{outcome.period} is {done} already. Nothing was sent, nothing was changed.")
     output.line()
     for token in outcome.tokens:
-        output.line(_sentence(token, outcome))
+        output.line(fill(_sentence(token, outcome), 80, subsequent_indent="      "))
     output.line()
     output.line(table(_HEADERS, [_row(token) for token in outcome.tokens], right=(1, 2, 3, 4, 5)))
     output.line()
@@ -194,11 +195,11 @@ def _row(token: TokenStatement) -> tuple[str, ...]:
         return (token.token, token.verdict, supply, "-", "-", "-", "-")
     return (
         token.token,
-        group(Currency(token.currency, token.exponent).format(token.reserve_minor_units)),
+        f"{group(Currency(token.currency, token.exponent).format(token.reserve_minor_units))} {token.currency}",
         supply,
         f"{token.ratio_percent} %" if token.ratio_percent else "-",
-        str(token.agreement.sources_counted),
-        f"{token.consensus.reports} of {token.consensus.required_quorum}",
+        str(token.agreement.fewest_sources),
+        f"{token.consensus.reports} ({token.consensus.required_quorum} needed)",
         f"0x{token.reports[0].transaction[:8]}…" if token.reports else "-",
     )
 
@@ -211,10 +212,11 @@ def _places(outcome: Outcome, loaded: Loaded, config_path: Path) -> dict[str, st
     public = open_store(loaded.config.stores.public, base=loaded.base)
     root = str(public.root) if isinstance(public, LocalStore) else public.url.rstrip("/")
     bundle = f"{root}/{outcome.folder}"
+    trust = config_path.parent / "trust.json"
     return {
         "bundle": bundle,
         "dashboard": f"{root}/index.html",
-        "verify": f"attest verify {bundle} --trust trust.json",
+        "verify": f"attest verify {bundle} --trust {trust if trust.exists() else 'trust.json'}",
     }
 
 

@@ -53,7 +53,7 @@ def status(output: Output, config_path: Path, as_json: bool) -> int:
     rows = []
     for token in tokens:
         ages = [report.age_seconds for report in token.reports if report.standing]
-        standing = f"{len(ages)} of {token.consensus.required_quorum}"
+        standing = f"{len(ages)} ({token.consensus.required_quorum} needed)"
         rows.append(
             (
                 token.token,
