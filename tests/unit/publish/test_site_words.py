@@ -16,7 +16,7 @@ from tests.support import feeds
 
 
 def statement_of(token: FeedToken, consensus_units: int | None = None) -> TokenStatement:
-    """The signed statement's form of a feed token (currencies of two decimals)."""
+    """The signed statement's form of a feed token with one account (currencies of two decimals)."""
     if token.reserve is None or token.reserve_units is None:
         return TokenStatement(
             token.token,
@@ -44,7 +44,7 @@ def statement_of(token: FeedToken, consensus_units: int | None = None) -> TokenS
         surplus_units=token.surplus_units,
         ratio_percent=token.ratio_percent,
         oldest_as_of=token.oldest_as_of,
-        agreement=Agreement(2, 3, token.sources or 0, 2, 0, ()),
+        agreement=Agreement(1, token.sources or 0, token.sources or 0, 2, 0, ()),
         policy=PolicyInForce(2, 2, 0, 0, 86_400, 0),
         consensus=ConsensusStatement(
             "oracle",
