@@ -10,11 +10,11 @@ import hashlib
 import re
 import tomllib
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import date, time
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from attest.errors import OperatorError
 from attest.model import BalanceKind, Ownership
@@ -90,7 +90,7 @@ class ScheduleSection(Section):
         description="Read the supply at the last block before the cutoff, or (nodes that prune) at the run's own head; "
         "the statement gives the gap.",
     )
-    clock: datetime | None = Field(
+    clock: AwareDatetime | None = Field(
         default=None,
         description="Rehearsals only: run as if it were this time. The statement and the dashboard say so.",
     )
@@ -344,6 +344,8 @@ class Config(Section):
             seen[reached] = name
         if self.log.witness_quorum > len(self.log.witnesses):
             raise ValueError("log.witness_quorum is larger than the number of witnesses")
+        if len({witness.vkey for witness in self.log.witnesses}) != len(self.log.witnesses):
+            raise ValueError("log.witnesses: the same witness is configured twice")
         return self
 
     def account_quorum(self, name: str) -> Quorum:
@@ -418,6 +420,8 @@ def load(path: Path) -> Loaded:
         raise refuse("is not UTF-8 text", "Save the file as UTF-8.") from None
     except tomllib.TOMLDecodeError as fault:
         raise refuse(f"is not TOML: {fault}", "Correct the line that it names.") from None
+    except (ValueError, RecursionError):
+        raise refuse("is not TOML: a number is too long or tables are nested too deeply", "Correct it.") from None
     try:
         config = Config.model_validate(_frozen(document))
     except ValidationError as fault:

@@ -29,6 +29,7 @@ from attest.errors import AttestError, VerificationError
 T = TypeVar("T")
 
 MAX_DEPTH = 64
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 #: More digits than any uint256 has (78), few enough that int() stays fast on hostile input.
 MAX_DIGITS = 100
 
@@ -65,7 +66,10 @@ def parse_instant(text: str) -> datetime:
     """The inverse of :func:`format_instant`; raises ``ValueError`` on any other spelling."""
     if not _INSTANT.pattern.fullmatch(text):
         raise ValueError(f"not {_INSTANT.description}")
-    return datetime.fromisoformat(text)
+    instant = datetime.fromisoformat(text)
+    if format_instant(instant) != text:  # some Pythons read 24:00:00 as the next day's midnight
+        raise ValueError(f"not {_INSTANT.description}")
+    return instant
 
 
 def encode_base64(data: bytes) -> str:
@@ -130,7 +134,8 @@ def to_json(record: Any) -> bytes:
 
 
 def load_plain(data: bytes, where: str, error: type[AttestError] = VerificationError) -> Any:
-    """Parse JSON strictly: UTF-8, no duplicate names, no floats, no ``NaN``, bounded depth and digits.
+    """Parse JSON strictly: UTF-8, no duplicate names, no floats, no ``NaN``, no half of a surrogate pair, bounded depth
+    and digits.
 
     Raises ``error`` (default :class:`VerificationError`) naming ``where``.
     """
@@ -162,19 +167,24 @@ def load_plain(data: bytes, where: str, error: type[AttestError] = VerificationE
     if data.startswith(b"\xef\xbb\xbf"):
         raise refuse("begins with a byte order mark")
     try:
-        return json.loads(
+        plain = json.loads(
             data.decode("utf-8"),
             object_pairs_hook=pairs,
             parse_float=no_float,
             parse_int=bounded_int,
             parse_constant=no_float,
         )
+        if _SURROGATE.search(data):  # escaped: a pair of them is one character, a single one is none
+            json.dumps(plain, ensure_ascii=False).encode()
     except UnicodeDecodeError:
         raise refuse("is not UTF-8") from None
+    except UnicodeEncodeError:
+        raise refuse("has half of a surrogate pair, which is no character") from None
     except json.JSONDecodeError as fault:
         raise refuse(f"is not JSON ({fault.msg}, line {fault.lineno} column {fault.colno})") from None
     except RecursionError:
         raise refuse("is nested too deeply") from None
+    return plain
 
 
 def from_json(cls: type[T], data: bytes, where: str, error: type[AttestError] = VerificationError) -> T:

@@ -61,6 +61,8 @@ def resolve(reference: str, *, base: Path, environment: Mapping[str, str] | None
             value = (base / rest).read_text(encoding="utf-8").removesuffix("\n")
         except (OSError, UnicodeDecodeError) as fault:
             raise _unavailable(reference, getattr(fault, "strerror", None) or "it is not UTF-8 text") from None
+        if not value:
+            raise _unavailable(reference, "the file is empty")
     elif scheme == "aws-sm":
         value = _from_secrets_manager(reference, rest)
     else:
@@ -98,7 +100,10 @@ def _from_keyring(reference: str, rest: str) -> str:
     except ModuleNotFoundError:
         raise _unavailable(reference, "the keyring library is not installed: pip install keyring") from None
     service, _, user = rest.partition("/")
-    value: str | None = keyring.get_password(service, user)
+    try:
+        value: str | None = keyring.get_password(service, user)
+    except Exception as fault:  # each backend has its own errors; none of their texts is ours to show
+        raise _unavailable(reference, f"the system keyring cannot be read ({type(fault).__name__})") from None
     if not value:
         raise _unavailable(reference, "the system keyring has no such entry")
     return value

@@ -19,11 +19,13 @@ from urllib.parse import urlsplit
 
 from attest.errors import OperatorError
 
-_KEY = re.compile(r"[A-Za-z0-9._@+=-]+(?:/[A-Za-z0-9._@+=-]+)*", re.ASCII)
+#: No part begins with a dot: not ``.`` or ``..``, and not the local store's temporary files.
+_KEY = re.compile(r"[A-Za-z0-9_@+=-][A-Za-z0-9._@+=-]*(?:/[A-Za-z0-9_@+=-][A-Za-z0-9._@+=-]*)*", re.ASCII)
 
 
 class Store(Protocol):
-    """What every store can do. Keys are ASCII, ``/``-separated, without empty, ``.`` or ``..`` parts."""
+    """What every store can do. Keys are ASCII, ``/``-separated, without empty parts and parts that begin
+    with a dot."""
 
     url: str
 
@@ -60,10 +62,14 @@ def get_or_create(store: Store, key: str, compute: Callable[[], bytes]) -> bytes
 
 
 def check_key(key: str) -> str:
-    """Returns ``key``; raises ``ValueError`` if it could leave the store or mean two things."""
-    if not _KEY.fullmatch(key) or any(part in {".", ".."} for part in key.split("/")):
+    """Returns ``key``; raises ``ValueError`` if it could leave the store, mean two things, or be hidden."""
+    if not _is_key(key):
         raise ValueError(f"not a store key: {key!r}")
     return key
+
+
+def _is_key(key: str) -> bool:
+    return _KEY.fullmatch(key) is not None
 
 
 class LocalStore:
@@ -84,11 +90,11 @@ class LocalStore:
 
     def create(self, key: str, data: bytes) -> bool:
         path = self._path(key)
-        if path.exists():
-            # A crash may have come between the winner's link and its fsync; what we build on must be durable.
-            self._sync_folder(path.parent)
-            return False
         try:
+            if path.exists():
+                # A crash may have come between the winner's link and its fsync; what we build on must be durable.
+                self._sync_folder(path.parent)
+                return False
             temporary = self._write_temporary(path, data)
             try:
                 os.link(temporary, path)
@@ -113,12 +119,11 @@ class LocalStore:
 
     def list(self, prefix: str) -> list[str]:
         base = self._path(prefix) if prefix else self.root
-        keys = []
+        keys: list[str] = []
         for folder, _, names in os.walk(base, onerror=self._list_failed):
-            for name in names:
-                if not name.startswith(".tmp-"):
-                    keys.append(Path(folder, name).relative_to(self.root).as_posix())
-        return sorted(keys)
+            keys += [Path(folder, name).relative_to(self.root).as_posix() for name in names]
+        # What no key can name is not ours: a temporary file, or what a file manager left.
+        return sorted(filter(_is_key, keys))
 
     def _path(self, key: str) -> Path:
         return self.root / check_key(key)
@@ -204,7 +209,7 @@ class ObjectStore:
     def list(self, prefix: str) -> list[str]:
         try:
             pages = self._backend.list(f"{check_key(prefix)}/" if prefix else None)
-            return sorted(entry["path"] for page in pages for entry in page)
+            return sorted(entry["path"] for page in pages for entry in page if _is_key(entry["path"]))
         except Exception as fault:
             raise self._failed("list", prefix, fault) from fault
 
@@ -227,7 +232,7 @@ class OverlayStore:
         self._written: dict[str, bytes] = {}
 
     def get(self, key: str) -> bytes | None:
-        return self._written.get(key) or self.base.get(key)
+        return self._written[key] if check_key(key) in self._written else self.base.get(key)
 
     def create(self, key: str, data: bytes) -> bool:
         if self.get(check_key(key)) is not None:

@@ -1,0 +1,261 @@
+"""The JSON Schemas of every document, and the reference of ``attest.toml``: generated, so they cannot say anything else
+than the code that reads and writes them.
+"""
+
+from __future__ import annotations
+
+import json
+import types
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
+
+from attest import artifacts, documents, model, runs
+from attest.errors import OperatorError
+from attest.merkle.proof import InclusionProof
+from attest.records import Amount, json_schema
+from attest.verify.report import Report
+from attest.verify.trust import Trust
+
+if TYPE_CHECKING:
+    from attest.config import Section
+
+
+@dataclass(frozen=True)
+class CustodyBalance:
+    """One balance as ``attest custody read --json`` lists it. ``amount`` is a signed decimal number of the currency,
+    ``minor_units`` the same as an integer; a debit is negative."""
+
+    account: str
+    currency: str
+    amount: str
+    minor_units: Amount
+    balance_kind: model.BalanceKind
+    as_of: datetime
+    statement_id: str
+
+
+@dataclass(frozen=True)
+class CommandError:
+    """What any command prints with ``--json`` when it fails: what is wrong, why it matters, what to do next."""
+
+    error: str
+    code: str
+    reason: str
+    advice: str
+    exit_code: int
+
+
+#: Schema name -> the record that it describes. Public documents first, then what commands print, then what only the
+#: private store holds.
+RECORDS: Mapping[str, type[Any]] = {
+    "statement": documents.Statement,
+    "reserves": documents.Reserves,
+    "receipts": documents.Receipts,
+    "chain-proof": documents.ChainProof,
+    "manifest": documents.Manifest,
+    "feed": documents.Feed,
+    "inclusion-proof": InclusionProof,
+    "trust": Trust,
+    "verification": Report,
+    "custody-balance": CustodyBalance,
+    "error": CommandError,
+    "observation": model.Observation,
+    "verdict": model.Verdict,
+    "reserve-leaf": model.ReserveLeaf,
+    "disclosure": artifacts.DisclosureDetail,
+    "run-open": artifacts.Opened,
+    "run-collection": artifacts.Collected,
+    "run-verdict": artifacts.Decided,
+    "run-commitment": artifacts.Committed,
+    "run-submission": artifacts.Submitted,
+    "run-confirmation": artifacts.Confirmed,
+    "run-disclosures": artifacts.Disclosures,
+    "run-signature": artifacts.StatementSignature,
+    "run-log": artifacts.Logged,
+    "run-anchor": artifacts.Anchored,
+    "run-publication": artifacts.Published,
+    "run-refresh": artifacts.Refreshed,
+    "run-fate": runs.Fate,
+    "run-acknowledgement": runs.Acknowledgement,
+    "run-withholding": runs.Withholding,
+    "run-refusal": runs.Refusal,
+}
+CONFIGURATION = "configuration"
+NAMES = (*RECORDS, CONFIGURATION)
+
+
+def schema(name: str) -> dict[str, Any]:
+    """The JSON Schema (2020-12) called ``name``, one of :data:`NAMES`; its ``$id`` is
+    ``urn:reserve-attest:schema:NAME:v1``."""
+    identifier = f"urn:reserve-attest:schema:{name}:v1"
+    if name != CONFIGURATION:
+        return json_schema(RECORDS[name], identifier)
+    from attest.config import Config
+
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": identifier}
+    return head | Config.model_json_schema()
+
+
+def render(name: str) -> str:
+    """The schema's file contents."""
+    return json.dumps(schema(name), ensure_ascii=False, indent=2) + "\n"
+
+
+def files() -> dict[str, str]:
+    """File name -> contents, for every schema."""
+    return {f"{name}.v1.json": render(name) for name in NAMES}
+
+
+def write(folder: Path, contents: Mapping[str, str]) -> None:
+    """Write generated files into ``folder``; raises :class:`OperatorError` if it cannot."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in contents.items():
+            (folder / name).write_text(text, encoding="utf-8")
+    except OSError as fault:
+        raise _refuse(
+            f"{folder}: cannot be written ({fault.strerror})", "Name a folder that you can write to."
+        ) from None
+
+
+def check(folder: Path, contents: Mapping[str, str], *, whole_folder: bool) -> None:
+    """Raises :class:`OperatorError` naming every file of ``folder`` that is missing or differs, and with
+    ``whole_folder`` those that nothing generates."""
+    wrong = []
+    for name, text in contents.items():
+        path = folder / name
+        if not path.is_file():
+            wrong.append(f"{path} is missing")
+        elif path.read_text(encoding="utf-8") != text:
+            wrong.append(f"{path} is not current")
+    if whole_folder and folder.is_dir():
+        wrong += [f"{path} is not generated" for path in sorted(folder.iterdir()) if path.name not in contents]
+    if wrong:
+        raise _refuse("; ".join(wrong), "Write it again (`make format`) and commit it with the change.")
+
+
+def _refuse(message: str, advice: str) -> OperatorError:
+    return OperatorError(
+        message,
+        code="generated-files",
+        reason="What other programs are built against must say exactly what this one reads and writes.",
+        advice=advice,
+    )
+
+
+# -- the configuration's reference -----------------------------------------------------------------------------------
+
+_INTRODUCTION = """\
+# Configuration
+
+Every key of `attest.toml`, generated from the models that check it (`attest schemas --configuration-reference`).
+Unknown keys are refused. Paths are relative to the file's folder. A *secret reference* is `env:NAME`, `file:PATH`,
+`aws-sm:ARN#KEY` or `keyring:SERVICE/USER`; a secret itself is never written here.
+"""
+
+
+def configuration_reference() -> str:
+    """``docs/configuration.md``: one table per section of ``attest.toml`` with key, type, default and description."""
+    from attest.config import Config
+
+    parts = [_INTRODUCTION]
+    described: dict[type[Section], str] = {}
+    _describe_sections(Config, "", described, parts.append)
+    return "\n".join(parts)
+
+
+def _describe_sections(
+    cls: type[Section], path: str, described: dict[type[Section], str], emit: Callable[[str], None]
+) -> None:
+    """The table of ``cls``, which stands at ``path``, then those of the sections within it; each class once."""
+    hints = typing.get_type_hints(cls, include_extras=True)
+    rows, inner = [], []
+    for key, field in cls.model_fields.items():
+        default = "required" if field.is_required() else _default(field.get_default(call_default_factory=True))
+        description = field.description or ""
+        found = _section(hints[key])
+        if found is None:
+            rows.append((f"`{key}`", _type(hints[key], field.metadata), default, description))
+            continue
+        section, place = found
+        where = f"{path}.{key}{place}".lstrip(".")
+        if section in described:
+            rows.append((f"`{key}`", f"{'list ' if place else ''}as in `{described[section]}`", default, description))
+        else:
+            described[section] = _heading(where)
+            inner.append((section, where))
+    if path:
+        emit(f"## `{_heading(path)}`\n\n{' '.join((cls.__doc__ or '').split())}\n")
+    if rows:
+        lines = ["| key | type | default | description |", "| --- | --- | --- | --- |"]
+        lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+        emit("\n".join(lines) + "\n")
+    for section, where in inner:
+        _describe_sections(section, where, described, emit)
+
+
+def _heading(path: str) -> str:
+    """How TOML heads the section at ``path``."""
+    written = path.replace("[]", "")
+    return f"[[{written}]]" if path.endswith("[]") else f"[{written}]"
+
+
+def _section(annotation: Any) -> tuple[type[Section], str] | None:
+    """The section that a key holds and how it is written below the key: plain, by name, or as an array of tables."""
+    from attest.config import Section
+
+    if isinstance(annotation, type):
+        return (annotation, "") if issubclass(annotation, Section) else None
+    arguments = typing.get_args(annotation)
+    origin = typing.get_origin(annotation)
+    if origin is dict:
+        found = _section(arguments[1])
+        return found and (found[0], ".<name>")
+    if origin is tuple:
+        found = _section(arguments[0])
+        return found and (found[0], "[]")
+    if origin in (Union, types.UnionType):
+        return _section(arguments[0])
+    return None
+
+
+def _type(annotation: Any, constraints: Any = ()) -> str:
+    from pydantic import AwareDatetime
+
+    from attest import config
+
+    named: list[tuple[Any, str]] = [(config.Name, "name"), (config.Address, "address"), (config.Zone, "time zone")]
+    named += [(config.SecretReference, "secret reference"), (Any, "any")]
+    for alias, word in named:
+        if annotation == alias:
+            return word
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is Annotated:
+        return _type(arguments[0], constraints or arguments[1].metadata)
+    if origin is Literal:
+        return ", ".join(f"`{choice}`" for choice in arguments)
+    if origin in (Union, types.UnionType):
+        return _type(arguments[0], constraints)
+    if origin is tuple:
+        return f"list of {_type(arguments[0])}"
+    if origin is dict:
+        return f"table of {_type(arguments[1])}"
+    words = {str: "text", int: "integer", bool: "boolean", time: "time", date: "date", AwareDatetime: "time with zone"}
+    bounds: list[tuple[str, int | None]] = [("from", getattr(bound, "ge", None)) for bound in constraints]
+    bounds += [("to", getattr(bound, "le", None)) for bound in constraints]
+    limits = [f"{word} {limit}" for word, limit in bounds if limit is not None] if annotation is int else []
+    return " ".join([words[annotation], *limits])
+
+
+def _default(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, tuple | dict):
+        return "empty"
+    return f"`{value}`"
