@@ -15,11 +15,12 @@ from attest.chain.rpc import Reply, TransportFault
 from attest.config import Config
 from attest.model import Block
 
-REPORTERS = ("0x" + "a1" * 20, "0x" + "a2" * 20, "0x" + "a3" * 20)
-PUBLISHER = "0x" + "b1" * 20
-ATTESTOR = "0x" + "c1" * 20
-ORACLE = "0x" + "0a" * 20
-REGISTRY = "0x" + "0b" * 20
+# Digits only: the same with and without a checksum (EIP-55).
+REPORTERS = ("0x" + "31" * 20, "0x" + "32" * 20, "0x" + "33" * 20)
+PUBLISHER = "0x" + "41" * 20
+ATTESTOR = "0x" + "51" * 20
+ORACLE = "0x" + "10" * 20
+REGISTRY = "0x" + "20" * 20
 
 
 def config(
