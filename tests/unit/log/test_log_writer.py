@@ -388,6 +388,7 @@ def test_append__what_it_builds_on_was_changed__signs_nothing_more(
     assert caught.value.exit_code in (6, 7)
     assert caught.value.advice
     assert "log/checkpoints/6" not in store.objects
+    assert f"log/{bundle_path(6)}" not in store.objects
 
 
 def test_append__left_over_of_a_crash_rewrites_an_entry__is_refused(
