@@ -13,7 +13,6 @@ from attest import devnet, pipeline, records
 from attest.errors import ChainError, ConflictError, OperatorError, SourceError
 from attest.steps.context import Choices
 
-
 TRUSTEE_USD = "atlantic-trustees-usd.csv"
 
 

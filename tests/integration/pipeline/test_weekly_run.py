@@ -17,8 +17,8 @@ from attest.period import Period
 from attest.runs import RunArea
 from attest.steps.context import Choices
 from attest.verify.report import exit_code
-from attest.verify.verifier import verify_bundle
 from attest.verify.trust import load_trust
+from attest.verify.verifier import verify_bundle
 
 STEPS = [step.name for step in pipeline.STEPS]
 
