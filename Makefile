@@ -54,7 +54,8 @@ bench: setup-dev ## Measure what the project promises about speed, as ratios
 	@$(PY) benchmarks/run.py $(ARGS)
 
 soak: setup-dev ## The tests that kill the weekly run at random points, many times over
-	@ATTEST_SOAK=1 $(PY) -m pytest --numprocesses $(WORKERS) --dist worksteal -m soak $(ARGS)
+	@ATTEST_SOAK=1 $(PY) -m pytest --numprocesses $(WORKERS) --dist worksteal \
+		tests/integration/pipeline/test_run_resumes.py $(ARGS)
 
 lock: setup-dev ## Lock the newest allowed versions (requirements/, package-lock.json)
 	$(LOCK) --upgrade pyproject.toml --extra run --group demo --output-file requirements/demo.txt

@@ -27,7 +27,10 @@ class Store(Protocol):
     """What every store can do. Keys are ASCII, ``/``-separated, without empty parts and parts that begin
     with a dot."""
 
-    url: str
+    @property
+    def url(self) -> str:
+        """Where the store is, for messages."""
+        ...
 
     def get(self, key: str) -> bytes | None:
         """The object's bytes, or None if it was never created. Any other failure raises :class:`OperatorError`."""

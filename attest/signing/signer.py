@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from attest.errors import OperatorError
-from attest.secrets import Secret
+
+if TYPE_CHECKING:
+    from attest.secrets import Secret
 
 #: The order of secp256k1's group (SEC 2, section 2.4.1).
 SECP256K1_ORDER = 0xFFFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFE_BAAEDCE6_AF48A03B_BFD25E8C_D0364141
