@@ -24,7 +24,9 @@ class Period:
             if self.year < 2000:
                 raise ValueError("before the year 2000")
             date.fromisocalendar(self.year, self.week, 1)
-        except ValueError as fault:
+            # The last week of the year 9999 begins in the calendar, and ends after it.
+            date.fromisocalendar(self.year, self.week, 7)
+        except (ValueError, OverflowError) as fault:
             raise OperatorError(
                 f"period {self}: there is no such ISO week ({fault})",
                 code="unknown-period",
@@ -54,8 +56,18 @@ class Period:
         return cls(year, week)
 
     def shifted(self, weeks: int) -> Period:
-        """The period ``weeks`` later (earlier when negative)."""
-        return Period.containing(date.fromisocalendar(self.year, self.week, 1) + timedelta(weeks=weeks))
+        """The period ``weeks`` later (earlier when negative). Raises :class:`OperatorError` (``unknown-period``) past
+        the calendar's end or before the year 2000."""
+        try:
+            day = date.fromisocalendar(self.year, self.week, 1) + timedelta(weeks=weeks)
+        except OverflowError:
+            raise OperatorError(
+                f"period {self}: there is no period {weeks} weeks from it",
+                code="unknown-period",
+                reason="A period names the week whose balances are attested.",
+                advice="Name a period within the years 2000 to 9999.",
+            ) from None
+        return Period.containing(day)
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,8 @@ def read(
     from attest.custody.transport import read_file
 
     output: Output = ctx.obj
+    if source is not None and account is not None:
+        raise click.UsageError("--source names its account already; leave --account out", ctx)
     configured = None
     if source is not None or ctx.get_parameter_source("config_path") is click.core.ParameterSource.COMMANDLINE:
         configured = _configured(config_path, source, account, format_name)
@@ -90,7 +92,7 @@ def read(
         balances = _only(balances, account, document.name)
     if output.json:
         output.result([_as_json(balance) for balance in balances])
-    for line in _table(balances):
+    for line in _table(balances, zone or "UTC"):
         output.line(line)
 
 
@@ -167,8 +169,10 @@ def _as_json(balance: StatedBalance) -> Mapping[str, str]:
     }
 
 
-def _table(balances: tuple[StatedBalance, ...]) -> list[str]:
-    """Plain text of at most 80 columns where the account's name lets it; amounts right-aligned."""
+def _table(balances: tuple[StatedBalance, ...], zone: str) -> list[str]:
+    """Plain text of at most 80 columns where the account's name lets it; amounts right-aligned, times in ``zone``."""
+    from zoneinfo import ZoneInfo
+
     from attest.money import currency
     from attest.money import group as grouped
 
@@ -177,7 +181,7 @@ def _table(balances: tuple[StatedBalance, ...]) -> list[str]:
         (
             balance.account,
             f"{grouped(currency(balance.currency).format(balance.minor_units))} {balance.currency}",
-            f"{balance.as_of:%a %Y-%m-%d %H:%M:%S} UTC",
+            f"{balance.as_of.astimezone(ZoneInfo(zone)):%a %Y-%m-%d %H:%M:%S %Z}",
             balance.statement_id,
         )
         for balance in balances

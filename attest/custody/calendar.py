@@ -9,28 +9,58 @@ whose Friday is not over yet.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from zoneinfo import ZoneInfo
 
+#: Years that a statement can be of; beyond them a conversion between zones could leave the calendar.
+YEARS = range(1990, 2200)
 _SATURDAY = 5
 _LAST_SECOND = time(23, 59, 59)
+_OFFSET = re.compile(r"([+-])([0-9]{2}):?([0-9]{2})", re.ASCII)
+
+
+class NaiveTimeError(Exception):
+    """A local time, and no zone that says what instant it is."""
 
 
 def end_of(day: date, zone: str) -> datetime:
-    """The last second of ``day`` in ``zone``, in UTC. Where clocks go back at midnight it is the second 23:59:59."""
+    """The last second of ``day`` in ``zone``, in UTC. Where clocks go back at midnight it is the second 23:59:59.
+
+    Raises ``ValueError`` for a year that is not one of :data:`YEARS`.
+    """
+    _check_year(day)
     return datetime.combine(day, _LAST_SECOND.replace(fold=1), ZoneInfo(zone)).astimezone(UTC)
 
 
-def instant_of(wall_clock: datetime, zone: str) -> datetime:
-    """A naive local time of ``zone`` as an instant in UTC.
+def instant_of(wall_clock: datetime, offset: str | None, zone: str | None) -> datetime:
+    """A written time (naive) as an instant in UTC: by its own ``offset`` (``Z``, ``+hh:mm`` or ``+hhmm``), or without
+    one as the local time of ``zone``.
 
-    Raises ``ValueError`` for a time that the zone skips or has twice (change of daylight saving time).
+    Raises :class:`NaiveTimeError` if there is neither, ``ValueError`` for an offset or year that does not exist, and
+    for a local time that the zone skips or has twice (change of daylight saving time).
     """
+    _check_year(wall_clock)
+    if offset == "Z":
+        return wall_clock.replace(tzinfo=UTC)
+    if offset is not None:
+        match = _OFFSET.fullmatch(offset)
+        if match is None or int(match[2]) > 14 or int(match[3]) > 59:
+            raise ValueError(f"there is no offset {offset}")
+        behind = timedelta(hours=int(match[2]), minutes=int(match[3]))
+        return wall_clock.replace(tzinfo=timezone(-behind if match[1] == "-" else behind)).astimezone(UTC)
+    if zone is None:
+        raise NaiveTimeError
     first, second = (wall_clock.replace(tzinfo=ZoneInfo(zone), fold=fold) for fold in (0, 1))
     if first.utcoffset() != second.utcoffset():
         raise ValueError(f"{wall_clock.isoformat()} is skipped or comes twice in {zone}, where clocks change")
     return first.astimezone(UTC)
+
+
+def _check_year(day: date) -> None:
+    if day.year not in YEARS:
+        raise ValueError(f"the year {day.year} is none that a statement can be of")
 
 
 def last_business_date(cutoff: datetime, zone: str, holidays: Collection[date]) -> date:

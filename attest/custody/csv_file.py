@@ -11,7 +11,7 @@ import csv
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import datetime
 from typing import Any, NoReturn
 
 from attest.custody import calendar
@@ -321,23 +321,11 @@ class _Reader:
             if "hour" not in part:
                 return calendar.end_of(day.date(), self.zone or "UTC"), day.date().isoformat()
             clock = day.replace(hour=int(part["hour"]), minute=int(part["minute"]), second=int(part.get("second", 0)))
-            if "offset" in part:
-                return clock.replace(tzinfo=_offset(part["offset"])).astimezone(UTC), None
-            if self.zone is None:
-                self.refuse("naive-time", f"the time {text!r} has no time zone, and none is configured", line)
-            return calendar.instant_of(clock, self.zone), None
-        except (ValueError, OverflowError) as fault:
+            return calendar.instant_of(clock, part.get("offset"), self.zone), None
+        except calendar.NaiveTimeError:
+            self.refuse("naive-time", f"the time {text!r} has no time zone, and none is configured", line)
+        except ValueError as fault:
             self.refuse("malformed-row", f"the date {text!r}: {fault}", line)
-
-
-def _offset(text: str) -> timezone:
-    if text == "Z":
-        return UTC
-    hours, minutes = int(text[1:3]), int(text[-2:])
-    if hours > 14 or minutes > 59:
-        raise ValueError("there is no such offset")
-    offset = timedelta(hours=hours, minutes=minutes)
-    return timezone(-offset if text[0] == "-" else offset)
 
 
 def _date_pattern(date_format: str) -> re.Pattern[str]:

@@ -116,19 +116,21 @@ def read_file(path: Path, room: int = MAX_BYTES) -> Fetched:
             f"cannot be read ({detail})",
             "Check that the file and its folders may be read by this user.",
         ) from None
-    with os.fdopen(descriptor, "rb") as file:
-        mode = os.fstat(file.fileno()).st_mode
+    try:
+        mode = os.fstat(descriptor).st_mode
         if not stat.S_ISREG(mode):
             kind = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
             raise refuse(
                 "not-a-file", f"is {kind}", "Name the file itself, or a glob for the files in a folder (folder/*.xml)."
             )
-        try:
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
             data = file.read(room + 1)
-        except OSError as fault:
-            raise refuse(
-                "file-unreadable", f"cannot be read ({fault.strerror})", "Check the disk or network share."
-            ) from None
+    except OSError as fault:
+        raise refuse(
+            "file-unreadable", f"cannot be read ({fault.strerror})", "Check the disk or network share."
+        ) from None
+    finally:
+        os.close(descriptor)
     if not data:
         raise refuse("file-empty", "is empty", "Fetch the statement again; the download or export was not complete.")
     if len(data) > room:
