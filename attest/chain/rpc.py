@@ -713,7 +713,7 @@ def _shown(value: Any) -> str:
 _COMPARED: Mapping[str, tuple[str, ...]] = {
     "eth_getBlockByNumber": ("hash", *headers.FIELDS),
     "eth_getBlockByHash": ("hash", *headers.FIELDS),
-    "eth_getProof": ("accountProof", "codeHash", "storageHash"),
+    "eth_getProof": ("accountProof", "codeHash", "storageHash", "storageProof"),
     "eth_getTransactionReceipt": ("transactionHash", "blockHash", "blockNumber", "status", "gasUsed"),
     "eth_getTransactionByHash": ("hash", "blockHash"),
 }
@@ -724,12 +724,19 @@ def _comparable(method: str, value: Any) -> Any:
         return "reverted", value.revert_data
     if isinstance(value, dict) and method in _COMPARED:
         kept = {name: value.get(name) for name in _COMPARED[method]}
-        if method == "eth_getProof":
-            # Its keys and values are written with or without leading zeros; the proofs fix them.
-            storage = value.get("storageProof")
-            kept["storage"] = [item.get("proof") for item in storage] if isinstance(storage, list) else storage
+        storage = kept.get("storageProof")
+        if isinstance(storage, list):
+            kept["storageProof"] = [_storage(item) for item in storage]
         value = kept
     return _folded(value)
+
+
+def _storage(item: Any) -> Any:
+    """One storage proof; nodes write its key and value with or without leading zeros."""
+    if not isinstance(item, dict):
+        return item
+    key, value = (str(item.get(name)).lower().removeprefix("0x").lstrip("0") for name in ("key", "value"))
+    return [key, value, item.get("proof")]
 
 
 def _folded(value: Any) -> Any:

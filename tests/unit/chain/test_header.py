@@ -50,12 +50,19 @@ def test_encode__mainnet_block__has_the_hash_that_everyone_knows():
     assert header.state_root(block).hex() == MAINNET_1["stateRoot"][2:]
 
 
-@pytest.mark.parametrize("later", [(), ("withdrawalsRoot",), ("withdrawalsRoot", "blobGasUsed", "excessBlobGas")])
-def test_encode__fields_of_later_forks__are_part_of_the_hash(later):
-    values = {"withdrawalsRoot": "0x" + "77" * 32, "blobGasUsed": "0x20000", "excessBlobGas": "0x0"}
-    plain = fields(7, 1000, "00" * 32, **{name: values[name] for name in later})
-    items = rlp.decode(header.encode(read(plain)))
-    assert len(items) == 16 + len(later)
+LATER = {
+    "withdrawalsRoot": "0x" + "77" * 32,
+    "blobGasUsed": "0x20000",
+    "excessBlobGas": "0x0",
+    "parentBeaconBlockRoot": "0x" + "88" * 32,
+    "requestsHash": "0x" + "99" * 32,
+}
+
+
+@pytest.mark.parametrize("count", range(6))
+def test_encode__fields_of_later_forks__are_part_of_the_hash(count):
+    plain = fields(7, 1000, "00" * 32, **dict(list(LATER.items())[:count]))
+    assert len(rlp.decode(header.encode(read(plain)))) == 16 + count
 
 
 def test_encode__legacy_chain_without_base_fee__has_fifteen_fields():
