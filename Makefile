@@ -29,7 +29,10 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: setup-demo ## The whole weekly job for three tokens on a local chain, then its verification
-	@$(PY) -m attest.cli.main demo
+	@attest devnet --directory demo --detach
+	@trap 'attest devnet --directory demo --stop' EXIT; \
+		attest run --config demo/attest.toml && \
+		attest verify demo/public/attestations/2026-W47 --trust demo/trust.json
 
 test: setup-dev ## All tests, with coverage (ARGS="-k name" runs some, WORKERS=1 in one process)
 	@$(PY) -m pytest --numprocesses $(WORKERS) --dist worksteal --cov $(ARGS)

@@ -44,6 +44,7 @@ _START_SECONDS = 20.0
 _STOP_SECONDS = 20.0
 _RECEIPT_SECONDS = 60.0
 _REQUEST_SECONDS = 10.0
+_BLOCK_GAS = 25_000_000
 _LISTENING = re.compile(rb"Listening on \S+:([0-9]+)")
 
 
@@ -395,7 +396,7 @@ def deploy(
     minter until that is done and neither afterwards: the deployed oracle begins without a standing report, and its
     quorum is met once the real reporters have reported. Where gas costs something, reporters, publishers and minters
     get ``fund`` wei each. Ages are in seconds. The addresses follow from the admin's address and nonce alone; all
-    transactions are signed first and sent together.
+    transactions are signed first and sent in blocks.
 
     Raises :class:`OperatorError` (``admin-reports``) if the admin is among the reporters, :class:`ChainError` if the
     endpoint does not answer or a transaction is refused, reverts or is not mined.
@@ -464,13 +465,27 @@ def deploy(
 
     common = {"chainId": chain_id, "gasPrice": gas_price, "value": 0}
     signed = [signer.sign_transaction({**common, "nonce": n, **fields}) for n, (_, fields) in enumerate(steps, first)]
-    names = [what for what, _ in steps]
-    answers = client.batch([("eth_sendRawTransaction", ["0x" + each.raw_transaction.hex()]) for each in signed])
-    for what, answer in zip(names, answers, strict=True):
-        if "error" in answer:
-            raise _refused(client.label, what, str(answer["error"].get("message")))
-    block = _confirm(client, list(zip(names, ("0x" + each.hash.hex() for each in signed), strict=True)))
+    block = 0
+    for part in _blocks([int(fields["gas"]) for _, fields in steps]):
+        names = [what for what, _ in steps[part]]
+        answers = client.batch([("eth_sendRawTransaction", ["0x" + s.raw_transaction.hex()]) for s in signed[part]])
+        for what, answer in zip(names, answers, strict=True):
+            if "error" in answer:
+                raise _refused(client.label, what, str(answer["error"].get("message")))
+        block = _confirm(client, list(zip(names, ("0x" + s.hash.hex() for s in signed[part]), strict=True)))
     return Deployment(chain_id, admin, oracle, registry, addresses, block)
+
+
+def _blocks(gas: Sequence[int]) -> list[slice]:
+    """Runs of transactions whose gas limits fit one block together: what does not fit, anvil leaves waiting until
+    something else is sent."""
+    parts, start, total = [], 0, 0
+    for index, limit in enumerate(gas):
+        if total + limit > _BLOCK_GAS:
+            parts.append(slice(start, index))
+            start, total = index, 0
+        total += limit
+    return [*parts, slice(start, len(gas))]
 
 
 def _confirm(client: _Rpc, sent: list[tuple[str, str]]) -> int:
