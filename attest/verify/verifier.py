@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from attest.documents import TokenStatement
+from attest.documents import ChainBlocks, TokenStatement
 from attest.errors import VerificationError
 from attest.statement import sentence
 from attest.verify import chain_proof, chain_rpc, checks
@@ -141,9 +141,14 @@ def _notes(case: Case) -> tuple[str, ...]:
     for attempt in predicate.abandoned:
         notes.append(f"Attempt {attempt.attempt} of this period was abandoned: {attempt.reason}")
     if predicate.supply_at == "run":
-        gaps = ", ".join(f"{-chain.supply_gap_seconds} s on chain {chain.chain_id}" for chain in predicate.chains)
-        notes.append(f"The supply was read at the run, not at the cutoff: {gaps} after it.")
+        gaps = ", ".join(_gap(chain) for chain in predicate.chains)
+        notes.append(f"The supply was read at the run, not at the cutoff: {gaps}.")
     if predicate.disclosures:
         codes = ", ".join(f"{disclosure.kind} {disclosure.code}" for disclosure in predicate.disclosures)
         notes.append(f"Details that the issuer committed to and an auditor can ask for: {codes}.")
     return tuple(notes)
+
+
+def _gap(chain: ChainBlocks) -> str:
+    seconds = chain.supply_gap_seconds
+    return f"{abs(seconds)} seconds {'after' if seconds < 0 else 'before'} it on chain {chain.chain_id}"

@@ -57,10 +57,13 @@ from attest.log.proof import LogProof
 from attest.merkle.proof import InclusionProof, leaf_hash, node_hash
 from attest.model import Block, ReserveLeaf
 from attest.money import ratio_percent
-from attest.records import digest, encode_base64, to_json
+from attest.records import digest, encode_base64, from_json, to_json
 from attest.signing import dsse
 from attest.signing.ed25519 import Ed25519Signer
 from attest.statement import attested
+from attest.verify.bundle import CHAIN_PROOF
+from attest.verify.case import Case, EndpointError, Rpc
+from attest.verify.report import Report
 from attest.verify.trust import (
     MinimumPolicy,
     OracleSlots,
@@ -75,6 +78,7 @@ from attest.verify.trust import (
     TrustedToken,
     TrustedWitnesses,
 )
+from attest.verify.verifier import judge
 
 PERIOD = "2026-W47"
 CUTOFF = datetime(2026, 11, 22, 23, 59, 59, tzinfo=UTC)
@@ -174,7 +178,7 @@ class World:
             trie = HexaryTrie({})
             for slot, value in slots.items():
                 if value:
-                    trie[keccak(slot.to_bytes(32, "big"))] = rlp.encode(value)
+                    trie[_slot_key(slot)] = value if isinstance(value, bytes) else rlp.encode(value)
             self._tries[address] = trie
             account = [1, 0, trie.root_hash, bytes.fromhex(code)]
             self._state[keccak(bytes.fromhex(address[2:]))] = rlp.encode(account)
@@ -193,10 +197,18 @@ class World:
             code_hash=self._code,
             nodes=_nodes(self._state, keccak(bytes.fromhex(address[2:]))),
             storage=tuple(
-                StorageProof(f"{slot:064x}", value, _nodes(trie, keccak(slot.to_bytes(32, "big"))))
+                StorageProof(
+                    f"{slot:064x}",
+                    value if isinstance(value, int) else 0,
+                    _nodes(trie, keccak(slot.to_bytes(32, "big"))),
+                )
                 for slot, value in slots.items()
             ),
         )
+
+
+def _slot_key(slot: int) -> bytes:
+    return bytes(keccak(slot.to_bytes(32, "big")))
 
 
 def _nodes(trie: HexaryTrie, key: bytes) -> tuple[str, ...]:
@@ -650,3 +662,94 @@ def trust() -> Trust:
 def abandoned(*reasons: str) -> tuple[AbandonedAttempt, ...]:
     """Earlier attempts with these reasons."""
     return tuple(AbandonedAttempt(number, reason) for number, reason in enumerate(reasons, 1))
+
+
+def judged(
+    made: Forge | Mapping[str, bytes],
+    judge_by: Trust | None = None,
+    *,
+    now: datetime = NOW,
+    rpcs: tuple[Rpc, ...] = (),
+    proofs: bool = False,
+) -> Report:
+    """The verdict on a forge's bundle or on these files. Without ``proofs`` the chain proofs are left out, and with
+    them the trust file's demand for the chain: recovering keys is slow."""
+    files = dict(made.files() if isinstance(made, Forge) else made)
+    by = judge_by or trust()
+    if not proofs and CHAIN_PROOF in files:
+        del files[CHAIN_PROOF]
+        del files["manifest.json"]
+        files["manifest.json"] = manifest(files)
+    if not proofs:
+        by = replace(by, demands=tuple(demand for demand in by.demands if demand != "chain"))
+    return judge(Case(files, by, now, rpcs))
+
+
+def failed(report: Report) -> list[str]:
+    """The names of the checks that failed."""
+    return [check.name for check in report.checks if check.outcome == "fail"]
+
+
+def detail(report: Report, name: str) -> str:
+    """What the check ``name`` said."""
+    return next(check.detail for check in report.checks if check.name == name)
+
+
+class OwnNode:
+    """An auditor's node as a callable: it knows the forge's blocks and contracts, as the bundle's files say them.
+
+    Change ``answers`` (calldata at an address, optionally at a block hash) or ``headers`` (by tag or number) to make it
+    disagree; an answer that is an exception is raised.
+    """
+
+    def __init__(self, files: Mapping[str, bytes], chain_id: int = CHAIN) -> None:
+        predicate = statement_read(files)
+        receipts = from_json(Receipts, files["receipts.json"], "receipts")
+        chain = predicate.chains[0]
+        self.chain_id: Any = hex(chain_id)
+        self.headers: dict[str, Any] = {}
+        self.answers: dict[tuple[str, str, str], Any] = {}
+        for block in (chain.supply, chain.confirm, receipts.anchor.block):
+            self.headers[hex(block.number)] = {
+                "number": hex(block.number),
+                "hash": f"0x{block.hash}",
+                "timestamp": hex(block.timestamp),
+            }
+        self.headers["latest"] = self.headers["finalized"] = {"number": hex(130)}
+        for token in predicate.tokens:
+            for deployment in token.deployments:
+                self._answer(deployment.address, "18160ddd", chain.supply, deployment.supply_units)
+                self._answer(deployment.address, "18160ddd", chain.confirm, deployment.confirm_supply_units)
+                stated = attested(token)
+                if stated is not None:
+                    argument = deployment.address[2:].rjust(64, "0")
+                    self._answer(ORACLE, "f4926302" + argument, chain.confirm, int(stated.consensus.quorum_met))
+                    self._answer(ORACLE, "247db9b8" + argument, chain.confirm, stated.consensus.units)
+        anchor = receipts.anchor
+        key = (
+            PUBLISHER[2:].rjust(64, "0") + predicate.period.encode().hex().ljust(64, "0") + f"{predicate.revision:064x}"
+        )
+        entry = f"{anchor.root}{anchor.size:064x}{anchor.statement}{anchor.log_root}{anchor.log_size:064x}"
+        self.answers[REGISTRY, "8c978c18" + key, "latest"] = "0x" + entry
+
+    def _answer(self, to: str, data: str, block: Block, value: int) -> None:
+        self.answers[to, data, block.hash] = f"0x{value:064x}"
+
+    def __call__(self, method: str, parameters: Sequence[Any]) -> Any:
+        if method == "eth_chainId":
+            answer = self.chain_id
+        elif method == "eth_getBlockByNumber":
+            answer = self.headers.get(parameters[0])
+        else:
+            assert method == "eth_call", method
+            call, at = parameters
+            tag = at if isinstance(at, str) else at["blockHash"][2:]
+            answer = self.answers.get((call["to"].lower(), call["data"][2:], tag), EndpointError("reverted", 3))
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def statement_read(files: Mapping[str, bytes]) -> Predicate:
+    """The predicate in a bundle's envelope, whatever it is worth."""
+    return from_json(Statement, dsse.parse_envelope(files["attestation.dsse.json"]).body, "the payload").predicate
