@@ -38,7 +38,7 @@ _ALWAYS: Mapping[str, Any] = {
     "mixHash": _WORD,
     "nonce": _NONCE,
 }
-#: Appended by later forks, each only after all before it (EIP-1559, 4895, 4844, 4788, 7685).
+#: Appended by later forks, each only after all before it (EIP-1559, 4895, 4844, 4788, 7685, 7928, 7843).
 _LATER: Mapping[str, Any] = {
     "baseFeePerGas": int,
     "withdrawalsRoot": _WORD,
@@ -46,6 +46,8 @@ _LATER: Mapping[str, Any] = {
     "excessBlobGas": int,
     "parentBeaconBlockRoot": _WORD,
     "requestsHash": _WORD,
+    "blockAccessListHash": _WORD,
+    "slotNumber": int,
 }
 FIELDS = (*_ALWAYS, *_LATER)
 

@@ -56,10 +56,12 @@ LATER = {
     "excessBlobGas": "0x0",
     "parentBeaconBlockRoot": "0x" + "88" * 32,
     "requestsHash": "0x" + "99" * 32,
+    "blockAccessListHash": "0x" + "aa" * 32,
+    "slotNumber": "0x1234",
 }
 
 
-@pytest.mark.parametrize("count", range(6))
+@pytest.mark.parametrize("count", range(len(LATER) + 1))
 def test_encode__fields_of_later_forks__are_part_of_the_hash(count):
     plain = fields(7, 1000, "00" * 32, **dict(list(LATER.items())[:count]))
     assert len(rlp.decode(header.encode(read(plain)))) == 16 + count
