@@ -19,6 +19,7 @@ MAX_DEPTH = 64
 MAX_TEXT = 1024
 #: One tag may not be longer than this: expat before 2.6 reads an unfinished one from its beginning, over and over.
 MAX_TAG = 1 << 20
+_CHUNK = 1 << 16
 _ENCODINGS = {None, "utf-8", "utf-16", "us-ascii", "iso-8859-1", "windows-1252"}
 _SPACE = " \t\r\n"
 
@@ -78,9 +79,9 @@ class _Reader:
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
         try:
-            for begin in range(0, len(data), MAX_TAG):
-                parser.Parse(data[begin : begin + MAX_TAG], False)
-                if begin + MAX_TAG - parser.CurrentByteIndex > 2 * MAX_TAG:
+            for begin in range(0, len(data), _CHUNK):
+                parser.Parse(data[begin : begin + _CHUNK], False)
+                if begin - parser.CurrentByteIndex > MAX_TAG:
                     raise self._malformed(f"one tag is longer than {MAX_TAG} bytes")
             parser.Parse(b"", True)
         except expat.ExpatError as fault:

@@ -96,7 +96,9 @@ def test_instant_of__local_time_without_a_zone__is_refused() -> None:
         instant_of(noon(), None, None)
 
 
-@pytest.mark.parametrize("wall_clock", [noon(month=10, day=25, hour=2, minute=30), noon(month=3, day=29, hour=2, minute=30)])
+@pytest.mark.parametrize(
+    "wall_clock", [noon(month=10, day=25, hour=2, minute=30), noon(month=3, day=29, hour=2, minute=30)]
+)
 def test_instant_of__local_time_that_is_skipped_or_comes_twice__is_refused(wall_clock: datetime) -> None:
     with pytest.raises(ValueError, match="clocks change"):
         instant_of(wall_clock, None, "Europe/Berlin")

@@ -52,9 +52,7 @@ def csv(*rows: str) -> bytes:
 
 def run(setup: Loaded, store: Any = None, progress: Callable[[str], None] | None = None) -> Collection:
     evidence = store or LocalStore(setup.base / "private")
-    return collect(
-        setup, period="2026-W47", cutoff=CUTOFF, now=lambda: NOW, evidence=evidence, progress=progress
-    )
+    return collect(setup, period="2026-W47", cutoff=CUTOFF, now=lambda: NOW, evidence=evidence, progress=progress)
 
 
 def seen(*files: bytes, **changes: Any) -> Observation:
@@ -191,9 +189,7 @@ def test_observe__local_time__needs_a_configured_zone_and_not_the_default() -> N
 
 def test_collect__every_source__is_observed_in_the_configuration_s_order(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes(csv("1234,5.00,2026-11-20", "77,6.00,2026-11-20"))
-    setup = loaded(
-        tmp_path, b=account(source("two"), source("one")), a=account(source(), external_account="77")
-    )
+    setup = loaded(tmp_path, b=account(source("two"), source("one")), a=account(source(), external_account="77"))
     lines: list[str] = []
     result = run(setup, progress=lines.append)
     assert [(one.account, one.source, one.minor_units) for one in result.observations] == [
@@ -332,9 +328,9 @@ def conflict(setup: Loaded, store: LocalStore, observation: Observation) -> Conf
 )  # fmt: skip
 def test_reobserve__any_field_that_was_changed__is_a_conflict(kept: Kept, changes: dict[str, Any]) -> None:
     setup, store, observations = kept
-    assert observations[0].source in conflict(setup, store, dataclasses.replace(observations[0], **changes)).message or (
-        changes.get("source") == "other"
-    )
+    assert observations[0].source in conflict(
+        setup, store, dataclasses.replace(observations[0], **changes)
+    ).message or (changes.get("source") == "other")
 
 
 def test_reobserve__order_of_several_documents__is_part_of_what_was_observed(kept: Kept) -> None:

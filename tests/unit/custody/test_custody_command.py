@@ -43,7 +43,7 @@ origin = "example.com/reserves"
 def configuration(folder: Path) -> Path:
     tokens = "".join(
         f'[tokens.{currency}W]\ncurrency = "{currency}"\n'
-        f'deployments = [{{ chain = "local", address = "0x00000000000000000000000000000000000000{n}1", decimals = 6 }}]\n'
+        f'deployments = [{{ chain = "local", address = "0x{n:040d}", decimals = 6 }}]\n'
         for n, currency in enumerate(("USD", "EUR", "GBP"), 1)
     )
     path = folder / "attest.toml"
@@ -128,7 +128,9 @@ def test_read__account_that_is_not_there__is_refused_with_those_that_are(attest:
     assert "4012887731, 4012889056" in document["advice"]
 
 
-@pytest.mark.parametrize("content", [b"", b"not xml", b"<!DOCTYPE a [<!ENTITY x SYSTEM 'file:///etc/passwd'>]><a>&x;</a>"])
+@pytest.mark.parametrize(
+    "content", [b"", b"not xml", b"<!DOCTYPE a [<!ENTITY x SYSTEM 'file:///etc/passwd'>]><a>&x;</a>"]
+)
 def test_read__refused_file__is_exit_3_with_reason_and_advice(attest: Any, tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.xml").write_bytes(content)
     code, out, _ = attest(str(tmp_path / "a.xml"), "--format", "camt053", "--json")

@@ -48,12 +48,14 @@ def test_examples__evidence__gives_the_same_again(examples: Loaded, collected: C
 def test_examples__quorum__accepts_all_seven_accounts_with_the_stated_totals(
     examples: Loaded, collected: Collection
 ) -> None:
-    verdict = decide(
-        collected.observations, collected.failures, account_policies(examples.config, CUTOFF), CUTOFF, {}
-    )
+    verdict = decide(collected.observations, collected.failures, account_policies(examples.config, CUTOFF), CUTOFF, {})
     assert [account.outcome for account in verdict.accounts] == ["accepted"] * 7
     readme = (EXAMPLES / "README.md").read_text(encoding="utf-8")
-    for token, code, total in [("USDW", "USD", "1204113.07"), ("EURW", "EUR", "845900.55"), ("GBPW", "GBP", "402310.10")]:
+    for token, code, total in [
+        ("USDW", "USD", "1204113.07"),
+        ("EURW", "EUR", "845900.55"),
+        ("GBPW", "GBP", "402310.10"),
+    ]:
         assert token_outcome(verdict, token).outcome == "accepted"
         accounts = [account for account in verdict.accounts if account.token == token]
         units = sum(account.minor_units or 0 for account in accounts)
