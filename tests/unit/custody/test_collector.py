@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from attest import records
-from attest.config import Account, Config, Loaded
+from attest.config import Account, Config, Loaded, Quorum
 from attest.custody import collector, transport
 from attest.custody.collector import Collection, check_sources, collect, observe, reobserve
 from attest.custody.policies import account_policies
@@ -41,8 +41,6 @@ def account(*sources: dict[str, Any], **changes: Any) -> dict[str, Any]:
 def loaded(base: Path, **accounts: dict[str, Any]) -> Loaded:
     """A configuration of which only the accounts matter here."""
     read = {name: Account.model_validate(one) for name, one in accounts.items()}
-    from attest.config import Quorum
-
     return Loaded(Config.model_construct(accounts=read, quorum=Quorum()), base)
 
 

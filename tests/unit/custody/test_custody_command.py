@@ -14,41 +14,6 @@ from attest.cli.main import main
 ROOT = Path(__file__).parents[3]
 STATEMENTS = ROOT / "examples/statements/2026-W47"
 FIRST_HARBOR = str(STATEMENTS / "first-harbor-bank.camt053.xml")
-KEYS = """
-[issuer]
-name = "Wexample"
-contact = "x@example.com"
-[stores]
-private = "file://private"
-public = "file://public"
-[chains.local]
-chain_id = 31337
-endpoints = ["http://127.0.0.1:1"]
-[oracle]
-chain = "local"
-address = "0x00000000000000000000000000000000000000a1"
-[registry]
-chain = "local"
-address = "0x00000000000000000000000000000000000000a2"
-[signing]
-reporters = [{ uri = "keystore:a.json", address = "0x00000000000000000000000000000000000000b1" }]
-publisher = { uri = "keystore:b.json", address = "0x00000000000000000000000000000000000000b2" }
-attestors = [{ uri = "keystore:c.json", address = "0x00000000000000000000000000000000000000b3" }]
-log = { uri = "keystore:d.pem", vkey = "x" }
-[log]
-origin = "example.com/reserves"
-"""
-
-
-def configuration(folder: Path) -> Path:
-    tokens = "".join(
-        f'[tokens.{currency}W]\ncurrency = "{currency}"\n'
-        f'deployments = [{{ chain = "local", address = "0x{n:040d}", decimals = 6 }}]\n'
-        for n, currency in enumerate(("USD", "EUR", "GBP"), 1)
-    )
-    path = folder / "attest.toml"
-    path.write_text(KEYS + tokens + (ROOT / "examples/accounts.toml").read_text(encoding="utf-8"), encoding="utf-8")
-    return path
 
 
 @pytest.fixture
@@ -180,8 +145,8 @@ def test_read__csv_options__are_taken_from_the_command_line(attest: Any) -> None
     assert [one["amount"] for one in json.loads(out)] == ["231405.55", "245900.55", "600000.00", "600000.00"]
 
 
-def test_read__configured_source__brings_format_options_zone_and_account(attest: Any, tmp_path: Path) -> None:
-    config = str(configuration(tmp_path))
+def test_read__configured_source__brings_format_options_zone_and_account(attest: Any, configuration: Path) -> None:
+    config = str(configuration)
     code, out, _ = attest(
         str(STATEMENTS / "treuhand-rhein.csv"), "--source", "eur-main/trustee-report", "--config", config, "--json"
     )
@@ -191,8 +156,10 @@ def test_read__configured_source__brings_format_options_zone_and_account(attest:
     ]  # fmt: skip
 
 
-def test_read__configured_account_by_its_id__brings_its_number_zone_and_options(attest: Any, tmp_path: Path) -> None:
-    config = str(configuration(tmp_path))
+def test_read__configured_account_by_its_id__brings_its_number_zone_and_options(
+    attest: Any, configuration: Path
+) -> None:
+    config = str(configuration)
     words = ("--config", config, "--json")
     for account, name, form in [("eur-main", "treuhand-rhein.csv", "csv"), ("usd-reserve", FIRST_HARBOR, "camt053")]:
         code, out, _ = attest(str(STATEMENTS / name), "--format", form, "--account", account, *words)
@@ -205,8 +172,8 @@ def test_read__configured_account_by_its_id__brings_its_number_zone_and_options(
     assert (code, json.loads(out)["code"]) == (2, "malformed-option")
 
 
-def test_read__account_that_is_not_configured__is_the_custodian_s_number(attest: Any, tmp_path: Path) -> None:
-    words = ("--config", str(configuration(tmp_path)), "--json", "--format", "camt053")
+def test_read__account_that_is_not_configured__is_the_custodian_s_number(attest: Any, configuration: Path) -> None:
+    words = ("--config", str(configuration), "--json", "--format", "camt053")
     code, out, _ = attest(FIRST_HARBOR, "--account", "4012889056", *words)
     assert (code, len(json.loads(out))) == (0, 1)
     assert attest(FIRST_HARBOR, *words)[0] == 0
@@ -214,9 +181,9 @@ def test_read__account_that_is_not_configured__is_the_custodian_s_number(attest:
 
 @pytest.mark.parametrize("source", ["eur-main/nothing", "nobody/trustee-report", "eur-main"])
 def test_read__source_that_is_not_configured__is_exit_2_with_those_that_are(
-    attest: Any, tmp_path: Path, source: str
+    attest: Any, configuration: Path, source: str
 ) -> None:
-    code, out, _ = attest(FIRST_HARBOR, "--source", source, "--config", str(configuration(tmp_path)), "--json")
+    code, out, _ = attest(FIRST_HARBOR, "--source", source, "--config", str(configuration), "--json")
     document = json.loads(out)
     assert (code, document["code"]) == (2, "unknown-source")
     assert "eur-main/trustee-report" in document["advice"]

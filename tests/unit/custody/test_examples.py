@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 
-from attest.config import Account, Config, Loaded, Quorum, _frozen
+from attest.config import Loaded, load
 from attest.custody.collector import Collection, collect, reobserve
 from attest.custody.policies import account_policies
 from attest.money import currency, group
@@ -20,10 +19,8 @@ CUTOFF = datetime(2026, 11, 22, 23, 59, 59, tzinfo=UTC)
 
 
 @pytest.fixture
-def examples() -> Loaded:
-    document = _frozen(tomllib.loads((EXAMPLES / "accounts.toml").read_text(encoding="utf-8")))
-    accounts = {name: Account.model_validate(one) for name, one in document["accounts"].items()}
-    return Loaded(Config.model_construct(accounts=accounts, quorum=Quorum()), EXAMPLES)
+def examples(configuration: Path) -> Loaded:
+    return Loaded(load(configuration).config, EXAMPLES)
 
 
 @pytest.fixture
