@@ -30,6 +30,8 @@ T = TypeVar("T")
 
 MAX_DEPTH = 64
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+#: What every JSON reader can hold exactly (RFC 8259 section 6).
+MAX_INTEGER = 2**53 - 1
 #: More digits than any uint256 has (78), few enough that int() stays fast on hostile input.
 MAX_DIGITS = 100
 
@@ -42,7 +44,9 @@ class _Form:
 
 _DECIMAL = _Form(rf"-?(?:0|[1-9][0-9]{{0,{MAX_DIGITS - 1}}})", "an integer as a decimal string")
 _HEX32 = _Form(r"[0-9a-f]{64}", "64 lowercase hex digits")
-_INSTANT = _Form(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z", "a UTC time such as 2026-11-22T23:59:00Z")
+_INSTANT = _Form(  # hours to 23: some Pythons read 24:00:00 as the next day's midnight
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}Z", "a UTC time such as 2026-11-22T23:59:00Z"
+)
 
 #: An integer amount (minor units or token base units), carried in JSON as a decimal string.
 Amount = Annotated[int, _DECIMAL]
@@ -66,10 +70,7 @@ def parse_instant(text: str) -> datetime:
     """The inverse of :func:`format_instant`; raises ``ValueError`` on any other spelling."""
     if not _INSTANT.pattern.fullmatch(text):
         raise ValueError(f"not {_INSTANT.description}")
-    instant = datetime.fromisoformat(text)
-    if format_instant(instant) != text:  # some Pythons read 24:00:00 as the next day's midnight
-        raise ValueError(f"not {_INSTANT.description}")
-    return instant
+    return datetime.fromisoformat(text)
 
 
 def encode_base64(data: bytes) -> str:
@@ -262,7 +263,7 @@ def _value(annotation: Any, plain: Any, path: str, depth: int) -> Any:
             except ValueError:
                 raise _MismatchError(path, "is not a time that exists") from None
         return plain
-    if base is int and type(plain) is int and abs(plain) < 2**53:
+    if base is int and type(plain) is int and abs(plain) <= MAX_INTEGER:
         return plain
     if base is bool and type(plain) is bool:
         return plain
@@ -278,7 +279,7 @@ def _value(annotation: Any, plain: Any, path: str, depth: int) -> Any:
 def json_schema(cls: type[Any], identifier: str) -> dict[str, Any]:
     """The JSON Schema (2020-12) of a record type, its docstrings as descriptions. ``identifier`` becomes ``$id``."""
     definitions: dict[str, Any] = {}
-    body = _schema(cls, definitions)
+    body = _schema(cls, definitions, {})
     name = body["$ref"].rsplit("/", 1)[1]
     root = definitions.pop(name)
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": identifier, "title": name, **root}
@@ -287,28 +288,30 @@ def json_schema(cls: type[Any], identifier: str) -> dict[str, Any]:
     return schema
 
 
-def _schema(annotation: Any, definitions: dict[str, Any]) -> dict[str, Any]:
+def _schema(annotation: Any, definitions: dict[str, Any], classes: dict[str, Any]) -> dict[str, Any]:
     base: Any
     base, form, arguments = _resolve(annotation)
     if form is not None or base is datetime:
         form = form or _INSTANT
         return {"type": "string", "pattern": f"^{form.pattern.pattern}$", "description": form.description}
     if base is Union:
-        return {"anyOf": [_schema(arguments[0], definitions), {"type": "null"}]}
+        return {"anyOf": [_schema(arguments[0], definitions, classes), {"type": "null"}]}
     if base is Literal:
         return {"enum": list(arguments)}
     if base is tuple:
-        return {"type": "array", "items": _schema(arguments[0], definitions)}
+        return {"type": "array", "items": _schema(arguments[0], definitions, classes)}
     if base is Mapping:
-        return {"type": "object", "additionalProperties": _schema(arguments[1], definitions)}
+        return {"type": "object", "additionalProperties": _schema(arguments[1], definitions, classes)}
     if dataclasses.is_dataclass(base):
         name = getattr(base, "__name__")  # noqa: B009 - a class, which the type checker cannot see
+        if classes.setdefault(name, base) is not base:
+            raise TypeError(f"two records are called {name}; a schema needs a name for each")
         if name not in definitions:
             definitions[name] = {}
             required, properties = [], {}
             record: Any = base
             for field_name, field_annotation, field in _fields(record):
-                properties[field_name] = _schema(field_annotation, definitions)
+                properties[field_name] = _schema(field_annotation, definitions, classes)
                 if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
                     required.append(field_name)
             definitions[name] = {
@@ -319,7 +322,9 @@ def _schema(annotation: Any, definitions: dict[str, Any]) -> dict[str, Any]:
                 "additionalProperties": False,
             }
         return {"$ref": f"#/$defs/{name}"}
-    return {"type": {int: "integer", bool: "boolean", str: "string"}[base]}
+    if base is int:
+        return {"type": "integer", "minimum": -MAX_INTEGER, "maximum": MAX_INTEGER}
+    return {"type": {bool: "boolean", str: "string"}[base]}
 
 
 # -- annotations -----------------------------------------------------------------------------------------------------

@@ -184,8 +184,9 @@ class ObjectStore:
     def get(self, key: str) -> bytes | None:
         from obstore.exceptions import NotFoundError
 
+        check_key(key)
         try:
-            return bytes(self._backend.get(check_key(key)).bytes())
+            return bytes(self._backend.get(key).bytes())
         except (NotFoundError, FileNotFoundError):
             return None
         except Exception as fault:
@@ -194,8 +195,9 @@ class ObjectStore:
     def create(self, key: str, data: bytes) -> bool:
         from obstore.exceptions import AlreadyExistsError
 
+        check_key(key)
         try:
-            self._backend.put(check_key(key), data, mode="create")
+            self._backend.put(key, data, mode="create")
         except AlreadyExistsError:
             # The SDK may have retried a put whose answer was lost: then the object there is our own.
             return False
@@ -204,14 +206,16 @@ class ObjectStore:
         return True
 
     def replace(self, key: str, data: bytes) -> None:
+        check_key(key)
         try:
-            self._backend.put(check_key(key), data, mode="overwrite")
+            self._backend.put(key, data, mode="overwrite")
         except Exception as fault:
             raise self._failed("write", key, fault) from fault
 
     def list(self, prefix: str) -> list[str]:
+        folder = f"{check_key(prefix)}/" if prefix else None
         try:
-            pages = self._backend.list(f"{check_key(prefix)}/" if prefix else None)
+            pages = self._backend.list(folder)
             return sorted(entry["path"] for page in pages for entry in page if _is_key(entry["path"]))
         except Exception as fault:
             raise self._failed("list", prefix, fault) from fault
