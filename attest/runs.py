@@ -4,7 +4,7 @@
     runs/<period>/<attempt>/fate                   the attempt was abandoned, or its reports were begun: one of the two
     runs/<period>/<attempt>/acknowledged/<account> a person's acknowledgement, bound to the verdict's digest
     runs/<period>/<attempt>/held/<verdict>         a run stopped at this verdict because a change waits for a person
-    runs/<period>/<attempt>/refresh/<n>            later reports of the same reserves; begun/refresh-<n> marks their start
+    runs/<period>/<attempt>/refresh/<n>            later reports of the same reserves, begun/refresh-<n> their start
     runs/<period>/<attempt>/withheld/<token>       a token given up for this attempt, by a person or by the deadline
     refusals/<period>/<time>-<digest>              why a step refused, with all that led to it; never in the way
     evidence/<sha256>                              the raw bytes that every observation was read from
@@ -89,6 +89,7 @@ class RunArea:
         self.period = period
         self.attempt = attempt
         self.abandoned = abandoned
+        self._read_once: dict[str, bytes] = {}
 
     @classmethod
     def current(cls, store: Store, period: Period) -> RunArea:
@@ -109,8 +110,13 @@ class RunArea:
     # -- artifacts ---------------------------------------------------------------------------------------------------
 
     def bytes_of(self, name: str) -> bytes | None:
-        """A stored artifact's exact bytes, or None."""
-        return self.store.get(self.key(name))
+        """A stored artifact's exact bytes, or None. What was read once is not asked for again: it never changes."""
+        if name not in self._read_once:
+            data = self.store.get(self.key(name))
+            if data is None:
+                return None
+            self._read_once[name] = data
+        return self._read_once[name]
 
     def stored(self, name: str, cls: type[T]) -> T | None:
         """A stored artifact, checked against what it was made from, or None."""
@@ -119,7 +125,10 @@ class RunArea:
 
     def artifact(self, name: str, cls: type[T], compute: Callable[[], T]) -> T:
         """The stored artifact if there is one; otherwise compute, create, and read the winner's."""
-        data = get_or_create(self.store, self.key(name), lambda: records.to_json(compute()))
+        data = self.bytes_of(name)
+        if data is None:
+            data = get_or_create(self.store, self.key(name), lambda: records.to_json(compute()))
+            self._read_once[name] = data
         return self._read(name, cls, data)
 
     def digests(self, *names: str) -> dict[str, str]:

@@ -169,16 +169,29 @@ def _show(output: Output, outcome: Outcome, loaded: Loaded, config_path: Path) -
         output.line(f"\n{outcome.period} is {done} already. Nothing was sent, nothing was changed.")
     output.line()
     for token in outcome.tokens:
-        output.line(fill(_sentence(token, outcome), 80, subsequent_indent="      "))
+        state, text = f"{token.verdict:<12}", _sentence(token, outcome)
+        output.line(fill(text, 80, initial_indent=state, subsequent_indent=" " * 12, break_on_hyphens=False))
     output.line()
     output.line(table(_HEADERS, [_row(token) for token in outcome.tokens], right=(1, 2, 3, 4, 5)))
     output.line()
     for name, place in places.items():
         output.line(f"{name:<10} {printable(str(place))}")
+    for line in _alarms(outcome):
+        output.line(line)
     return outcome.exit_code
 
 
-_HEADERS = ("Token", "Reserve", "Supply", "Ratio", "Sources", "Reporters", "Transaction")
+def _alarms(outcome: Outcome) -> list[str]:
+    """What nobody may overlook, as the last lines: tokens that are short or withheld."""
+    short = ", ".join(token.token for token in outcome.tokens if token.verdict == "short")
+    withheld = ", ".join(token.token for token in outcome.tokens if token.verdict == "withheld")
+    lines = [f"SHORT      {short}: halt minting now, then find the cause (exit code 4)"] if short else []
+    if withheld:
+        lines.append(f"WITHHELD   {withheld}: no reserve is stated" + ("" if short else " (exit code 3)"))
+    return ["", *lines] if lines else []
+
+
+_HEADERS = ("Token", "Reserve", "Supply", "Ratio", "Sources", "Quorum", "Transaction")
 
 
 def _sentence(token: TokenStatement, outcome: Outcome) -> str:
@@ -199,7 +212,7 @@ def _row(token: TokenStatement) -> tuple[str, ...]:
         supply,
         f"{token.ratio_percent} %" if token.ratio_percent else "-",
         str(token.agreement.fewest_sources),
-        f"{token.consensus.reports} ({token.consensus.required_quorum} needed)",
+        f"met by {token.consensus.reports}",
         f"0x{token.reports[0].transaction[:8]}…" if token.reports else "-",
     )
 
@@ -210,7 +223,10 @@ def _places(outcome: Outcome, loaded: Loaded, config_path: Path) -> dict[str, st
     from attest.store import LocalStore, open_store
 
     public = open_store(loaded.config.stores.public, base=loaded.base)
-    root = str(public.root) if isinstance(public, LocalStore) else public.url.rstrip("/")
+    root = public.url.rstrip("/")
+    if isinstance(public, LocalStore):
+        below_here = public.root.is_relative_to(Path.cwd())
+        root = str(public.root.relative_to(Path.cwd()) if below_here else public.root)
     bundle = f"{root}/{outcome.folder}"
     trust = config_path.parent / "trust.json"
     return {

@@ -13,6 +13,7 @@ from attest.cli.output import Output
 from attest.cli.text import table
 
 if TYPE_CHECKING:
+    from attest.chain.state import TokenStatus
     from attest.config import Loaded
     from attest.period import Period
     from attest.store import Store
@@ -53,23 +54,29 @@ def status(output: Output, config_path: Path, as_json: bool) -> int:
     rows = []
     for token in tokens:
         ages = [report.age_seconds for report in token.reports if report.standing]
-        standing = f"{len(ages)} ({token.consensus.required_quorum} needed)"
         rows.append(
             (
                 token.token,
+                _state(token),
                 group(format_units(token.consensus.units, token.decimals)) if token.consensus.quorum_met else "-",
                 group(format_units(token.supply_units, token.decimals)),
                 f"{token.ratio_percent} %" if token.ratio_percent else "-",
-                standing if token.consensus.quorum_met else f"{standing}: not met",
+                f"{len(ages)} ({token.consensus.required_quorum} needed)",
                 _age(max(ages)) if ages else "-",
             )
         )
-    headers = ("Token", "Consensus", "Supply", "Ratio", "Quorum", "Oldest report")
-    output.line(table(headers, rows, right=(1, 2, 3, 5)))
+    headers = ("Token", "State", "Consensus", "Supply", "Ratio", "Reports", "Oldest")
+    output.line(table(headers, rows, right=(2, 3, 4, 6)))
     output.line()
     for name, value in periods.items():
         output.line(f"{name.replace('_', ' '):<16} {value or '-'}")
     return exit_code
+
+
+def _state(token: TokenStatus) -> str:
+    if not token.consensus.quorum_met:
+        return "no quorum"
+    return "sufficient" if token.sufficient else "short"
 
 
 def _age(seconds: int) -> str:
