@@ -11,6 +11,7 @@ from attest.custody import collector
 from attest.environment import ConfiguredKeys, clock, connect_chains
 from attest.errors import AttestError
 from attest.period import Period
+from attest.scaffold import PLACEHOLDER
 from attest.secrets import resolve
 from attest.store import Store, open_store
 
@@ -30,6 +31,7 @@ def examine(loaded: Loaded, period: Period) -> Iterator[Finding]:
             "the time is pinned: every statement made like this says that it is a rehearsal",
             "Leave it out of a configuration that attests for real.",
         )
+    yield from _placeholders(loaded)
     yield from _stores(loaded)
     yield from _keys(loaded)
     yield from _chains(loaded)
@@ -37,6 +39,22 @@ def examine(loaded: Loaded, period: Period) -> Iterator[Finding]:
     for account, source, ok, message in collector.check_sources(loaded, period=str(period), cutoff=cutoff):
         yield Finding("ok" if ok else "error", f"source {account}/{source}", message)
     yield from _witnesses(loaded)
+
+
+def _placeholders(loaded: Loaded) -> Iterator[Finding]:
+    """What `attest init` could not know, and nobody put in yet."""
+    config = loaded.config
+    places = [("oracle.address", config.oracle.address), ("registry.address", config.registry.address)]
+    for symbol, token in config.tokens.items():
+        places += [(f"tokens.{symbol}.deployments: address", each.address) for each in token.deployments]
+    for key, address in places:
+        if address == PLACEHOLDER:
+            yield Finding(
+                "error",
+                key,
+                "is still the scaffold's placeholder",
+                "Put the address of your contract into attest.toml.",
+            )
 
 
 def _stores(loaded: Loaded) -> Iterator[Finding]:

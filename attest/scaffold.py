@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -84,8 +85,21 @@ id = "custodian-export"
 origin = "example-custodian"
 format = "csv"
 location = "statements/{period}/usd-operating.csv"
-options = { account = "Account", currency = "Currency", amount = "Closing balance", date = "Date" }
+
+# The columns by their names in the export's first line; nothing is guessed. All options: docs/custody.md.
+[accounts.usd-operating.sources.options]
+account_column = "Account"
+currency_column = "Currency"
+amount_column = "Closing balance"
+date_column = "Date"
+date_format = "YYYY-MM-DD"
+# thousands = ","                      # if amounts are grouped: 1,234.56
 """
+
+
+def _quoted(text: str) -> str:
+    """``text`` as a TOML basic string: JSON's escapes are TOML's, but for DEL."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def config_text(plan: Scaffold) -> str:
@@ -110,8 +124,8 @@ def config_text(plan: Scaffold) -> str:
 # Secrets are references (env:NAME, file:PATH, aws-sm:ARN#KEY, keyring:SERVICE/USER), never written here.
 
 [issuer]
-name = "{plan.issuer}"
-contact = "{plan.contact}"
+name = {_quoted(plan.issuer)}
+contact = {_quoted(plan.contact)}
 
 # Balances are taken once a week, at this wall-clock time.
 [schedule]
@@ -119,7 +133,9 @@ weekday = "sunday"
 at = 23:59:59
 zone = "UTC"
 deadline_hours = 48                    # after that, a token that still fails is withheld
-supply_at = "{plan.supply_at}"         # `run` for nodes that prune; or schedule `attest open` at the cutoff{clock}
+# The supply at the last block before the `cutoff`, or at the `run`. Nodes that prune forget the cutoff's block: then
+# schedule `attest open` right after the cutoff, or say `run` (the statement gives the gap).
+supply_at = "{plan.supply_at}"{clock}
 
 # Two stores, never mixed: evidence, salts and decisions are private; only the public one is served.
 # file://PATH, s3://BUCKET/PREFIX, az://CONTAINER/PREFIX or gs://BUCKET/PREFIX.
@@ -129,12 +145,15 @@ public = "file://public"
 
 [chains.main]
 chain_id = {network.chain_id}
-endpoints = ["{network.endpoint}"]     # several are better: read_quorum of them must agree
+# Several endpoints are better: read_quorum of them must agree on every answer.
+endpoints = ["{network.endpoint}"]
 read_quorum = 1
-finality = "{network.finality}"        # instant (QBFT, IBFT), tag, or depth:N
+# instant (QBFT, IBFT), tag (the finalized block), or depth:N
+finality = "{network.finality}"
 
 [chains.main.fees]
-kind = "{network.fees}"                # eip1559, legacy, or free (gas price zero)
+# eip1559, legacy, or free (gas price zero)
+kind = "{network.fees}"
 
 [oracle]
 chain = "main"
@@ -170,7 +189,7 @@ vkey = "{keys.log_vkey}"
 password = "{keys.password}"
 
 [log]
-origin = "{plan.log_origin}"
+origin = {_quoted(plan.log_origin)}
 witness_quorum = {plan.witness_quorum}
 
 {witnesses}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import click
@@ -11,6 +12,12 @@ from attest.cli.output import Output
 
 #: Kept in step with :data:`attest.scaffold.NETWORKS` by a test; named here so that ``--help`` stays light.
 NETWORKS = ("besu-138", "ethereum", "sepolia")
+
+
+def _check_origin(ctx: click.Context, parameter: click.Parameter, value: str) -> str:
+    if not re.fullmatch(r"[^\s+]+", value) or not value.isprintable():
+        raise click.BadParameter("a log's name has no space and no plus, for example issuer.example/reserves")
+    return value
 
 
 @click.command(
@@ -23,7 +30,13 @@ Examples:
 @click.option("--directory", type=click.Path(path_type=Path, file_okay=False), default=Path(), help="Default: here.")
 @click.option("--issuer", default="Your company's name", show_default=True)
 @click.option("--contact", default="reserves@issuer.example", show_default=True)
-@click.option("--log-origin", default="issuer.example/reserves", show_default=True, help="The log's public name.")
+@click.option(
+    "--log-origin",
+    default="issuer.example/reserves",
+    show_default=True,
+    callback=_check_origin,
+    help="The log's public name; it stays the same for ever.",
+)
 @click.option("--reporters", type=click.IntRange(1, 16), default=3, show_default=True, help="Reporter keys to make.")
 @json_option
 @click.pass_obj
@@ -45,6 +58,8 @@ def init(
 
     target = directory / "attest.toml"
     scaffold.refuse_existing(target)
+    if not output.json:
+        click.echo(f"Making {reporters + 3} keys; each takes a second or two, on purpose.", err=True)
     keys = scaffold.generate_keys(
         directory / "keys", relative="keys", log_origin=log_origin, reporters=reporters, scrypt_n=None
     )
@@ -71,12 +86,13 @@ def init(
     if output.json:
         output.result({"config": str(target), "keys": addresses, "exit_code": 0})
         return 0
-    output.line(f"{target} and {directory / 'keys'} are written. The keys' password is in keys/password.txt:")
-    output.line("move it to where your secrets are, and change the references in attest.toml.\n")
+    output.line(f"{target} and {directory / 'keys'} are written.")
+    output.line(f"The keys' password is in {directory / 'keys/password.txt'}: move it to where your secrets are, and")
+    output.line("change the references in attest.toml.\n")
     for job, addressed in addresses.items():
-        output.line(f"{job:<10} {addressed if isinstance(addressed, str) else ', '.join(addressed)}")
-    output.line(
-        "\nGrant REPORTER_ROLE on the oracle to the reporters, PUBLISHER_ROLE on the registry to the publisher;"
-    )
-    output.line(f"edit {target}; then: attest doctor --config {target}")
+        for each in [addressed] if isinstance(addressed, str) else addressed:
+            output.line(f"{job:<10} {each}")
+    output.line("\nNow put your contracts, tokens and accounts into attest.toml. The oracle's admin grants")
+    output.line("REPORTER_ROLE to the reporters, the registry's admin PUBLISHER_ROLE to the publisher.")
+    output.line(f"Next: attest doctor --config {target}")
     return 0

@@ -44,12 +44,13 @@ class Output:
 
     def usage(self, fault: click.ClickException) -> None:
         """A command line that click refused."""
+        message = " ".join(fault.format_message().split())  # click writes choices on lines of their own
         if self.json:
-            document = {"error": fault.format_message(), "code": "usage", "reason": "", "advice": "See --help."}
+            document = {"error": message, "code": "usage", "reason": "", "advice": "See --help."}
             self.result(document | {"exit_code": EXIT_USAGE})
             return
         context = getattr(fault, "ctx", None)
-        click.echo(f"error: {printable(fault.format_message())}", err=True)
+        click.echo(f"error: {printable(message)}", err=True)
         if context is not None:
             click.echo(f" next: see `{context.command_path} --help`", err=True)
 
