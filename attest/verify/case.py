@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 from attest import statement
 from attest.documents import ChainProof, Predicate, Receipts, Reserves, Statement
 from attest.errors import VerificationError
+from attest.log.checkpoint import Cosignature
+from attest.log.proof import LoggedEntry, verify_log_proof
 from attest.period import Period
 from attest.records import digest, from_json
 from attest.signing import dsse
@@ -93,9 +95,18 @@ class Case:
         data = self.file(CHAIN_PROOF)
         return _readable(CHAIN_PROOF, lambda: from_json(ChainProof, data, CHAIN_PROOF))
 
-    @property
-    def log_proof(self) -> bytes:
-        return self.file(LOG_PROOF)
+    @cached_property
+    def logged(self) -> LoggedEntry:
+        """The entry in the log by the log's own key, whoever cosigned; raises :class:`VerificationError` if false."""
+        return verify_log_proof(self.file(LOG_PROOF), self.file(ENVELOPE), self.trust.log.key, (), LOG_PROOF)
+
+    @cached_property
+    def cosignatures(self) -> tuple[Cosignature, ...]:
+        """Those of the trusted witnesses; raises :class:`VerificationError` if one of them is false."""
+        keys = self.trust.witnesses.keys
+        return verify_log_proof(
+            self.file(LOG_PROOF), self.file(ENVELOPE), self.trust.log.key, keys, LOG_PROOF
+        ).cosignatures
 
 
 def _readable(name: str, read: Callable[[], T]) -> T:

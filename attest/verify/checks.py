@@ -13,12 +13,11 @@ from datetime import timedelta
 from attest import statement
 from attest.documents import PAYLOAD_TYPE, Receipt, Reserves, TokenStatement
 from attest.errors import VerificationError
-from attest.log.proof import LoggedEntry, verify_log_proof
 from attest.period import Period
 from attest.records import digest, from_json
 from attest.signing import dsse
 from attest.statement import Attested, attested, moment
-from attest.verify.bundle import ENVELOPE, LOG_PROOF, RECEIPTS, RESERVES, check_manifest
+from attest.verify.bundle import ENVELOPE, RECEIPTS, RESERVES, check_manifest
 from attest.verify.case import Case, UnavailableError
 from attest.verify.report import CheckResult, Outcome
 from attest.verify.trust import TrustedToken, same_address
@@ -182,13 +181,8 @@ def period(case: Case) -> str:
 # -- is it in the public log, and who else saw it? -------------------------------------------------------------------
 
 
-def logged_entry(case: Case) -> LoggedEntry:
-    """The verified log entry; raises :class:`VerificationError`."""
-    return verify_log_proof(case.log_proof, case.file(ENVELOPE), case.trust.log.key, (), LOG_PROOF)
-
-
 def log_inclusion(case: Case) -> str:
-    entry = logged_entry(case)
+    entry = case.logged
     return f"entry {entry.index} of {entry.checkpoint.size} in the log {entry.checkpoint.origin}, signed by the log"
 
 
@@ -200,28 +194,21 @@ def witnesses(case: Case) -> Finding:
             "your trust file names no witness: only the issuer remembers this log",
             "Add the vkeys of witnesses that you trust to the trust file.",
         )
-    entry = verify_log_proof(case.log_proof, case.file(ENVELOPE), case.trust.log.key, wanted.keys, LOG_PROOF)
-    names = ", ".join(cosignature.witness for cosignature in entry.cosignatures) or "nobody"
+    names = ", ".join(witness_names(case)) or "nobody"
     detail = f"cosigned by {names} ({wanted.threshold} needed)"
-    if len(entry.cosignatures) < wanted.threshold:
+    if len(case.cosignatures) < wanted.threshold:
         raise refuse(
             detail,
             "Fetch the bundle again later: cosignatures can arrive late. Without them, a rewritten log goes unseen.",
         )
-    if not entry.cosignatures:
+    if not case.cosignatures:
         return Finding("skipped", "no witness that you trust cosigned, and none is needed", "Ask for a threshold.")
     return Finding("pass", detail)
 
 
 def witness_names(case: Case) -> tuple[str, ...]:
-    """The trusted witnesses that cosigned; none if that cannot be established."""
-    try:
-        entry = verify_log_proof(
-            case.log_proof, case.file(ENVELOPE), case.trust.log.key, case.trust.witnesses.keys, LOG_PROOF
-        )
-    except (VerificationError, UnavailableError):
-        return ()
-    return tuple(cosignature.witness for cosignature in entry.cosignatures)
+    """The trusted witnesses that cosigned; raises as the check does."""
+    return tuple(cosignature.witness for cosignature in case.cosignatures)
 
 
 # -- does it add up? -------------------------------------------------------------------------------------------------
@@ -372,7 +359,7 @@ def receipts(case: Case) -> str:
         raise differs("the anchor is of another statement")
     if (anchor.root, anchor.size) != (predicate.merkle.root, predicate.merkle.size):
         raise differs("the anchor has another Merkle root or size than the statement")
-    head = logged_entry(case).checkpoint
+    head = case.logged.checkpoint
     if (anchor.log_root, anchor.log_size) != (head.root.hex(), head.size):
         raise differs("the anchor has another log root or size than the checkpoint")
     return f"{len(reported)} reports and one anchor, block {anchor.block.number}, as the files say"

@@ -55,6 +55,7 @@ def judge(case: Case) -> Report:
     outcomes: Mapping[str, Outcome] = {result.name: result.outcome for result in results}
     answers = (_authentic(case, outcomes, results), _sufficient(case, outcomes), _independent(case, outcomes))
     unmet = _unmet(case, outcomes, answers[2])
+    witnesses = len(case.cosignatures) if outcomes["witnesses"] == "pass" else 0
     try:
         predicate = case.predicate
     except UnavailableError:
@@ -63,7 +64,7 @@ def judge(case: Case) -> Report:
         period=predicate.period,
         revision=predicate.revision,
         statement=case.statement_digest,
-        tokens=tuple(_token(case, token, outcomes) for token in predicate.tokens),
+        tokens=tuple(_token(case, token, outcomes, witnesses) for token in predicate.tokens),
         answers=answers,
         checks=results,
         unmet=unmet,
@@ -125,9 +126,9 @@ def _unmet(case: Case, outcomes: Mapping[str, Outcome], independent: Answer) -> 
     return tuple(demand for demand in case.trust.demands if not met[demand])
 
 
-def _token(case: Case, token: TokenStatement, outcomes: Mapping[str, Outcome]) -> TokenReport:
+def _token(case: Case, token: TokenStatement, outcomes: Mapping[str, Outcome], witnesses: int) -> TokenReport:
     stale = outcomes["freshness"] == "fail"
-    text = sentence(token, case.predicate.cutoff, witnesses=len(checks.witness_names(case)), stale=stale)
+    text = sentence(token, case.predicate.cutoff, witnesses=witnesses, stale=stale)
     if _unproven(outcomes):
         return TokenReport(token.token, "unproven", f"Not proven, only claimed: {text}")
     return TokenReport(token.token, "stale" if stale else token.verdict, text)
