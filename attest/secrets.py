@@ -87,11 +87,14 @@ def _from_secrets_manager(reference: str, rest: str) -> str:
     arn, _, key = rest.partition("#")
     try:
         value: str = boto3.client("secretsmanager").get_secret_value(SecretId=arn)["SecretString"]
-        return str(json.loads(value)[key]) if key else value
+        value = str(json.loads(value)[key]) if key else value
     except Exception as fault:
         # The SDK's errors name the principal and the action, never the value; a JSON error would quote the value.
         detail = type(fault).__name__ if isinstance(fault, ValueError | KeyError | TypeError) else str(fault)
         raise _unavailable(reference, detail) from None
+    if not value:
+        raise _unavailable(reference, "the secret is empty")
+    return value
 
 
 def _from_keyring(reference: str, rest: str) -> str:
