@@ -34,7 +34,9 @@ def _environment(loaded: Loaded, output: Output, *, rehearsal: bool = False) -> 
     from attest.cli.narrator import narrator
     from attest.environment import build
 
-    return build(loaded, narrator(quiet=output.json), rehearsal=rehearsal)
+    telling = narrator(quiet=output.json)
+    click.get_current_context().call_on_close(telling.close)
+    return build(loaded, telling, rehearsal=rehearsal)
 
 
 @click.command(
