@@ -13,14 +13,14 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from attest import statement
-from attest.documents import ChainProof, Predicate, Receipts, Reserves, Statement
+from attest.documents import Predicate, Receipts, Reserves, Statement
 from attest.errors import VerificationError
 from attest.log.checkpoint import Cosignature
 from attest.log.proof import LoggedEntry, verify_log_proof
 from attest.period import Period
 from attest.records import digest, from_json
 from attest.signing import dsse
-from attest.verify.bundle import CHAIN_PROOF, ENVELOPE, LOG_PROOF, RECEIPTS, RESERVES
+from attest.verify.bundle import ENVELOPE, LOG_PROOF, RECEIPTS, RESERVES
 from attest.verify.trust import Trust
 
 T = TypeVar("T")
@@ -89,11 +89,6 @@ class Case:
     def receipts(self) -> Receipts:
         data = self.file(RECEIPTS)
         return _readable(RECEIPTS, lambda: from_json(Receipts, data, RECEIPTS))
-
-    @cached_property
-    def chain_proof(self) -> ChainProof:
-        data = self.file(CHAIN_PROOF)
-        return _readable(CHAIN_PROOF, lambda: from_json(ChainProof, data, CHAIN_PROOF))
 
     @cached_property
     def logged(self) -> LoggedEntry:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from attest.documents import Predicate, Receipts, TokenStatement
+from attest.documents import DeploymentStatement, Predicate, Receipts, TokenStatement
 from attest.errors import OperatorError
 from attest.verify.report import exit_code
 from attest.verify.trust import Trust
@@ -48,6 +48,12 @@ def usdw(**fields: Any) -> Callable[[Predicate], Predicate]:
         return token
 
     return lambda predicate: replace(predicate, tokens=(predicate.tokens[0], change(predicate.tokens[1])))
+
+
+def second_chain(predicate: Predicate) -> Predicate:
+    (chain,) = predicate.chains
+    supply, confirm = replace(chain.supply, chain_id=139), replace(chain.confirm, chain_id=139)
+    return replace(predicate, chains=(chain, replace(chain, chain_id=139, supply=supply, confirm=confirm)))
 
 
 def receipt(position: int, **fields: Any) -> Callable[[Receipts], Receipts]:
@@ -234,6 +240,16 @@ FAILS: dict[str, tuple[Forge, str, str]] = {
         "tokens",
         f"USDW: deployment {bundles.USDW} on chain 138 is missing",
     ),
+    "deployment of other decimals": (
+        Forge(
+            alter_predicate=usdw(
+                deployments=(DeploymentStatement(bundles.CHAIN, bundles.USDW, 7, 12 * 10**12, 12 * 10**12),)
+            )
+        ),
+        "tokens",
+        "has other decimals than expected",
+    ),
+    "chain unexpected": (Forge(alter_predicate=second_chain), "tokens", "chain 139 is not in your trust file"),
     "too few sources": (
         Forge(alter_predicate=usdw(policy__min_sources=1, agreement__fewest_sources=1)),
         "policy",
