@@ -54,7 +54,7 @@ format: setup-dev ## Sort imports, format, and write all generated files
 	node contracts/compile.mjs
 
 bench: setup-dev ## Measure what the project promises about speed, as ratios
-	@$(PY) benchmarks/run.py $(ARGS)
+	@$(PY) -m benchmarks.run $(ARGS)
 
 soak: setup-dev ## The tests that kill the weekly run at random points, many times over
 	@ATTEST_SOAK=1 $(PY) -m pytest --numprocesses $(WORKERS) --dist worksteal \

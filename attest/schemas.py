@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
 from attest import artifacts, documents, model, runs
+from attest.chain.journal import JournalEntry
 from attest.errors import OperatorError
+from attest.log.witness import WitnessState
 from attest.merkle.proof import InclusionProof
 from attest.records import Amount, json_schema
 from attest.verify.report import Report
@@ -67,6 +69,8 @@ RECORDS: Mapping[str, type[Any]] = {
     "verdict": model.Verdict,
     "reserve-leaf": model.ReserveLeaf,
     "disclosure": artifacts.DisclosureDetail,
+    "transaction": JournalEntry,
+    "witness-state": WitnessState,
     "run-open": artifacts.Opened,
     "run-collection": artifacts.Collected,
     "run-verdict": artifacts.Decided,
@@ -183,17 +187,17 @@ def _describe_sections(
             continue
         section, place = found
         where = f"{path}.{key}{place}".lstrip(".")
-        if section in described:
-            rows.append((f"`{key}`", f"{'list ' if place else ''}as in `{described[section]}`", default, description))
-        else:
+        if section not in described:
             described[section] = _heading(where)
             inner.append((section, where))
+        kind = "list of `{}`" if place == "[]" else "`{}`"
+        about = description or " ".join((section.__doc__ or "").split()).partition(". ")[0].rstrip(".") + "."
+        rows.append((f"`{key}`", kind.format(described[section]), default, about))
     if path:
         emit(f"## `{_heading(path)}`\n\n{' '.join((cls.__doc__ or '').split())}\n")
-    if rows:
-        lines = ["| key | type | default | description |", "| --- | --- | --- | --- |"]
-        lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
-        emit("\n".join(lines) + "\n")
+    lines = ["| key | type | default | description |", "| --- | --- | --- | --- |"]
+    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+    emit("\n".join(lines) + "\n")
     for section, where in inner:
         _describe_sections(section, where, described, emit)
 
@@ -252,10 +256,14 @@ def _type(annotation: Any, constraints: Any = ()) -> str:
 
 
 def _default(value: Any) -> str:
+    from pydantic import BaseModel
+
     if value is None:
         return "none"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
     if isinstance(value, tuple | dict):
         return "empty"
+    if isinstance(value, BaseModel):
+        return "its defaults"
     return f"`{value}`"
