@@ -17,6 +17,7 @@ from attest.cli.text import printable
 from attest.errors import EXIT_DONE, EXIT_SHORTFALL, EXIT_VERIFICATION, OperatorError
 
 if TYPE_CHECKING:
+    from attest.verify.case import Rpc
     from attest.verify.inclusion import Inclusion
     from attest.verify.report import CheckResult, Report
 
@@ -54,13 +55,11 @@ def verify(output: Output, bundle: Path, trust_path: Path, urls: tuple[str, ...]
     checked, then every check: pass, FAIL or skipped, and how to get a skipped one done.
     """
     from attest.verify.report import exit_code
-    from attest.verify.rpc import open_rpc
     from attest.verify.trust import load_trust
     from attest.verify.verifier import verify_bundle
 
     now = _time(at)
-    endpoints = [open_rpc(url) for url in urls]
-    report = verify_bundle(bundle, load_trust(trust_path, bundle), rpc=endpoints, now=now)
+    report = verify_bundle(bundle, load_trust(trust_path, bundle), rpc=_endpoints(urls), now=now)
     if output.json:
         output.result(report.as_json())
     else:
@@ -100,6 +99,14 @@ def verify_proof(output: Output, file: Path, statement: Path, trust_path: Path, 
     else:
         _print_inclusion(found)
     return code
+
+
+def _endpoints(urls: Sequence[str]) -> list[Rpc]:
+    if not urls:
+        return []
+    from attest.verify.rpc import open_rpc
+
+    return [open_rpc(url) for url in urls]
 
 
 def _time(at: str | None) -> datetime:
