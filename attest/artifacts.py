@@ -23,10 +23,7 @@ from attest.records import Amount, Hex32
 
 @dataclass(frozen=True)
 class Opened:
-    """Step 1. The period is fixed: cutoff, configuration, policies, last period's balances, and the supply.
-
-    ``max_report_age`` is how long after its timestamp the oracle takes a report, in seconds (None if it does not say).
-    """
+    """Step 1. The period is fixed: cutoff, configuration, policies, last period's balances, and the supply."""
 
     format: Literal["attest-run-open/1"]
     period: str
@@ -45,7 +42,6 @@ class Opened:
     previous_verdict: str | None
     previous_digest: Hex32 | None
     supply: SupplyReading
-    max_report_age: int | None
 
 
 @dataclass(frozen=True)

@@ -335,7 +335,7 @@ class Manifest:
 @dataclass(frozen=True)
 class FeedToken:
     """One token in one period, as the dashboard shows it: exact decimal strings with their unit, and token units.
-    ``sources`` is the fewest that agreed on any one account."""
+    ``agreement`` is the statement's."""
 
     token: str
     currency: str
@@ -348,7 +348,7 @@ class FeedToken:
     surplus_units: Amount | None
     ratio_percent: str | None
     oldest_as_of: datetime | None
-    sources: int | None
+    agreement: Agreement | None
     reports: int | None
     required_quorum: int | None
     transactions: tuple[Hex32, ...]

@@ -518,7 +518,7 @@ def sentence(token: TokenStatement, cutoff: datetime, *, witnesses: int = 0, sta
     if token.verdict == "short":
         text += f", short by {_exact(-stated.surplus_units, token)}"
     text += (
-        f", {as_of}. {_agreed(stated.agreement)}, "
+        f", {as_of}. A{agreed(stated.agreement)[1:]}, "
         f"reported on chain by {consensus.reports} ({consensus.required_quorum} needed), {witnessed}."
     )
     if stated.oldest_as_of < cutoff:
@@ -526,8 +526,9 @@ def sentence(token: TokenStatement, cutoff: datetime, *, witnesses: int = 0, sta
     return text
 
 
-def _agreed(agreement: Agreement) -> str:
-    text = f"Agreed by {_counted(agreement.fewest_sources, 'source')}"
+def agreed(agreement: Agreement) -> str:
+    """``agreed by 2 sources or more on each of 3 accounts``."""
+    text = f"agreed by {_counted(agreement.fewest_sources, 'source')}"
     if agreement.accounts == 1:
         return text
     more = " or more" if agreement.sources_counted > agreement.accounts * agreement.fewest_sources else ""

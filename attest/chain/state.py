@@ -30,7 +30,7 @@ from attest.chain.rpc import (
 )
 from attest.chain.values import data, malformed, quantity
 from attest.documents import AccountProof, Anchor, BlockProof, StorageProof
-from attest.errors import ChainError
+from attest.errors import ChainError, ConflictError
 from attest.model import Block, DeploymentSupply, Supply, TokenConsensus
 from attest.money import ratio_percent
 from attest.records import Amount
@@ -45,10 +45,12 @@ WEEK_SECONDS = 7 * 86_400
 
 @dataclass(frozen=True)
 class SupplyReading:
-    """The supply of all tokens at each chain's supply block, with header and proofs per chain."""
+    """The supply of all tokens at each chain's supply block, with header and proofs per chain. ``max_report_age``: how
+    long after its timestamp the oracle takes a report, in seconds; None if it does not say."""
 
     supply: Supply
     proofs: tuple[BlockProof, ...]
+    max_report_age: int | None = None
 
 
 @dataclass(frozen=True)
@@ -70,15 +72,18 @@ def read_supply(
     *,
     cutoff: datetime,
     supply_at: Literal["cutoff", "run"],
+    base: Path,
 ) -> SupplyReading:
     """``totalSupply()`` of every deployment: at the last block at or before ``cutoff`` whose successor is final, or at
-    each chain's final head (``run``).
+    each chain's final head (``run``). ``base`` is what ABI files are relative to.
 
     Raises :class:`ChainError`: ``cutoff-not-reached``, ``no-code``, ``decimals-differ``, ``state-unavailable`` and
     ``empty-answer`` where the node has pruned the block, ``proof-differs``, ``malformed-answer``, and what
     :meth:`ChainClient.batch` raises.
     """
     readings = []
+    oracle = contracts.reserve_oracle(config.oracle, base)
+    max_report_age = None
     for chain, deployments in _by_chain(config).items():
         client, finality = clients[chain], config.chains[chain].finality
         if supply_at == "cutoff":
@@ -87,9 +92,15 @@ def read_supply(
             block = client.finalized_head(finality)
         batch = _Batch(client, block)
         supplies = [_supply(batch, symbol, deployment) for symbol, deployment in deployments]
+        with_age = chain == config.oracle.chain and oracle.states_ages
+        age = batch.add(oracle.max_report_age().request(block)) if with_age else None
         batch.run()
         readings.append(_read_chain(batch, supplies))
-    return SupplyReading(_joined(readings), tuple(reading.proof for reading in readings))
+        if age is not None:
+            # An oracle that was not there yet at the supply block does not say; the contract itself is the last guard.
+            said = contracts.outcome(oracle.max_report_age(), batch.answer(age))
+            max_report_age = None if isinstance(said, ChainError) else int(said)
+    return SupplyReading(_joined(readings), tuple(reading.proof for reading in readings), max_report_age)
 
 
 @dataclass(frozen=True)
@@ -182,7 +193,9 @@ def read_confirmation(
     everyone else: of a reporter, not removed, not older than ``consensusValidity`` (as far as the contract tells who
     is a reporter, and how old a report may be). ``units`` is 0 while the quorum is
     not met: the contract then gives no number. ``base`` is what ABI files are relative to. With ``opened``, a block
-    before the one read then is refused (``chain-went-back``). Raises :class:`ChainError` as :func:`read_supply` does.
+    before the one read then is refused (``chain-went-back``), and what was read then is asked again: another block or
+    another supply raises :class:`ConflictError` (``supply-differs``); a node that has pruned the block is believed.
+    Raises :class:`ChainError` as :func:`read_supply` does.
     """
     readings, consensus = _consensus_and_supply(clients, config, tokens, reporters, base, opened, prove=True)
     return ConfirmationReading(
@@ -304,12 +317,17 @@ def _consensus_and_supply(
         _not_before(client, block, opened)
         batch = _Batch(client, block)
         supplies = [_supply(batch, symbol, deployment) for symbol, deployment in deployments]
+        still = _asked_again(batch, client, opened) if opened is not None else None
         if not with_oracle:
             batch.run()
+            if still is not None:
+                still()
             readings.append(_read_chain(batch, supplies))
             continue
         oracle.ask(batch)
         batch.run()
+        if still is not None:
+            still()
         if oracle.learns_reporters():
             # They changed between the hint and this block: once more, now knowing them.
             batch = _Batch(client, block)
@@ -331,6 +349,40 @@ def _not_before(client: ChainClient, block: Block, opened: SupplyReading | None)
             reason="The endpoint lags behind, or the chain was rewritten since the run was opened.",
             advice="Wait for the endpoint, or configure another; if the chain was rewritten, abandon the attempt.",
         )
+
+
+def _asked_again(batch: _Batch, client: ChainClient, opened: SupplyReading) -> Callable[[], None]:
+    """Ask once more, at the supply block, for what the run was opened with; returns the comparison."""
+    block = next(block for block in opened.supply.blocks if block.chain_id == client.chain_id)
+    header_index = batch.add(("eth_getBlockByNumber", [hex(block.number), False]))
+    supplies = [
+        (supply, call, batch.add(call.request(block)))
+        for supply in opened.supply.deployments
+        if supply.chain_id == client.chain_id
+        for call in [contracts.token(supply.address, supply.token).total_supply()]
+    ]
+
+    def compare() -> None:
+        answer = batch.answer(header_index)
+        if isinstance(answer, dict) and answer.get("hash") != f"0x{block.hash}":
+            raise _supply_differs(client, f"block {block.number} is not the one that the supply was read at")
+        for supply, call, index in supplies:
+            units = contracts.outcome(call, batch.answer(index))
+            if not isinstance(units, ChainError) and units != supply.units:
+                raise _supply_differs(
+                    client, f"token {supply.token} had {units} units at block {block.number}, {supply.units} are stored"
+                )
+
+    return compare
+
+
+def _supply_differs(client: ChainClient, detail: str) -> ConflictError:
+    return ConflictError(
+        f"chain {client.name}: {detail}",
+        code="supply-differs",
+        reason="The stored supply is not the chain's: the store was touched, or the chain was rewritten.",
+        advice="Nothing is signed on it. Compare the stored `open` artifact with the chain; then publish a revision.",
+    )
 
 
 @dataclass(frozen=True)

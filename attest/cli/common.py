@@ -38,14 +38,12 @@ def period_option(command: Command) -> Command:
 
 
 def load(config_path: Path) -> Loaded:
-    """The checked configuration, including the options of every custody format."""
+    """The checked configuration, including every source's format, options and location."""
     from attest import config
-    from attest.custody.formats import check_options
+    from attest.custody.collector import check_configuration
 
     loaded = config.load(config_path)
-    for name, account in loaded.config.accounts.items():
-        for source in account.sources:
-            check_options(source.format, source.options, f"{config_path}: accounts.{name}.sources.{source.id}")
+    check_configuration(loaded)
     return loaded
 
 

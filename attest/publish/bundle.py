@@ -204,7 +204,7 @@ def _token(token: TokenStatement) -> FeedToken:
         surplus_units=token.surplus_units,
         ratio_percent=token.ratio_percent,
         oldest_as_of=token.oldest_as_of,
-        sources=None if token.agreement is None else token.agreement.fewest_sources,
+        agreement=token.agreement,
         reports=None if token.consensus is None else token.consensus.reports,
         required_quorum=None if token.consensus is None else token.consensus.required_quorum,
         transactions=tuple(report.transaction for report in token.reports),

@@ -81,11 +81,15 @@ NO_CHOICES = Choices()
 
 @dataclass
 class Run:
-    """One call of the pipeline on one attempt: the environment, the run area, and the artifacts as steps yield them."""
+    """One call of the pipeline on one attempt: the environment, the run area, and the artifacts as steps yield them.
+
+    ``publishes``: this call is to go on to the last step, so what those need is checked before anything is sent.
+    """
 
     environment: Environment
     area: RunArea
     choices: Choices = NO_CHOICES
+    publishes: bool = False
 
     @property
     def config(self) -> Config:

@@ -19,8 +19,6 @@ from attest.artifacts import (
     StatementSignature,
 )
 from attest.chain import state
-from attest.chain.contracts import attestation_registry
-from attest.chain.submission import Intent
 from attest.documents import (
     PAYLOAD_TYPE,
     ChainBlocks,
@@ -45,7 +43,7 @@ from attest.secrets import resolve
 from attest.signing import dsse
 from attest.signing.signer import DigestSigner
 from attest.steps.context import Run
-from attest.steps.reports import submitter
+from attest.steps.reports import anchor_intent, submitter
 from attest.steps.reserves import recheck, reported_deployment
 from attest.store import get_or_create
 
@@ -317,29 +315,6 @@ def _poster(run: Run, url: str) -> Callable[[bytes], tuple[int, bytes]]:
 
 
 # -- 9. anchor -------------------------------------------------------------------------------------------------------
-
-
-def anchor_intent(run: Run, *, statement_digest: bytes, log_root: bytes, log_size: int) -> Intent:
-    """``AttestationRegistry.publish`` of this period and revision, by the publisher key."""
-    opened, committed = run.take("open", Opened), run.take("commitment", Committed)
-    registry = attestation_registry(run.config.registry, run.environment.loaded.base)
-    data = registry.publish(
-        period=opened.period,
-        revision=opened.revision,
-        root=bytes.fromhex(committed.root),
-        size=len(committed.leaves),
-        statement=statement_digest,
-        log_root=log_root,
-        log_size=log_size,
-    )
-    return Intent(
-        id=f"publish/{opened.period}/{opened.revision}",
-        sender=run.config.signing.publisher.address,
-        to=registry.address,
-        description=f"anchor {opened.period}, revision {opened.revision}",
-        build=lambda timestamp: data,
-        explain=registry.explain,
-    )
 
 
 def anchor(run: Run) -> tuple[Anchored, str]:

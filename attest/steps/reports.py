@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from attest.artifacts import Committed, Confirmed, Opened, Refreshed, Submitted
 from attest.chain import state
-from attest.chain.contracts import reserve_oracle
+from attest.chain.contracts import attestation_registry, reserve_oracle
 from attest.chain.state import ConfirmationReading
 from attest.chain.submission import Intent, Submitter
 from attest.errors import ChainError
 from attest.model import TokenConsensus, TokenReserve
 from attest.money import format_units, group
+from attest.records import digest
 from attest.steps.context import Run
 from attest.steps.reserves import recheck, reported_deployment
+from attest.store import check_writable
 
 
 def submitter(run: Run, chain: str) -> Submitter:
@@ -52,7 +55,7 @@ def report_intents(run: Run, committed: Committed, series: str = "report") -> li
                     description=f"report {group(format_units(reserve.units, reserve.decimals))} {reserve.token}"
                     f" by {reporter.address}",
                     build=_report(oracle.submit_report, token, reserve.units),
-                    valid_seconds=opened.max_report_age,
+                    valid_seconds=opened.supply.max_report_age,
                     explain=oracle.explain,
                 )
             )
@@ -63,11 +66,44 @@ def _report(submit_report: Callable[[str, int, int], bytes], token: str, units: 
     return lambda timestamp: submit_report(token, units, timestamp)
 
 
+def anchor_intent(run: Run, *, statement_digest: bytes, log_root: bytes, log_size: int) -> Intent:
+    """``AttestationRegistry.publish`` of this period and revision, by the publisher key."""
+    opened, committed = run.take("open", Opened), run.take("commitment", Committed)
+    registry = attestation_registry(run.config.registry, run.environment.loaded.base)
+    data = registry.publish(
+        period=opened.period,
+        revision=opened.revision,
+        root=bytes.fromhex(committed.root),
+        size=len(committed.leaves),
+        statement=statement_digest,
+        log_root=log_root,
+        log_size=log_size,
+    )
+    return Intent(
+        id=f"publish/{opened.period}/{opened.revision}",
+        sender=run.config.signing.publisher.address,
+        to=registry.address,
+        description=f"anchor {opened.period}, revision {opened.revision}",
+        build=lambda timestamp: data,
+        explain=registry.explain,
+    )
+
+
+def anchor_rehearsal(run: Run) -> Intent:
+    """The anchor as far as it is known before the statement and the log are: to be simulated, never sent."""
+    placeholder = bytes.fromhex(digest(b"not signed yet"))
+    intent = anchor_intent(run, statement_digest=placeholder, log_root=placeholder, log_size=1)
+    return replace(intent, id=f"rehearsal/{intent.id}")
+
+
 def submit(run: Run) -> tuple[Submitted, str]:
     """Sign all reports, keep them in the journal, then broadcast them together.
 
-    Past this point the attempt can no longer be abandoned. Raises :class:`ChainError` (exit 5) when the chain would not
-    take them, :class:`ConflictError` (exit 7) when the attempt was abandoned or its decisions were tampered with.
+    Before anything is signed, what a whole run needs afterwards is checked as well: the registry would take the anchor,
+    and the public store can be written. From then on the attempt can no longer be abandoned. Raises
+    :class:`ChainError` (exit 5) when the chain would not take the transactions, :class:`OperatorError` (exit 2) when a
+    key or the public store cannot be used, :class:`ConflictError` (exit 7) when the attempt was abandoned or its
+    decisions were tampered with.
     """
     area = run.area
     committed = run.take("commitment", Committed)
@@ -75,9 +111,12 @@ def submit(run: Run) -> tuple[Submitted, str]:
 
     def compute() -> Submitted:
         recheck(run)
-        area.begin_submitting(run.environment.now())
         if intents:
-            submitter(run, run.config.oracle.chain).submit(intents)
+            submitter(run, run.config.oracle.chain).submit(
+                intents, alongside=_check_the_way(run), begin=lambda: _begin(run)
+            )
+        else:
+            _begin(run)
         return Submitted(
             format="attest-run-submission/1",
             made_from=area.digests("open", "commitment"),
@@ -89,6 +128,25 @@ def submit(run: Run) -> tuple[Submitted, str]:
     if not submitted.intents:
         return submitted, "nothing to report: every token is withheld"
     return submitted, f"{len(submitted.intents)} reports ({len(committed.tokens)} tokens, {reporters} reporters)"
+
+
+def _check_the_way(run: Run) -> list[Intent]:
+    """What must be simulated along with the first reports. An anchor on another chain than the oracle's is simulated
+    here. Later, other runners of the same attempt may have anchored already."""
+    if not run.publishes or run.area.fate() is not None:
+        return []
+    anchor, registry = anchor_rehearsal(run), run.config.registry
+    if registry.chain == run.config.oracle.chain:
+        return [anchor]
+    submitter(run, registry.chain).check([anchor])
+    return []
+
+
+def _begin(run: Run) -> None:
+    """The point of no return."""
+    if run.publishes and run.area.fate() is None:
+        check_writable(run.environment.public)
+    run.area.begin_submitting(run.environment.now())
 
 
 def confirm(run: Run) -> tuple[Confirmed, str]:

@@ -9,13 +9,12 @@ from datetime import timedelta
 from attest import quorum, records
 from attest.artifacts import Collected, Committed, Decided, Opened, WithheldToken
 from attest.chain import state
-from attest.chain.contracts import read, reserve_oracle
 from attest.config import Config, Deployment
 from attest.custody import collector, policies
 from attest.errors import ConflictError, OperatorError, SourceError
 from attest.merkle.proof import leaf_hash
 from attest.merkle.tree import MerkleTree
-from attest.model import AccountPolicy, AccountVerdict, Observation, ReserveLeaf, Supply, TokenReserve, Verdict
+from attest.model import AccountPolicy, AccountVerdict, Observation, ReserveLeaf, TokenReserve, Verdict
 from attest.money import currency, format_units, group, to_token_units
 from attest.period import Period
 from attest.runs import RunArea
@@ -52,7 +51,6 @@ def open_period(run: Run) -> tuple[Opened, str]:
         environment.private.create(f"configurations/{configuration}", environment.loaded.decisive())
         salt = environment.token_bytes(32)
         previous_verdict, previous_digest, previous = last_balances(environment.private, area.period)
-        supply = state.read_supply(environment.clients, run.config, cutoff=cutoff, supply_at=schedule.supply_at)
         return Opened(
             format="attest-run-open/1",
             period=str(area.period),
@@ -70,8 +68,13 @@ def open_period(run: Run) -> tuple[Opened, str]:
             previous=previous,
             previous_verdict=previous_verdict,
             previous_digest=previous_digest,
-            supply=supply,
-            max_report_age=_max_report_age(run, supply.supply),
+            supply=state.read_supply(
+                environment.clients,
+                run.config,
+                cutoff=cutoff,
+                supply_at=schedule.supply_at,
+                base=environment.loaded.base,
+            ),
         )
 
     opened = area.artifact("open", Opened, compute)
@@ -85,17 +88,6 @@ def open_period(run: Run) -> tuple[Opened, str]:
         )
     blocks = ", ".join(f"block {block.number} of chain {block.chain_id}" for block in opened.supply.supply.blocks)
     return opened, f"cutoff {records.format_instant(opened.cutoff)}; supply at {blocks}"
-
-
-def _max_report_age(run: Run, supply: Supply) -> int | None:
-    config = run.config
-    oracle = reserve_oracle(config.oracle, run.environment.loaded.base)
-    if not oracle.states_ages:
-        return None
-    chain_id = config.chains[config.oracle.chain].chain_id
-    block = next(block for block in supply.blocks if block.chain_id == chain_id)
-    (age,) = read(run.environment.client(config.oracle.chain), [oracle.max_report_age()], block)
-    return int(age)
 
 
 def last_balances(store: Store, period: Period) -> tuple[str | None, str | None, dict[str, int]]:
@@ -225,7 +217,6 @@ def decide(run: Run) -> tuple[Decided, str]:
     """
     environment, area = run.environment, run.area
     opened, collected = run.take("open", Opened), run.take("collection", Collected)
-    _check_choices(run, opened)
 
     def compute() -> Decided:
         for token in run.choices.withhold:
@@ -274,7 +265,8 @@ def decide(run: Run) -> tuple[Decided, str]:
     return decided, summary + (f"; withheld: {', '.join(sorted(given_up))}" if given_up else "")
 
 
-def _check_choices(run: Run, opened: Opened) -> None:
+def check_choices(run: Run) -> None:
+    """Raises :class:`OperatorError` for a choice that names no configured token or account."""
     for token in run.choices.withhold:
         if token not in run.config.tokens:
             raise OperatorError(
@@ -284,7 +276,7 @@ def _check_choices(run: Run, opened: Opened) -> None:
                 advice=f"The tokens are: {', '.join(run.config.tokens)}.",
             )
     for name in run.choices.acknowledge:
-        if name not in {policy.account for policy in opened.policies}:
+        if name not in run.config.accounts:
             raise OperatorError(
                 f"--acknowledge {name}: there is no such account in attest.toml",
                 code="unknown-account",

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from attest import money
-from attest.documents import Feed, FeedPeriod, FeedToken
+from attest.documents import Agreement, Feed, FeedPeriod, FeedToken
 from attest.period import Period
 
 NEWEST = datetime(2026, 11, 22, 23, 59, tzinfo=UTC)
@@ -54,7 +54,7 @@ def token(
         surplus_units=surplus,
         ratio_percent=None if held is None else money.ratio_percent(held, issued),
         oldest_as_of=None if held is None else NEWEST,
-        sources=None if held is None else 3,
+        agreement=None if held is None else Agreement(1, 3, 3, 2, 0, ()),
         reports=None if held is None else 3,
         required_quorum=None if held is None else 2,
         transactions=() if held is None else tuple(hex32(name, supply, n) for n in range(transactions)),

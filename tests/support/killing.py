@@ -14,13 +14,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from practice import Narration
-
 from attest import config, devnet, pipeline
 from attest.chain.rpc import HttpTransport, Reply, connect
 from attest.environment import build
 from attest.errors import AttestError
 from attest.store import LocalStore
+from tests.support.practice import Narration
 
 T = TypeVar("T")
 Moment = Literal["before", "middle", "after"]
@@ -28,7 +27,7 @@ KILLED = 137
 
 #: Children are forked from a server that has imported everything: a run then costs its work, not its imports.
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["killing", "web3", "attest.cli.run", "jinja2", "attest.publish.site.render"])
+CONTEXT.set_forkserver_preload(["tests.support.killing", "eth_abi", "eth_account", "jinja2"])
 
 
 class Killer:
@@ -50,7 +49,7 @@ class Killer:
             if mine and self.moment == "before":
                 os._exit(KILLED)
             if mine and self.moment == "middle":
-                os.link = self._die  # type: ignore[assignment]
+                os.link = self._die
             result = act()
             if mine:
                 os._exit(KILLED)

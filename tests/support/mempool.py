@@ -32,6 +32,11 @@ def decoded(raw: bytes) -> tuple[Transaction, str]:
     return decode(raw)
 
 
+@cache
+def _header(number: int, timestamp: int, parent: str, base_fee: int, fork: int) -> dict[str, Any]:
+    return fields(number, timestamp, parent, baseFeePerGas=hex(base_fee), mixHash=f"0x{fork:064x}")
+
+
 def report(token: int, reserve: int, timestamp: int) -> bytes:
     """Calldata of a report, as the simulated oracle reads it."""
     return keccak(b"submitReserveReport(address,uint256,uint256)")[:4] + encode(
@@ -100,9 +105,7 @@ class Ledger:
         self, landed: list[Landed], reports: dict[tuple[str, int], int], nonces: dict[str, int], timestamp: int
     ) -> None:
         parent = self.head.header["hash"][2:] if self.blocks else "00" * 32
-        header = fields(
-            len(self.blocks), timestamp, parent, baseFeePerGas=hex(self.base_fee), mixHash="0x" + f"{self.fork:064x}"
-        )
+        header = _header(len(self.blocks), timestamp, parent, self.base_fee, self.fork)
         self.blocks.append(Mined(header, landed, reports, nonces))
 
     def mine(self, seconds: int = 2) -> None:

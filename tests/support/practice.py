@@ -15,9 +15,9 @@ from attest import config, devnet
 from attest.environment import build
 from attest.log.note import COSIGNATURE_V1, ED25519, verifier_key
 from attest.log.witness import Witness, WitnessServer
-from attest.pipeline import NO_CHOICES, Outcome, run
+from attest.pipeline import Outcome, run
 from attest.signing.ed25519 import load_note_signer
-from attest.steps.context import Choices, Environment
+from attest.steps.context import NO_CHOICES, Choices, Environment
 
 
 class Narration:

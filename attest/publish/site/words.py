@@ -125,8 +125,8 @@ def _exact(units: int, token: FeedToken) -> str:
 
 def _support(token: FeedToken, period: FeedPeriod) -> str:
     parts = []
-    if token.sources is not None:
-        parts.append(f"agreed by {counted(token.sources, 'source')}")
+    if token.agreement is not None:
+        parts.append(statement.agreed(token.agreement))
     if token.reports is not None:
         parts.append(f"reported on chain by {token.reports} ({token.required_quorum} needed)")
     parts.append(f"cosigned by {counted(len(period.witnesses), 'witness', 'es')}")

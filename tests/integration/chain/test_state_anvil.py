@@ -57,7 +57,7 @@ def test_read_supply__at_the_cutoff__same_requests_for_any_number_of_tokens(depl
     cutoff = instant(supplied.timestamp)
     deployed.rpc("evm_mine")
     client = deployed.client()
-    reading = state.read_supply({"main": client}, deployed.config, cutoff=cutoff, supply_at="cutoff")
+    reading = state.read_supply({"main": client}, deployed.config, cutoff=cutoff, supply_at="cutoff", base=Path())
     assert list(client.requests_sent.values()) == [3]
     assert reading.supply.blocks == (supplied,)
     assert [supply.units for supply in reading.supply.deployments] == [(n + 1) * 10 ** (n % 19) for n in range(tokens)]
@@ -73,11 +73,11 @@ def test_read_supply__at_the_run__reads_the_head(deploy: Callable[..., Deployed]
     client = deployed.client()
     before = deployed.client().head()
     cutoff = instant(before.timestamp) + timedelta(days=1)
-    reading = state.read_supply({"main": client}, deployed.config, cutoff=cutoff, supply_at="run")
+    reading = state.read_supply({"main": client}, deployed.config, cutoff=cutoff, supply_at="run", base=Path())
     assert before.number <= reading.supply.blocks[0].number <= deployed.client().head().number
     assert list(client.requests_sent.values()) == [2]
     with pytest.raises(ChainError) as caught:
-        state.read_supply({"main": client}, deployed.config, cutoff=cutoff, supply_at="cutoff")
+        state.read_supply({"main": client}, deployed.config, cutoff=cutoff, supply_at="cutoff", base=Path())
     assert caught.value.code == "cutoff-not-reached"
 
 
@@ -87,8 +87,10 @@ def test_read_supply__supply_changes_after_the_cutoff__reads_the_old_one(deploy:
     cutoff = instant(deployed.now())
     burn = text_keccak(text="burn(uint256)")[:4] + (1).to_bytes(32, "big")
     deployed.send(0, token, burn)
-    old = state.read_supply({"main": deployed.client()}, deployed.config, cutoff=cutoff, supply_at="cutoff")
-    new = state.read_supply({"main": deployed.client()}, deployed.config, cutoff=cutoff, supply_at="run")
+    old = state.read_supply(
+        {"main": deployed.client()}, deployed.config, cutoff=cutoff, supply_at="cutoff", base=Path()
+    )
+    new = state.read_supply({"main": deployed.client()}, deployed.config, cutoff=cutoff, supply_at="run", base=Path())
     assert (old.supply.units("T0W", 0), new.supply.units("T0W", 0)) == (1, 0)
     check_proofs(new.proofs[0])
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "support"))
-
-from practice import Week, prepared, week
+from tests.support.practice import Week, prepared, week
 
 
 @pytest.fixture(scope="module")

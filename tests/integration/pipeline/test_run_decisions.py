@@ -7,11 +7,11 @@ import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from practice import Week
 
 from attest import devnet, pipeline, records
 from attest.errors import ChainError, ConflictError, OperatorError, SourceError
 from attest.steps.context import Choices
+from tests.support.practice import Week
 
 TRUSTEE_USD = "atlantic-trustees-usd.csv"
 
@@ -348,3 +348,12 @@ def test_log__witness_away__keeps_the_entry_and_asks_again_next_time(operator: W
     (operator.folder / "witness.url").write_text(kept)
     assert operator.run().witnesses == 1
     assert len([key for key in operator.stored("public") if key.startswith("log/checkpoints/")]) == 1
+
+
+def test_run__stored_supply_lowered_before_the_run_went_on__is_compared_with_the_chain(operator: Week) -> None:
+    pipeline.run(operator.environment(), devnet.PERIOD, until="open")
+    tamper(operator, "runs/2026-W47/1/open", b'"units":"1200000000000"', b'"units":"1100000000000"')
+    with pytest.raises(ConflictError, match="1100000000000 are stored") as refused:
+        operator.run()
+    assert refused.value.exit_code == 7
+    assert "runs/2026-W47/1/envelope" not in operator.stored()

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from practice import Narration, Week
 
 from attest import config, devnet, pipeline
 from attest.environment import build
+from tests.support.practice import Narration, Week
 
 
 @pytest.fixture

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from many import due_week
-from practice import Narration
 
 from attest import config, devnet, pipeline
 from attest.environment import build
+from tests.support.many import due_week
+from tests.support.practice import Narration
 
 MOST_REQUESTS = 16
 

@@ -8,19 +8,19 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from killing import KILLED, Moment, operations, start_run
-from practice import Week, week
 
 from attest import pipeline
 from attest.verify.report import exit_code
 from attest.verify.trust import load_trust
 from attest.verify.verifier import verify_bundle
+from tests.support.killing import KILLED, Moment, operations, start_run
+from tests.support.practice import Week, week
 
 SOAK = os.environ.get("ATTEST_SOAK") == "1"
 STEPS = [step.name for step in pipeline.STEPS]
@@ -46,7 +46,7 @@ def clean_run(network: tuple[Path, str], tmp_path_factory: pytest.TempPathFactor
     return operations(folder / "journal")
 
 
-def assert_finished_once(operator: Week, before: dict[str, int], decided: dict[str, bytes]) -> None:
+def assert_finished_once(operator: Week, before: dict[str, int], decided: Mapping[str, bytes]) -> None:
     """The invariants after the last run, whatever came before it."""
     *reporters, publisher = [count - before[address] for address, count in operator.sent().items()]
     assert reporters == [3, 3, 3]

@@ -7,7 +7,6 @@ import re
 from datetime import UTC, datetime
 
 import pytest
-from practice import Narration, Week
 
 from attest import devnet, pipeline, records
 from attest.chain.devnet import advance_to
@@ -19,6 +18,7 @@ from attest.steps.context import Choices
 from attest.verify.report import exit_code
 from attest.verify.trust import load_trust
 from attest.verify.verifier import verify_bundle
+from tests.support.practice import Narration, Week
 
 STEPS = [step.name for step in pipeline.STEPS]
 

@@ -188,7 +188,9 @@ def cutoff(number: int) -> datetime:
 
 def supply(world: World, settings: Config | None = None, number: int = 40) -> state.SupplyReading:
     clients = {"main": world.client()}
-    return state.read_supply(clients, settings or config(TOKENS), cutoff=cutoff(number), supply_at="cutoff")
+    return state.read_supply(
+        clients, settings or config(TOKENS), cutoff=cutoff(number), supply_at="cutoff", base=Path()
+    )
 
 
 def confirm(world: World, settings: Config | None = None, **options: Any) -> state.ConfirmationReading:
@@ -221,7 +223,7 @@ def test_read_supply__at_the_cutoff__reads_the_last_block_before_it(world):
 def test_read_supply__every_read__is_pinned_to_the_block(world):
     block = supply(world).supply.blocks[0]
     pinned = [call for call in world.node.requests[-1] if call["method"] != "eth_getBlockByHash"]
-    assert len(pinned) == 8
+    assert len(pinned) == 9  # code, decimals, supply and proof of both tokens, and the oracle's age
     assert all(call["params"][-1] == {"blockHash": f"0x{block.hash}"} for call in pinned)
 
 
@@ -248,7 +250,7 @@ def test_read_supply__several_chains__each_at_its_own_block(world):
         },
     )
     clients = {"main": world.client(), "side": other.client()}
-    reading = state.read_supply(clients, settings, cutoff=cutoff(40), supply_at="run")
+    reading = state.read_supply(clients, settings, cutoff=cutoff(40), supply_at="run", base=Path())
     assert [(block.chain_id, block.number) for block in reading.supply.blocks] == [(138, 49), (1, 41)]
     assert reading.supply.units("USDW", 6) == 5_001_000
     confirmed = state.read_confirmation(clients, settings, tokens=["USDW"], reporters=REPORTERS, base=BASE)
@@ -380,7 +382,7 @@ def test_read_supply__two_endpoints_and_one_lies__names_it(world):
     nodes = {URL: world.node, "http://liar.example": liar.node}
     client = ChainClient("main", 138, list(nodes), transport=Network(nodes), read_quorum=2)
     with pytest.raises(ChainError, match="disagree on eth_call") as caught:
-        state.read_supply({"main": client}, config(TOKENS), cutoff=cutoff(40), supply_at="cutoff")
+        state.read_supply({"main": client}, config(TOKENS), cutoff=cutoff(40), supply_at="cutoff", base=Path())
     assert "http://liar.example:80" in caught.value.message
 
 

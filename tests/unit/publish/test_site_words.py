@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attest import statement
-from attest.documents import Agreement, ConsensusStatement, FeedToken, PolicyInForce, TokenStatement
+from attest.documents import ConsensusStatement, FeedToken, PolicyInForce, TokenStatement
 from attest.publish.site import words
 from tests.support import feeds
 
@@ -44,7 +44,7 @@ def statement_of(token: FeedToken, consensus_units: int | None = None) -> TokenS
         surplus_units=token.surplus_units,
         ratio_percent=token.ratio_percent,
         oldest_as_of=token.oldest_as_of,
-        agreement=Agreement(1, token.sources or 0, token.sources or 0, 2, 0, ()),
+        agreement=token.agreement,
         policy=PolicyInForce(2, 2, 0, 0, 86_400, 0),
         consensus=ConsensusStatement(
             "oracle",
