@@ -88,6 +88,7 @@ def running(folder: Path, *, port: int, witness_port: int, rpc: str | None = Non
     With ``rpc`` no chain is started: the contracts are deployed at that endpoint. Raises :class:`OperatorError` when
     something is in the way, :class:`ChainError` when the chain does not start.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     first = not (folder / "attest.toml").exists()
     ours = {"devnet.pid", "devnet.log"}
     if first and any(path.name not in ours for path in folder.iterdir()):

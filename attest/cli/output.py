@@ -20,7 +20,8 @@ class Output:
 
     def result(self, document: Any) -> None:
         """The command's result as JSON; only with ``--json``."""
-        click.echo(json.dumps(document, ensure_ascii=False, indent=2))
+        # ASCII: what a terminal would act on (control and bidirectional characters) stays escaped.
+        click.echo(json.dumps(document, indent=2))
 
     def line(self, text: str = "") -> None:
         """A line for people; nothing with ``--json``."""
