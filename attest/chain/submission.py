@@ -171,18 +171,28 @@ class Submitter:
 
     # -- what commands ask ---------------------------------------------------------------------------------------------
 
-    def submit(self, intents: Sequence[Intent]) -> tuple[JournalEntry, ...]:
+    def submit(
+        self, intents: Sequence[Intent], *, alongside: Sequence[Intent] = (), begin: Callable[[], None] = lambda: None
+    ) -> tuple[JournalEntry, ...]:
         """Bring every intent on its way and return, in their order, the journal's entry that carries it.
 
         Intents that have landed are left alone, what the journal holds is sent again as it is, and the rest is checked,
         signed, journaled and broadcast. At most 3 HTTP requests per endpoint, 2 if there is nothing to send.
+        ``alongside`` are checked with them, as what will have to land later, and not sent. ``begin`` is called when all
+        checks are passed and the keys are open, before the first transaction is signed; what it raises stops there.
 
         Raises :class:`ChainError`: ``would-revert``, ``simulation-failed``, ``fee-cap``, ``gas-cap``,
         ``balance-too-low`` (nothing was signed), ``transaction-refused`` (no endpoint took it; it stays in the journal
         and the next run sends it again), and the client's; :class:`ConflictError` if the journal was touched, or holds
         another transaction for an intent; :class:`OperatorError` if a key is not the sender's.
         """
-        return self._advance(intents, stuck=False) if intents else ()
+        return self._advance(intents, stuck=False, alongside=alongside, begin=begin) if intents else ()
+
+    def check(self, intents: Sequence[Intent]) -> None:
+        """Raises as :meth:`submit` would before anything is signed; nothing is written or sent. 2 HTTP requests per
+        endpoint."""
+        view = self._observe(intents, stuck=False)
+        self._check_balances(view, self._plan(view, intents, stuck=False))
 
     def simulate(self, intents: Sequence[Intent]) -> tuple[Simulation, ...]:
         """What :meth:`submit` would find, in the intents' order; nothing is signed, written or sent.
@@ -291,6 +301,8 @@ class Submitter:
         for call in calls:
             message = {"from": call.sender, "to": call.to, "data": f"0x{call.data.hex()}"}
             requests += [("eth_call", [message, head]), ("eth_estimateGas", [message, head])]
+        contracts = list(dict.fromkeys(call.to for call in calls))
+        requests += [("eth_getCode", [contract, head]) for contract in contracts]
         requests += receipt_requests(slots)
         answers = iter(self._client.batch(requests))
 
@@ -304,6 +316,11 @@ class Submitter:
             called, estimated = next(answers), next(answers)
             failure = next((each for each in (called, estimated) if isinstance(each, RpcError)), None)
             tried[call] = _Tried(failure, 0 if failure else self._watcher.number(estimated, "the gas estimate"))
+        for contract in contracts:
+            if next(answers) == "0x":
+                # A transaction to an address without code lands, and does nothing.
+                bare = RpcError(3, f"there is no contract at {contract}")
+                tried |= {call: _Tried(bare, 0) for call in calls if call.to == contract}
         settle(slots, answers, tip.final, nonces, final_nonces)
         return _View(tip, slots, nonces, balances, tried)
 
@@ -314,10 +331,10 @@ class Submitter:
         return _Candidate(_Call(intent.sender, intent.to, calldata), tip.head.timestamp, None)
 
     def _outdated(self, intent: Intent, last: JournalEntry, tip: Tip) -> bool:
-        """Whether the last attempt cannot carry the intent: void, or too old (half of its life is left for the
-        replacement to be mined in)."""
+        """Whether the last attempt cannot carry the intent: it is void, later than the head (which was reorganised, or
+        read from an endpoint that lags behind), or too old (half of its life is left to be mined in)."""
         age = tip.head.timestamp - last.timestamp
-        return last.purpose == "void" or (intent.valid_seconds is not None and 2 * age > intent.valid_seconds)
+        return last.purpose == "void" or (intent.valid_seconds is not None and not 0 <= 2 * age <= intent.valid_seconds)
 
     def _stuck(self, last: JournalEntry, tip: Tip, stuck: bool) -> bool:
         """Whether the last attempt's price is too low. Where no block came since this process sent it, a higher price
@@ -328,11 +345,21 @@ class Submitter:
 
     # -- deciding ------------------------------------------------------------------------------------------------------
 
-    def _advance(self, intents: Sequence[Intent], *, stuck: bool) -> tuple[JournalEntry, ...]:
-        view = self._observe(intents, stuck=stuck)
-        steps = self._plan(view, intents, stuck=stuck)
+    def _advance(
+        self,
+        intents: Sequence[Intent],
+        *,
+        stuck: bool,
+        alongside: Sequence[Intent] = (),
+        begin: Callable[[], None] = lambda: None,
+    ) -> tuple[JournalEntry, ...]:
+        checked = [*intents, *alongside]
+        view = self._observe(checked, stuck=stuck)
+        steps = self._plan(view, checked, stuck=stuck)
         self._check_balances(view, steps)
-        signed = self._sign(view, intents, steps)
+        if alongside:
+            steps = self._plan(view, intents, stuck=stuck)
+        signed = self._sign(view, intents, steps, begin)
         self._broadcast(view, signed)
         carriers = {(entry.sender, entry.intent): entry for entry in signed}
         for slot in view.slots:
@@ -381,7 +408,21 @@ class Submitter:
             elif self._stuck(last, view.tip, stuck):
                 self._price(view, step, _call(last), last.gas, last)
             others.append(step)
-        return others
+        return others + (self._unused(view, steps) if stuck else [])
+
+    def _unused(self, view: _View, steps: Sequence[_Step]) -> list[_Step]:
+        """Voids for nonces below ours that nobody uses any more: a foreign transaction's that was reorganised away."""
+        voids = []
+        for sender, first in view.nonces.items():
+            journaled = {slot.last.nonce for slot in view.slots if slot.last.sender == sender}
+            mine = [step.entry or step.replaces for step in steps if step.sender == sender]
+            last = max((entry.nonce for entry in mine if entry is not None), default=first)
+            for nonce in sorted(set(range(first, last)) - journaled):
+                name, timestamp = f"unused/{sender}/{nonce}", view.tip.head.timestamp
+                step = _Step(sender, name, f"void: unused nonce {nonce} of {sender}", "void", timestamp)
+                self._price(view, step, _Call(sender, sender, b""), _TRANSFER_GAS, None)
+                voids.append(step)
+        return voids
 
     def _gas_limit(self, intent: Intent, estimate: int) -> int:
         """Half as much again as estimated: other transactions land first and change what ours finds. Unused gas is not
@@ -442,9 +483,13 @@ class Submitter:
 
     # -- acting --------------------------------------------------------------------------------------------------------
 
-    def _sign(self, view: _View, intents: Sequence[Intent], steps: Sequence[_Step]) -> list[JournalEntry]:
+    def _sign(
+        self, view: _View, intents: Sequence[Intent], steps: Sequence[_Step], begin: Callable[[], None]
+    ) -> list[JournalEntry]:
         """Sign and journal what is not yet; all entries to broadcast, ordered by sender and nonce."""
-        signers = {sender: self._open(sender) for sender in {step.sender for step in steps if step.transaction}}
+        senders = dict.fromkeys(step.sender for step in steps if step.transaction)
+        signers = {sender: self._open(sender) for sender in senders}
+        begin()
         used = {(slot.last.sender, slot.last.nonce) for slot in view.slots}
         free = dict(view.nonces)
         met: list[JournalEntry] = []
@@ -477,7 +522,9 @@ class Submitter:
                 and (step.sender, step.intent) == (stands.sender, stands.intent)
             ):
                 step.entry = stands
-                _check_same(next(intent for intent in intents if intent.id == stands.intent), stands)
+                owner = _owner(Slot((stands,)), intents)
+                if owner is not None:
+                    _check_same(owner, stands)
 
     def _open(self, sender: str) -> TransactionSigner:
         signer = self._signer(sender)
@@ -570,7 +617,10 @@ class Submitter:
         return tuple(found)
 
     def _would_revert(self, refused: Sequence[tuple[Intent, RpcError]]) -> ChainError:
-        listed = "; ".join(f"{intent.description}: {intent.explain(error)}" for intent, error in refused)
+        whys: dict[tuple[str, str], list[str]] = {}
+        for intent, error in refused:
+            whys.setdefault((intent.to, str(intent.explain(error))), []).append(intent.description)
+        listed = "; ".join(f"{', '.join(what)}: {why} (contract {to})" for (to, why), what in whys.items())
         reverts = all(error.reverted for _, error in refused)
         return ChainError(
             f"chain {self._client.name}: {listed}",
