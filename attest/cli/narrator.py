@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import threading
 import time
@@ -112,4 +113,6 @@ class Terminal(Lines):
             self._bar.start()
 
     def _write(self, line: str) -> None:
-        super()._write(fill(line, self._console.width, subsequent_indent=" " * 12, break_on_hyphens=False))
+        whole = re.sub(r" s\)$", "\u00a0s)", line)  # a time is not parted from its unit
+        wrapped = fill(whole, self._console.width, subsequent_indent=" " * 12, break_on_hyphens=False)
+        super()._write(wrapped.replace("\u00a0", " "))

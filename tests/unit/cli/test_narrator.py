@@ -83,7 +83,17 @@ def test_terminal__long_summary__is_wrapped_at_its_width(monkeypatch: pytest.Mon
     lines = terminal.getvalue().splitlines()
     assert len(lines) > 1
     assert all(len(line) <= 80 for line in lines)
-    assert re.match(" {12}[^ ]", lines[1])
+    assert all(re.match(" {12}[^ ]", line) for line in lines[1:])
+
+
+@pytest.mark.parametrize("length", range(55, 70))
+def test_terminal__time_at_the_margin__stays_with_its_unit(monkeypatch: pytest.MonkeyPatch, length: int) -> None:
+    terminal = on_terminal(monkeypatch)
+    telling = Terminal()
+    telling.begin("log")
+    telling.done("log", "x" * length, stored=False)
+
+    assert re.search(r"\([0-9.]+ s\)\n\Z", terminal.getvalue())
 
 
 def test_terminal__step_that_takes_long__shows_what_it_waits_for_and_then_only_the_line(
