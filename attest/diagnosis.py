@@ -13,10 +13,7 @@ from attest.errors import AttestError
 from attest.period import Period
 from attest.scaffold import PLACEHOLDER
 from attest.secrets import resolve
-from attest.store import Store, open_store
-
-#: One object per store, made by the first examination and found by the later ones.
-PROBE = "doctor-probe"
+from attest.store import check_writable, open_store
 
 
 def examine(loaded: Loaded, period: Period) -> Iterator[Finding]:
@@ -65,23 +62,11 @@ def _stores(loaded: Loaded) -> Iterator[Finding]:
         )
     for name, url in (("private", stores.private), ("public", stores.public)):
         try:
-            yield _probe(f"{name} store", open_store(url, base=loaded.base))
+            store = open_store(url, base=loaded.base)
+            check_writable(store)
+            yield Finding("ok", f"{name} store", f"{store.url} can be written, and keeps what was written first")
         except AttestError as fault:
             yield _failed(f"{name} store", fault)
-
-
-def _probe(subject: str, store: Store) -> Finding:
-    """Create one key twice: a store that takes both would let two runners decide differently."""
-    data = b"attest doctor\n"
-    store.create(PROBE, data)
-    if store.create(PROBE, b"another\n") or store.get(PROBE) != data:
-        return Finding(
-            "error",
-            subject,
-            f"{store.url} does not keep the first of two writes (put-if-absent)",
-            "Use a store that honours If-None-Match: AWS S3, Azure Blob, Google Cloud Storage, a recent MinIO or Ceph.",
-        )
-    return Finding("ok", subject, f"{store.url} can be written, and keeps what was written first")
 
 
 def _keys(loaded: Loaded) -> Iterator[Finding]:

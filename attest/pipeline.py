@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from attest import records, statement
+from attest import statement
 from attest.artifacts import Logged, Opened, Published
 from attest.chain.submission import Simulation
 from attest.documents import TokenStatement
@@ -72,11 +72,12 @@ def due_period(environment: Environment) -> Period:
 
 def run(environment: Environment, period: Period, choices: Choices = NO_CHOICES, *, until: str = "publish") -> Outcome:
     """Do the steps up to ``until`` that are not done yet. Raises the steps' errors; what was done stays done."""
-    current = Run(environment, RunArea.current(environment.private, period), choices)
+    current = Run(environment, RunArea.current(environment.private, period), choices, publishes=until == "publish")
     already_done = current.area.bytes_of(_step(until).artifact) is not None
     if current.area.bytes_of("publication") is not None:
         _refuse_late_choices(current)
         return _outcome(current, already_done=True)
+    reserves.check_choices(current)
     for step in _steps_until(until):
         stored = current.area.bytes_of(step.artifact) is not None
         environment.narrator.begin(step.name)
@@ -94,6 +95,7 @@ def rehearse(environment: Environment, period: Period, choices: Choices = NO_CHO
     current = Run(environment, RunArea.current(environment.private, period), choices)
     if current.area.bytes_of("publication") is not None:
         return _outcome(current, already_done=True)
+    reserves.check_choices(current)
     for step in _steps_until("commit"):
         environment.narrator.begin(step.name)
         stored = current.area.bytes_of(step.artifact) is not None
@@ -101,12 +103,10 @@ def rehearse(environment: Environment, period: Period, choices: Choices = NO_CHO
         environment.narrator.done(step.name, summary, stored=stored)
     committed, _ = reserves.commit(current)
     intents = reports.report_intents(current, committed)
-    placeholder = bytes.fromhex(records.digest(b"not signed yet"))
-    anchoring = publication.anchor_intent(current, statement_digest=placeholder, log_root=placeholder, log_size=1)
     config = environment.config
     simulations = (
         *reports.submitter(current, config.oracle.chain).simulate(intents),
-        *reports.submitter(current, config.registry.chain).simulate([anchoring]),
+        *reports.submitter(current, config.registry.chain).simulate([reports.anchor_rehearsal(current)]),
     )
     return Outcome(
         period=str(period),

@@ -64,6 +64,25 @@ def get_or_create(store: Store, key: str, compute: Callable[[], bytes]) -> bytes
     return winner
 
 
+#: One object of each store: written by whoever asks whether the store can be written.
+PROBE = "doctor-probe"
+
+
+def check_writable(store: Store) -> None:
+    """Write :data:`PROBE`, then try to create it. Raises :class:`OperatorError` if the store cannot be written, or lets
+    the second writer in: two runners could then decide differently."""
+    data = b"attest doctor\n"
+    store.replace(PROBE, data)
+    if store.create(PROBE, b"another\n") or store.get(PROBE) != data:
+        raise OperatorError(
+            f"{store.url} does not keep the first of two writes (put-if-absent)",
+            code="store-overwrites",
+            reason="What is decided is written once; two runs at the same time could decide differently.",
+            advice="Use a store that honours If-None-Match: AWS S3, Azure Blob, Google Cloud Storage, a recent MinIO "
+            "or Ceph.",
+        )
+
+
 def check_key(key: str) -> str:
     """Returns ``key``; raises ``ValueError`` if it could leave the store, mean two things, or be hidden."""
     if not _is_key(key):

@@ -31,6 +31,8 @@ Abi: TypeAlias = Sequence[Mapping[str, Any]]
 
 _CONTRACTS = ("ReserveOracle", "WToken", "AttestationRegistry")
 
+_ROLES = ("REPORTER_ROLE", "PUBLISHER_ROLE", "MINTER_ROLE")
+
 #: What the reference contracts' errors (and OpenZeppelin's, and Solidity's own) mean to a person.
 _MEANINGS: Mapping[str, str] = {
     "AccessControlUnauthorizedAccount": "the sender lacks the role that this function asks for",
@@ -175,7 +177,9 @@ def _errors(abi: Abi) -> dict[bytes, Mapping[str, Any]]:
 
 
 def _shown(value: Any) -> str:
-    return f"0x{value.hex()}" if isinstance(value, bytes) else str(value)
+    if not isinstance(value, bytes):
+        return str(value)
+    return next((role for role in _ROLES if role_id(role) == value), f"0x{value.hex()}")
 
 
 # -- ABI -------------------------------------------------------------------------------------------------------------
