@@ -6,10 +6,10 @@ import argparse
 import json
 import sys
 
-from benchmarks import commands
+from benchmarks import commands, weekly
 from benchmarks.harness import Benchmark
 
-BENCHMARKS: list[Benchmark] = [*commands.BENCHMARKS]
+BENCHMARKS: list[Benchmark] = [*commands.BENCHMARKS, *weekly.BENCHMARKS]
 
 
 def main() -> int:
