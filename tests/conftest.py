@@ -6,6 +6,11 @@ import os
 import shutil
 
 import pytest
+from hypothesis import settings
+
+# A loaded machine must not fail a property by its clock.
+settings.register_profile("attest", deadline=None)
+settings.load_profile("attest")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -38,6 +38,7 @@ from attest.model import (
 )
 from attest.money import UINT256_MAX
 from attest.records import digest, from_json, to_json
+from attest.signing import dsse
 from tests.support import bundles
 
 AS_OF = datetime(2026, 11, 20, 23, 59, 59, tzinfo=UTC)
@@ -46,7 +47,7 @@ AS_OF = datetime(2026, 11, 20, 23, 59, 59, tzinfo=UTC)
 def payload(change: Callable[[Predicate], Predicate] = lambda predicate: predicate) -> bytes:
     """The unchanged bundle's payload, with its predicate changed."""
     envelope = bundles.standard_files()["attestation.dsse.json"]
-    body = statement.dsse.parse_envelope(envelope).body
+    body = dsse.parse_envelope(envelope).body
     whole = from_json(Statement, body, "the payload")
     return to_json(replace(whole, predicate=change(whole.predicate)))
 
@@ -432,7 +433,7 @@ def test_read__withheld_token__needs_a_code() -> None:
 
 def test_read__every_token_withheld__is_the_empty_tree() -> None:
     files = bundles.Forge(tokens=tuple(map(bundles.withheld_token, bundles.Forge().tokens))).files()
-    body = statement.dsse.parse_envelope(files["attestation.dsse.json"]).body
+    body = dsse.parse_envelope(files["attestation.dsse.json"]).body
 
     assert statement.read(body).predicate.merkle.root == digest(b"")
 
