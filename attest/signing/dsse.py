@@ -62,12 +62,11 @@ def verify_signature(public_key: bytes, payload_type: str, body: bytes, signatur
     """
     key = _load_key(public_key)
     try:
-        r, s = decode_dss_signature(signature)
-        canonical = encode_dss_signature(r, s) == signature
+        _, s = decode_dss_signature(signature)  # strict: no other spelling of the two integers, nothing after them
     except ValueError:
-        canonical = False
-    if not canonical:
-        raise _refuse("signature-encoding", "the signature is not canonical DER (two integers and nothing else)")
+        raise _refuse(
+            "signature-encoding", "the signature is not canonical DER (two integers and nothing else)"
+        ) from None
     if s > ORDER // 2:
         raise _refuse("signature-high-s", "the signature has a high s: anyone can make it from the low-s one")
     try:

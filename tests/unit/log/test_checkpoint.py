@@ -195,11 +195,18 @@ def test_log_proof__hash_of_another_length__is_refused(note_signer: Signers) -> 
         verify_log_proof(short, b"b", verifier_key(ORIGIN, ED25519, note_signer(1)))
 
 
-def test_log_proof__empty_or_huge__is_refused(note_signer: Signers) -> None:
-    key = verifier_key(ORIGIN, ED25519, note_signer(1))
-    for file in (b"", b"c2sp.org/tlog-proof@v1\n\n", b"A" * 1_000_001):
-        with pytest.raises(VerificationError):
-            verify_log_proof(file, b"a", key)
+@pytest.mark.parametrize(
+    ("file", "why"),
+    [
+        (b"", "does not begin with"),
+        (b"c2sp.org/tlog-proof@v1\n\n", "no line 'index <number>'"),
+        (b"c2sp.org/tlog-proof@v1\nindex 0\n\n", "no blank line before its signatures"),
+        (b"A" * 1_000_001, "is larger than 1000000 bytes"),
+    ],
+)
+def test_log_proof__empty_or_huge__is_refused(note_signer: Signers, file: bytes, why: str) -> None:
+    with pytest.raises(VerificationError, match=why):
+        verify_log_proof(file, b"a", verifier_key(ORIGIN, ED25519, note_signer(1)))
 
 
 def test_log_proof__cosignatures__are_verified_and_returned(note_signer: Signers) -> None:

@@ -115,6 +115,26 @@ def test_attack_21__cosignature_does_not_pass_for_the_logs_signature(note_signer
         verify_note(note, verifier_key("log.example", ED25519, note_signer(1)))
 
 
+def test_attack_21__signature_of_one_type_under_the_id_of_the_other__is_refused(note_signer: Signers) -> None:
+    """One Ed25519 key as a log's and as a witness's: what it signed as the one must not count as the other."""
+    signer = note_signer(1)
+    log_key, witness_key = (verifier_key("both.example", kind, signer) for kind in (ED25519, COSIGNATURE_V1))
+    plain = NoteSignature("both.example", witness_key.key_id, signer.sign(TEXT.encode()))
+    with pytest.raises(VerificationError, match="false signature"):
+        verify_note(Note(TEXT, (plain,)), witness_key)
+    timed = NoteSignature("both.example", log_key.key_id, cosign(TEXT, "both.example", signer, 7).signature)
+    with pytest.raises(VerificationError, match="false cosignature"):
+        verify_cosignature(TEXT, timed, log_key)
+
+
+def test_attack_21__the_logs_signature_under_another_name__does_not_count(note_signer: Signers) -> None:
+    key = verifier_key("log.example", ED25519, note_signer(1))
+    (good,) = sign_note(TEXT, "log.example", note_signer(1)).signatures
+    renamed = Note(TEXT, (NoteSignature("other.example", good.key_id, good.signature),))
+    with pytest.raises(VerificationError, match="is not signed by"):
+        verify_note(renamed, key)
+
+
 # -- what is not a note ----------------------------------------------------------------------------------------------
 
 GOOD = C2SP_NOTE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -324,6 +325,12 @@ def test_attack_02__root_in_the_file_is_not_what_it_is_verified_against() -> Non
     proof = proof_file(forged, 0)
     assert verify_inclusion_proof(proof, mth(forged), 4) == b"forged"
     refused("merkle-root-mismatch", lambda: verify_inclusion_proof(proof, mth(honest), 4))
+
+
+def test_proof_file__names_another_root_than_the_signed_one__is_refused() -> None:
+    """Even if everything else in it is right: it says that it belongs to another statement."""
+    proof = replace(proof_file(numbered(4), 0), root="00" * 32)
+    refused("merkle-root-mismatch", lambda: verify_inclusion_proof(proof, mth(numbered(4)), 4))
 
 
 @given(st.integers(1, 40).flatmap(lambda size: st.tuples(st.just(size), st.integers(0, size - 1))), st.integers(0, 60))
