@@ -15,12 +15,10 @@ script which forwards the signal and exits *before* anvil has written it, so the
 
 from __future__ import annotations
 
-import fcntl
 import http.client
 import os
 import re
 import shutil
-import signal
 import subprocess
 import tempfile
 import time
@@ -34,7 +32,7 @@ from typing import Any, Self
 
 from attest.chain.artifact import artifact
 from attest.errors import ChainError, OperatorError
-from attest.records import Amount, dump_plain, from_json, load_plain, to_json
+from attest.records import Amount, dump_plain, load_plain
 
 #: The mnemonic of every local development node. Its keys are known to everybody and guard nothing.
 DEV_MNEMONIC = "test test test test test test test test test test test junk"
@@ -78,14 +76,6 @@ def _native(candidate: Path) -> Path | None:
     if program.suffix == ".mjs":
         program = next(iter(sorted(program.parent.parent.glob("anvil-*/bin/anvil"))), program)
     return program if program.suffix != ".mjs" and program.is_file() and os.access(program, os.X_OK) else None
-
-
-@dataclass(frozen=True)
-class Node:
-    """A detached node, as its run file names it."""
-
-    pid: int
-    url: str
 
 
 class Anvil:
@@ -138,44 +128,33 @@ class Anvil:
     ) -> None:
         self.stop()
 
-    def start(self, detach: Path | None = None) -> Self:
-        """Start the node and wait until it answers; with ``detach``, leave it running when this process ends.
+    def start(self) -> Self:
+        """Start the node and wait until it answers.
 
-        ``detach`` is a run file: the node holds a lock on it for as long as it lives, and a later process finds it by
-        :func:`detached_node` and ends it by :func:`stop_detached`. Raises :class:`OperatorError` if anvil is not
-        installed (``anvil-not-found``) or already runs under that run file (``devnet-running``), :class:`ChainError`
+        Raises :class:`OperatorError` if anvil is not installed (``anvil-not-found``), :class:`ChainError`
         (``devnet-not-started``), with the end of the node's output, if it does not answer.
         """
         program = find_anvil(self.executable)
         resumed = self.state is not None and self.state.exists()
-        for path in (self.state, self.log, detach):
+        for path in (self.state, self.log):
             if path is not None:
                 path.parent.mkdir(parents=True, exist_ok=True)
-        lock = None if detach is None else _lock(detach)
-        try:
-            with self.log.open("wb+") if self.log else tempfile.TemporaryFile() as log:
-                self._process = subprocess.Popen(
-                    [str(program), *self._arguments(resumed)],
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,  # a Ctrl-C in the terminal is ours to handle, and to stop the node after
-                    pass_fds=[] if lock is None else [lock],
-                )
-                try:
-                    self._wait_until_it_answers(log.fileno())
-                    self._set_clock(resumed)
-                except BaseException:
-                    self._process.kill()
-                    self._process.wait()
-                    self._process = None
-                    raise
-            if lock is not None:
-                os.truncate(lock, 0)
-                os.pwrite(lock, to_json(Node(self._process.pid, self.url)), 0)
-        finally:
-            if lock is not None:
-                os.close(lock)
+        with self.log.open("wb+") if self.log else tempfile.TemporaryFile() as log:
+            self._process = subprocess.Popen(
+                [str(program), *self._arguments(resumed)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # a Ctrl-C in the terminal is ours to handle, and to stop the node after
+            )
+            try:
+                self._wait_until_it_answers(log.fileno())
+                self._set_clock(resumed)
+            except BaseException:
+                self._process.kill()
+                self._process.wait()
+                self._process = None
+                raise
         return self
 
     def stop(self) -> None:
@@ -233,82 +212,6 @@ class Anvil:
         if resumed:
             rpc.call("anvil_setTime", _head(rpc)[1])
         rpc.call("anvil_setBlockTimestampInterval", 1)
-
-
-def detached_node(run_file: Path) -> Node | None:
-    """The node that holds ``run_file``, or None if none runs: a left-over file says nothing, its lock does.
-
-    Raises :class:`OperatorError` if the file does not name the node that holds it (``devnet-unknown``) or is no run
-    file.
-    """
-    try:
-        lock = os.open(run_file, os.O_RDWR)
-    except FileNotFoundError:
-        return None
-    try:
-        deadline = time.monotonic() + _START_SECONDS
-        while _is_held(lock):
-            data = os.pread(lock, 4096, 0)
-            if data:
-                return from_json(Node, data, str(run_file), OperatorError)
-            if time.monotonic() > deadline:
-                raise OperatorError(
-                    f"{run_file}: a node holds this file, which does not say which one",
-                    code="devnet-unknown",
-                    reason="Its starter was ended before it had written the file.",
-                    advice="End the anvil process by hand (`pgrep anvil`), then start it again.",
-                )
-            time.sleep(0.02)  # its starter has not written it yet
-    finally:
-        os.close(lock)
-    return None
-
-
-def stop_detached(run_file: Path) -> bool:
-    """End the node that holds ``run_file`` and wait until it has written its state; False if none runs.
-
-    Raises :class:`ChainError` (``devnet-not-stopped``) if it does not end.
-    """
-    node = detached_node(run_file)
-    if node is None:
-        return False
-    os.kill(node.pid, signal.SIGTERM)
-    lock = os.open(run_file, os.O_RDWR)
-    try:
-        deadline = time.monotonic() + _STOP_SECONDS
-        while _is_held(lock):
-            if time.monotonic() > deadline:
-                raise _not_stopped(f"(process {node.pid}) does not end")
-            time.sleep(0.01)
-        run_file.unlink()
-    finally:
-        os.close(lock)
-    return True
-
-
-def _lock(run_file: Path) -> int:
-    """An exclusively locked, empty run file, for the node to inherit."""
-    lock = os.open(run_file, os.O_RDWR | os.O_CREAT, 0o644)
-    if _is_held(lock):
-        os.close(lock)
-        node = detached_node(run_file)
-        raise OperatorError(
-            f"{run_file}: a node already runs" + (f" at {node.url} (process {node.pid})" if node else ""),
-            code="devnet-running",
-            reason="Two nodes with one state file would overwrite each other's chain.",
-            advice="Use the running node, or stop it first.",
-        )
-    os.truncate(lock, 0)
-    return lock
-
-
-def _is_held(lock: int) -> bool:
-    """Whether another process holds the lock; if not, we do now."""
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    return False
 
 
 def _not_stopped(what: str) -> ChainError:

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import urllib.request
-from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -21,14 +16,11 @@ import pytest
 from attest.chain.devnet import (
     Anvil,
     Deployment,
-    Node,
     TokenPlan,
     advance_to,
     deploy,
-    detached_node,
     dev_key,
     find_anvil,
-    stop_detached,
 )
 from attest.errors import ChainError, OperatorError
 from attest.records import from_json, to_json
@@ -68,10 +60,11 @@ def pay(url: str, account: str, value: str) -> None:
         pass
 
 
-def signal_node(run_file: Path, number: int) -> None:
-    node = detached_node(run_file)
-    assert node is not None
-    os.kill(node.pid, number)
+def signal_node(node: Anvil, number: int) -> None:
+    """What the system may do to a node at any time."""
+    process = node._process
+    assert process is not None
+    process.send_signal(number)
 
 
 # -- finding the program ---------------------------------------------------------------------------------------------
@@ -171,9 +164,9 @@ def test_stop__twice_or_never_started__does_nothing(tmp_path: Path) -> None:
         pass
 
 
-def test_stop__node_that_was_killed__says_that_its_state_may_be_lost(tmp_path: Path) -> None:
-    node = Anvil().start(tmp_path / "run")
-    signal_node(tmp_path / "run", signal.SIGKILL)
+def test_stop__node_that_was_killed__says_that_its_state_may_be_lost() -> None:
+    node = Anvil().start()
+    signal_node(node, signal.SIGKILL)
     with pytest.raises(ChainError) as caught:
         node.stop()
     assert caught.value.code == "devnet-not-stopped"
@@ -190,6 +183,15 @@ def test_state__restarted__keeps_balances_and_past_states(tmp_path: Path) -> Non
         assert rpc(node.url, "eth_getBalance", HOLDER, "0x1") == "0x5"
         assert rpc(node.url, "eth_getBalance", HOLDER, "latest") == "0x9"
         assert rpc(node.url, "eth_getProof", HOLDER, [], {"blockHash": hashes[1]})["balance"] == "0x5"
+
+
+def test_stop__node_that_does_not_end__is_killed_and_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    node = Anvil().start()
+    signal_node(node, signal.SIGSTOP)
+    monkeypatch.setattr("attest.chain.devnet._STOP_SECONDS", 0.1)
+    with pytest.raises(ChainError) as caught:
+        node.stop()
+    assert caught.value.code == "devnet-not-stopped"
 
 
 # -- the clock -------------------------------------------------------------------------------------------------------
@@ -223,118 +225,6 @@ def test_advance__to_the_heads_time_or_before__is_refused() -> None:
                 advance_to(node.url, timestamp)
             assert caught.value.code == "clock-backwards"
         assert advance_to(node.url, GENESIS + 2) == 2
-
-
-# -- a node that outlives its starter --------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def detach(tmp_path: Path) -> Iterator[Callable[[], Path]]:
-    """Start a detached node from a process of its own, which has ended when this returns; the run file."""
-    run_file = tmp_path / "devnet" / "node.run"
-    script = (
-        "import sys; from pathlib import Path; from attest.chain.devnet import Anvil; folder = Path(sys.argv[1]);"
-        f"Anvil(state=folder / 'state.json', timestamp={GENESIS}, log=folder / 'log').start(folder / 'node.run')"
-    )
-
-    def start() -> Path:
-        root = Path(__file__).parents[3]
-        subprocess.run([sys.executable, "-c", script, str(run_file.parent)], check=True, timeout=60, cwd=root)
-        return run_file
-
-    yield start
-    stop_detached(run_file)
-
-
-def test_detached__outlives_its_starter_and_is_stopped_by_another_process(detach: Callable[[], Path]) -> None:
-    run_file = detach()
-    node = detached_node(run_file)
-    assert node is not None
-    assert mine(node.url) == GENESIS + 1
-    assert stop_detached(run_file) is True
-    assert detached_node(run_file) is None
-    assert stop_detached(run_file) is False
-    node = detached_node(detach())
-    assert node is not None
-    assert block_time(node.url) == GENESIS + 1, "it had written its state"
-
-
-def test_detached__started_twice__names_the_running_node(detach: Callable[[], Path]) -> None:
-    run_file = detach()
-    node = detached_node(run_file)
-    assert node is not None
-    with pytest.raises(OperatorError, match=node.url) as caught:
-        Anvil().start(run_file)
-    assert caught.value.code == "devnet-running"
-    assert detached_node(run_file) == node
-
-
-def test_detached__killed__its_left_over_run_file_means_nothing(detach: Callable[[], Path]) -> None:
-    run_file = detach()
-    node = detached_node(run_file)
-    assert node is not None
-    os.kill(node.pid, signal.SIGKILL)
-    while detached_node(run_file) is not None:
-        pass
-    assert run_file.exists()
-    assert stop_detached(run_file) is False
-    assert detached_node(detach()) is not None
-
-
-def test_detached__starter_fails__nothing_runs(tmp_path: Path, anvil: Anvil) -> None:
-    run_file = tmp_path / "node.run"
-    with pytest.raises(ChainError):
-        Anvil(port=anvil.port).start(run_file)
-    assert detached_node(run_file) is None
-
-
-def test_detached__node_that_does_not_end__is_reported(
-    detach: Callable[[], Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run_file = detach()
-    node = detached_node(run_file)
-    assert node is not None
-    os.kill(node.pid, signal.SIGSTOP)
-    monkeypatch.setattr("attest.chain.devnet._STOP_SECONDS", 0.1)
-    with pytest.raises(ChainError, match=f"process {node.pid}"):
-        stop_detached(run_file)
-    os.kill(node.pid, signal.SIGCONT)
-    monkeypatch.undo()
-    while detached_node(run_file) is not None:
-        pass
-
-
-def test_stop__node_that_does_not_end__is_killed_and_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    node = Anvil().start(tmp_path / "run")
-    signal_node(tmp_path / "run", signal.SIGSTOP)
-    monkeypatch.setattr("attest.chain.devnet._STOP_SECONDS", 0.1)
-    with pytest.raises(ChainError) as caught:
-        node.stop()
-    assert caught.value.code == "devnet-not-stopped"
-    assert detached_node(tmp_path / "run") is None
-
-
-def test_detached__starter_still_at_work__is_waited_for(tmp_path: Path) -> None:
-    run_file = tmp_path / "run"
-    with run_file.open("wb") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        node = Node(4242, "http://127.0.0.1:1")
-        later = threading.Timer(0.1, lambda: run_file.write_bytes(to_json(node)))
-        later.start()
-        assert detached_node(run_file) == node
-        later.join()
-
-
-def test_detached__starter_was_ended_in_mid_start__is_an_operators_matter(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("attest.chain.devnet._START_SECONDS", 0.1)
-    with (tmp_path / "run").open("wb") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        for attempt in (detached_node, stop_detached, Anvil().start):
-            with pytest.raises(OperatorError) as caught:
-                attempt(tmp_path / "run")
-            assert caught.value.code == "devnet-unknown"
 
 
 # -- the deployment --------------------------------------------------------------------------------------------------
