@@ -18,13 +18,13 @@ import signal
 import subprocess
 import sys
 import time as clock
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
-from attest import scaffold
+from attest import config, scaffold
 from attest.chain import devnet as chain
 from attest.chain.artifact import artifact
 from attest.errors import ChainError, OperatorError
@@ -35,7 +35,6 @@ from attest.records import to_json
 from attest.signing import dsse
 from attest.signing.ed25519 import load_note_signer
 from attest.signing.keystore import load_keystore
-from attest.verify import trust
 
 ISSUER = "Example Issuer Ltd"
 CONTACT = "reserves@issuer.example"
@@ -251,7 +250,7 @@ def _witness(folder: Path, port: int) -> Iterator[WitnessServer]:
 
 def _prepare(folder: Path, rpc: str, cutoff: datetime, *, local: bool) -> None:
     """Deploy, move the chain past the cutoff, then write the trust file and, last, the configuration: a folder with an
-    ``attest.toml`` is complete."""
+    ``attest.toml`` is complete. The trust file is what an auditor would have written down from outside."""
     password = _password(folder)
 
     def address(name: str) -> str:
@@ -263,8 +262,6 @@ def _prepare(folder: Path, rpc: str, cutoff: datetime, *, local: bool) -> None:
     deployment = chain.deploy(rpc, chain.dev_key(0), TOKENS, reporters=reporters, publishers=[publisher], quorum=QUORUM)
     if local:
         chain.advance_to(rpc, int((cutoff + timedelta(hours=6)).timestamp()))
-    document = _trust(folder, deployment, publisher, dsse.spki_pem(attestor.public_key))
-    (folder / "trust.json").write_bytes(to_json(document))
     keys = scaffold.KeySet(
         folder="keys",
         password="file:keys/password.txt",
@@ -294,77 +291,16 @@ def _prepare(folder: Path, rpc: str, cutoff: datetime, *, local: bool) -> None:
             max_age_hours=MAX_AGE_HOURS,
         )
     )
-    scaffold.write_new(folder / "attest.toml", text)
-
-
-def _trust(folder: Path, deployment: chain.Deployment, publisher: str, attestor: str) -> trust.Trust:
-    """What an auditor of the practice network would have written down from outside."""
-    oracle, token, registry = artifact("ReserveOracle"), artifact("WToken"), artifact("AttestationRegistry")
-    chain_id, first = deployment.chain_id, str(PERIOD)
-    exponents: Mapping[str, int] = {"USD": 2, "EUR": 2, "GBP": 2}
-    return trust.Trust(
-        format="attest-trust/1",
-        issuer=ISSUER,
-        earliest_period=first,
-        chains=(trust.TrustedChain(chain_id, "instant", independent=False),),
-        oracle=trust.TrustedOracle(
-            chain_id,
-            deployment.oracle,
-            QUORUM,
-            code_hash=_code_hash(oracle.deployed_bytecode),
-            slots=trust.OracleSlots(
-                reports=_slot(oracle.storage["_reports"]),
-                role_members=_slot(oracle.storage["_roleMembers"]),
-                required_quorum=_slot(oracle.storage["requiredQuorum"]),
-                consensus_validity=_slot(oracle.storage["consensusValidity"]),
-            ),
-        ),
-        registry=trust.TrustedRegistry(
-            chain_id,
-            deployment.registry,
-            code_hash=_code_hash(registry.deployed_bytecode),
-            attestations_slot=_slot(registry.storage["_attestations"]),
-        ),
-        publishers=(trust.TrustedPublisher(publisher, first),),
-        tokens=tuple(
-            trust.TrustedToken(
-                token=plan.symbol,
-                currency=CURRENCIES[plan.symbol],
-                exponent=exponents[CURRENCIES[plan.symbol]],
-                decimals=plan.decimals,
-                deployments=(
-                    trust.TrustedDeployment(
-                        chain_id,
-                        deployment.tokens[plan.symbol],
-                        plan.decimals,
-                        code_hash=_code_hash(token.deployed_bytecode),
-                        supply_slot=_slot(token.storage["_totalSupply"]),
-                    ),
-                ),
-            )
-            for plan in sorted(TOKENS, key=lambda plan: plan.symbol)
-        ),
-        attestors=(trust.TrustedAttestor("attestor", attestor, first),),
-        attestor_threshold=1,
-        log=trust.TrustedLog(LOG_ORIGIN, _log_key(folder).vkey),
-        witnesses=trust.TrustedWitnesses(1, (_witness_key(folder).vkey,)),
-        policy=trust.MinimumPolicy(
-            min_sources=2,
-            min_origins=2,
-            max_tolerance_abs=0,
-            max_tolerance_bps=0,
-            max_age_seconds=MAX_AGE_HOURS * 3600,
-            allow_dissent=0,
-        ),
-        demands=("witnesses",),
+    draft = folder / "attest.toml.draft"
+    draft.write_text(text)
+    codes = {deployment.oracle: artifact("ReserveOracle"), deployment.registry: artifact("AttestationRegistry")}
+    codes |= dict.fromkeys(deployment.tokens.values(), artifact("WToken"))
+    document = scaffold.trust_example(
+        config.load(draft).config,
+        earliest_period=str(PERIOD),
+        attestors=[dsse.spki_pem(attestor.public_key)],
+        code_hashes={address: code.code_hash for address, code in codes.items()},
+        min_quorum=QUORUM,
     )
-
-
-def _slot(number: int) -> str:
-    return f"{number:064x}"
-
-
-def _code_hash(code: bytes) -> str:
-    from eth_utils.crypto import keccak
-
-    return keccak(code).hex()
+    (folder / "trust.json").write_bytes(to_json(document))
+    draft.rename(folder / "attest.toml")

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from attest.chain.artifact import artifact
+from attest.config import Config, Deployment
 from attest.errors import OperatorError
+from attest.money import currency
+from attest.verify import trust
+from attest.verify.trust import Trust
 
 #: No contract has this address: `attest doctor` names every place where it still stands.
 PLACEHOLDER = "0x" + "00" * 20
@@ -259,3 +264,89 @@ def write_new(path: Path, text: str) -> None:
             reason="The scaffold is a file.",
             advice="Name a folder that you may write to with --directory.",
         ) from None
+
+
+def trust_example(
+    config: Config,
+    *,
+    earliest_period: str,
+    attestors: Sequence[str],
+    code_hashes: Mapping[str, str],
+    min_quorum: int,
+) -> Trust:
+    """A first trust file for auditors, to be compared with what they know from elsewhere before they pin it.
+
+    ``attestors`` are public keys (SPKI PEM), ``code_hashes`` maps contract addresses to the keccak256 of their code;
+    storage slots are given where that is the reference contract's. It names no validators and calls no chain
+    independent: that is the auditor's to say.
+    """
+    oracle, registry = config.oracle, config.registry
+    oracle_code, registry_code, token_code = map(artifact, ("ReserveOracle", "AttestationRegistry", "WToken"))
+    ids = {name: chain.chain_id for name, chain in config.chains.items()}
+    rules = [config.account_quorum(name) for name in config.accounts]
+
+    def deployment(of: Deployment) -> trust.TrustedDeployment:
+        code = code_hashes.get(of.address)
+        slot = token_code.slot("_totalSupply") if code == token_code.code_hash else None
+        return trust.TrustedDeployment(ids[of.chain], of.address, of.decimals, code_hash=code, supply_slot=slot)
+
+    known_oracle = code_hashes.get(oracle.address) == oracle_code.code_hash
+    known_registry = code_hashes.get(registry.address) == registry_code.code_hash
+    return trust.Trust(
+        format="attest-trust/1",
+        issuer=config.issuer.name,
+        earliest_period=earliest_period,
+        chains=tuple(
+            trust.TrustedChain(chain.chain_id, chain.finality, independent=False)
+            for chain in sorted(config.chains.values(), key=lambda chain: chain.chain_id)
+        ),
+        oracle=trust.TrustedOracle(
+            ids[oracle.chain],
+            oracle.address,
+            min_quorum,
+            code_hash=code_hashes.get(oracle.address),
+            slots=trust.OracleSlots(
+                reports=oracle_code.slot("_reports"),
+                role_members=oracle_code.slot("_roleMembers"),
+                required_quorum=oracle_code.slot("requiredQuorum"),
+                consensus_validity=oracle_code.slot("consensusValidity"),
+            )
+            if known_oracle
+            else None,
+        ),
+        registry=trust.TrustedRegistry(
+            ids[registry.chain],
+            registry.address,
+            code_hash=code_hashes.get(registry.address),
+            attestations_slot=registry_code.slot("_attestations") if known_registry else None,
+        ),
+        publishers=(trust.TrustedPublisher(config.signing.publisher.address, earliest_period),),
+        tokens=tuple(
+            trust.TrustedToken(
+                token=symbol,
+                currency=token.currency,
+                exponent=currency(token.currency).exponent,
+                decimals=next(d.decimals for d in token.deployments if d.chain == oracle.chain),
+                deployments=tuple(deployment(of) for of in token.deployments),
+            )
+            for symbol, token in sorted(config.tokens.items())
+        ),
+        attestors=tuple(
+            trust.TrustedAttestor(f"attestor-{number}", key, earliest_period) for number, key in enumerate(attestors, 1)
+        ),
+        attestor_threshold=config.signing.threshold,
+        log=trust.TrustedLog(config.log.origin, config.signing.log.vkey),
+        witnesses=trust.TrustedWitnesses(
+            config.log.witness_quorum, tuple(witness.vkey for witness in config.log.witnesses)
+        ),
+        policy=trust.MinimumPolicy(
+            min_sources=min(rule.min_sources for rule in rules),
+            min_origins=min(rule.min_origins for rule in rules),
+            max_tolerance_abs=max(rule.tolerance_abs for rule in rules),
+            max_tolerance_bps=max(rule.tolerance_bps for rule in rules),
+            max_age_seconds=max(rule.max_age_hours for rule in rules) * 3600,
+            allow_dissent=max(rule.allow_dissent for rule in rules),
+            waivers=tuple(sorted({rule.waiver for rule in rules if rule.waiver is not None})),
+        ),
+        demands=("witnesses",) if config.log.witness_quorum else (),
+    )

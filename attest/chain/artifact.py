@@ -25,6 +25,17 @@ class Artifact:
     deployed_bytecode: bytes
     storage: Mapping[str, int]
 
+    @property
+    def code_hash(self) -> str:
+        """keccak256 of the deployed code, in hex: EIP-1186's ``codeHash``."""
+        from eth_utils.crypto import keccak
+
+        return keccak(self.deployed_bytecode).hex()
+
+    def slot(self, variable: str) -> str:
+        """The storage slot of a state variable: 32 bytes in hex."""
+        return f"{self.storage[variable]:064x}"
+
     def deploy_data(self, *arguments: Any) -> bytes:
         """Creation code with the constructor's ABI-encoded arguments behind it."""
         return self.bytecode + _encode(self._entry("constructor", None), arguments)

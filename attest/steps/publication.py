@@ -39,6 +39,7 @@ from attest.merkle.tree import MerkleTree
 from attest.model import Supply
 from attest.publish import bundle
 from attest.records import digest, to_json
+from attest.scaffold import trust_example
 from attest.secrets import resolve
 from attest.signing import dsse
 from attest.signing.signer import DigestSigner
@@ -46,6 +47,7 @@ from attest.steps.context import Run
 from attest.steps.reports import anchor_intent, submitter
 from attest.steps.reserves import recheck, reported_deployment
 from attest.store import get_or_create
+from attest.verify.trust import Trust
 
 # -- 7. sign ---------------------------------------------------------------------------------------------------------
 
@@ -386,6 +388,7 @@ def publish(run: Run) -> tuple[Published, str]:
             bundle.put(environment.public, f"{folder}/{name}", data)
         for account, proof in _proofs(opened, committed):
             environment.private.create(proof_key(opened.period, opened.revision, account), to_json(proof))
+        environment.public.replace("trust.example.json", to_json(_trust_example(run)))
         bundle.refresh_site(environment.public, environment.loaded.config, now=environment.now())
         return Published(
             format="attest-run-publication/1",
@@ -396,6 +399,27 @@ def publish(run: Run) -> tuple[Published, str]:
 
     published = area.artifact("publication", Published, compute)
     return published, f"{len(published.files)} files in {environment.public.url}/{published.folder}"
+
+
+def _trust_example(run: Run) -> Trust:
+    """What an auditor may begin with, from this run's artifacts: keys that signed, contracts as they were proven."""
+    opened, confirmed, anchored = (
+        run.take("open", Opened),
+        run.take("confirmation", Confirmed),
+        run.take("anchor", Anchored),
+    )
+    proofs = (*opened.supply.proofs, *confirmed.reading.proofs, anchored.proof)
+    signatures = [
+        records.from_json(StatementSignature, run.area.store.get(key) or b"", key, ConflictError)
+        for key in run.area.store.list(run.area.key("signatures"))
+    ]
+    return trust_example(
+        run.config,
+        earliest_period=opened.period,
+        attestors=[signature.public_key for signature in signatures],
+        code_hashes={account.address: account.code_hash for proof in proofs for account in proof.accounts},
+        min_quorum=min((item.required_quorum for item in confirmed.reading.consensus), default=1),
+    )
 
 
 def proof_key(period: str, revision: int, account: str) -> str:

@@ -11,12 +11,12 @@ import pytest
 from attest import devnet, pipeline, records
 from attest.chain.devnet import advance_to
 from attest.documents import Feed, Receipts
-from attest.errors import OperatorError
+from attest.errors import OperatorError, VerificationError
 from attest.period import Period
 from attest.runs import RunArea
 from attest.steps.context import Choices
 from attest.verify.report import exit_code
-from attest.verify.trust import load_trust
+from attest.verify.trust import load_trust, read_trust
 from attest.verify.verifier import verify_bundle
 from tests.support.practice import Narration, Week
 
@@ -54,6 +54,15 @@ def test_run__published_bundle__verifies_with_the_trust_file_alone(operator: Wee
     trust = load_trust(operator.folder / "trust.json", bundle)
     report = verify_bundle(bundle, trust, now=datetime(2026, 11, 23, tzinfo=UTC))
     assert exit_code(report) == 0, [check for check in report.checks if check.outcome == "fail"]
+
+
+def test_run__published_trust_example__is_what_the_network_was_made_with_and_judges_nothing(operator: Week) -> None:
+    outcome = operator.run()
+    bundle = operator.folder / "public" / str(outcome.folder)
+    example = operator.folder / "public/trust.example.json"
+    assert read_trust(example.read_bytes()) == load_trust(operator.folder / "trust.json", bundle)
+    with pytest.raises(VerificationError, match="lies inside what it should judge"):
+        load_trust(example, bundle)
 
 
 def test_run__published_receipts__are_the_transactions_on_chain(operator: Week) -> None:
