@@ -177,8 +177,10 @@ def _errors(abi: Abi) -> dict[bytes, Mapping[str, Any]]:
 
 
 def _shown(value: Any) -> str:
+    from eth_utils.address import is_address, to_checksum_address
+
     if not isinstance(value, bytes):
-        return str(value)
+        return str(to_checksum_address(value)) if is_address(value) else str(value)
     return next((role for role in _ROLES if role_id(role) == value), f"0x{value.hex()}")
 
 
