@@ -632,20 +632,21 @@ class Submitter:
         )
 
     def _reverted(self, slots: Sequence[tuple[Intent, Slot]]) -> ChainError:
-        """Why mined transactions reverted: each called again, on the state that its block began with."""
+        """Why mined transactions reverted: each called again, on the state that its block began with, and that it left
+        (where a transaction before ours in the block made the difference)."""
         mined = [(intent, *slot.mined) for intent, slot in slots if slot.mined is not None]
         requests: list[Request] = []
         for _, entry, receipt in mined:
             message = {"from": entry.sender, "to": entry.to, "data": f"0x{entry.data}", "gas": hex(entry.gas)}
-            requests.append(("eth_call", [message, hex(max(0, receipt.block_number - 1))]))
+            requests += [("eth_call", [message, hex(receipt.block_number - earlier)]) for earlier in (1, 0)]
+        answers = iter(self._client.batch(requests))
         told = []
-        for (intent, entry, receipt), answer in zip(mined, self._client.batch(requests), strict=True):
+        for intent, entry, receipt in mined:
+            again = [answer for answer in (next(answers), next(answers)) if isinstance(answer, RpcError)]
             if receipt.gas_used >= entry.gas:
                 reason = f"it used up its {entry.gas} gas"
-            elif isinstance(answer, RpcError):
-                reason = str(intent.explain(answer))
             else:
-                reason = "the contract's reason is not known: it depended on transactions of the same block"
+                reason = str(intent.explain(again[0])) if again else "why cannot be told: called again, it succeeds"
             told.append(f"{entry.description}: reverted in transaction 0x{entry.hash}: {reason}")
         return ChainError(
             f"chain {self._client.name}: {'; '.join(told)}",
