@@ -51,7 +51,6 @@ _EXTRAS = {
     "rich": "run",
     "rlp": "run",
     "stamina": "run",
-    "web3": "run",
 }
 
 
