@@ -958,6 +958,49 @@ def test_submit__endpoint_is_on_another_chain__refused_before_anything_is_sent(w
     assert_untouched(world)
 
 
+def answers(world: World, method: str, value: Any) -> None:
+    """Let the node answer one method with something else (called with its true answer)."""
+    truly = world.ledger.answer
+    world.ledger.answer = lambda asked, params: (  # type: ignore[method-assign]
+        value(truly(asked, params)) if asked == method else truly(asked, params)
+    )
+
+
+@pytest.mark.parametrize("method", ["eth_getTransactionCount", "eth_getBalance", "eth_gasPrice", "eth_estimateGas"])
+def test_submit__node_gives_no_answer_to_something_needed__refused(world: World, method: str) -> None:
+    answers(world, method, lambda _: None)
+
+    with pytest.raises(ChainError) as refusal:
+        world.submitter().submit(THREE)
+
+    assert refusal.value.code == "state-unavailable"
+    assert_untouched(world)
+
+
+def test_confirm__receipt_of_another_transaction__malformed_and_not_believed(world: World) -> None:
+    submitter = world.submitter()
+    submitter.submit(THREE)
+    answers(
+        world, "eth_getTransactionReceipt", lambda receipt: receipt and {**receipt, "transactionHash": "0x" + "77" * 32}
+    )
+
+    with pytest.raises(ChainError, match="is another transaction's"):
+        submitter.confirm(THREE)
+
+
+def test_simulate__node_is_overloaded__said_and_nothing_refused_for_good(world: World) -> None:
+    def busy(_: Any) -> Any:
+        raise Error(-32005, "request limit exceeded")
+
+    answers(world, "eth_call", busy)
+
+    with pytest.raises(ChainError, match="request limit exceeded") as refusal:
+        world.submitter().submit(THREE)
+
+    assert refusal.value.code == "simulation-failed"
+    assert_untouched(world)
+
+
 def test_submit__too_few_endpoints_answer__refused(world: World) -> None:
     world = World(world.store, count=2, quorum=2)
 
