@@ -28,7 +28,9 @@ from attest.errors import AttestError, VerificationError
 
 T = TypeVar("T")
 
+#: Nesting that no document needs. Beyond it the parser's own stack would be at the mercy of the input.
 MAX_DEPTH = 64
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)  # up to the end if it is not closed: linear time
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 #: What every JSON reader can hold exactly (RFC 8259 section 6).
 MAX_INTEGER = 2**53 - 1
@@ -167,6 +169,8 @@ def load_plain(data: bytes, where: str, error: type[AttestError] = VerificationE
 
     if data.startswith(b"\xef\xbb\xbf"):
         raise refuse("begins with a byte order mark")
+    if _nesting(data) > MAX_DEPTH:
+        raise refuse("is nested too deeply")
     try:
         plain = json.loads(
             data.decode("utf-8"),
@@ -183,9 +187,18 @@ def load_plain(data: bytes, where: str, error: type[AttestError] = VerificationE
         raise refuse("has half of a surrogate pair, which is no character") from None
     except json.JSONDecodeError as fault:
         raise refuse(f"is not JSON ({fault.msg}, line {fault.lineno} column {fault.colno})") from None
-    except RecursionError:
-        raise refuse("is nested too deeply") from None
     return plain
+
+
+def _nesting(data: bytes) -> int:
+    """How deep the brackets outside strings nest, at most."""
+    if data.count(b"[") + data.count(b"{") <= MAX_DEPTH:
+        return 0
+    depth = deepest = 0
+    for bracket in re.findall(rb"[\[\]{}]", _STRING.sub(b"", data)):
+        depth += 1 if bracket in b"[{" else -1
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def from_json(cls: type[T], data: bytes, where: str, error: type[AttestError] = VerificationError) -> T:

@@ -76,6 +76,9 @@ outers = st.builds(
 )
 
 
+VALIDATOR = jsonschema.Draft202012Validator(records.json_schema(Outer, "urn:test"))
+
+
 def plain(**changes: Any) -> dict[str, Any]:
     """A valid document, with changes; ``...`` leaves a field out."""
     document = {
@@ -121,8 +124,7 @@ def test_from_json__what_to_json_wrote__is_the_same_record(record: Outer) -> Non
 
 @given(outers)
 def test_json_schema__of_a_record__accepts_what_to_json_wrote(record: Outer) -> None:
-    schema = records.json_schema(Outer, "urn:test")
-    jsonschema.validate(json.loads(records.to_json(record)), schema)
+    VALIDATOR.validate(json.loads(records.to_json(record)))
 
 
 def test_to_json__record__is_compact_utf8_in_field_order_with_one_newline() -> None:
@@ -178,12 +180,24 @@ def test_dump_plain__float_that_json_lacks__raises() -> None:
         (b'{"\\ud83d":1}', "half of a surrogate pair"),
         (b"[" * 100_000, "nested too deeply"),
         (b'{"a":' * 100_000, "nested too deeply"),
+        (b"[" * 65 + b"]" * 65, "nested too deeply"),
     ],
 )
 def test_load_plain__not_json_in_exactly_one_way__is_refused(data: bytes, complaint: str) -> None:
     fault = refusal(data)
     assert complaint in fault.message
     assert fault.code == "malformed-json"
+
+
+def test_load_plain__as_deep_as_allowed_and_brackets_in_strings__is_read() -> None:
+    document = json.loads("[" * 64 + "]" * 64)
+    assert records.load_plain(b"[" * 64 + b"]" * 64, "x") == document
+    assert records.load_plain(b'["' + b"[" * 100 + b'\\"' + b"{" * 100 + b'"]', "x") == ["[" * 100 + '"' + "{" * 100]
+    assert records.load_plain(b"[" + b"[]," * 100 + b"{}]", "x") == [[]] * 100 + [{}]
+
+
+def test_load_plain__endless_string_of_escapes__is_refused_in_no_time() -> None:
+    refusal(b"[" * 65 + b'"' + b'\\"' * 1_000_000)
 
 
 def test_load_plain__number_of_a_megabyte__is_refused_without_being_repeated() -> None:
@@ -288,10 +302,12 @@ class Chained:
     next: Chained | None = None
 
 
-def test_from_json__record_within_itself_beyond_any_need__is_refused() -> None:
-    data = b'{"next":' * 100 + b"{}" + b"}" * 100
+def test_from_plain__record_within_itself_beyond_any_need__is_refused() -> None:
+    plain: dict[str, Any] = {}
+    for _ in range(100):
+        plain = {"next": plain}
     with pytest.raises(VerificationError, match="is nested too deeply"):
-        records.from_json(Chained, data, "chain.json")
+        records.from_plain(Chained, plain, "chain.json")
 
 
 @given(outers, st.sampled_from([name for name in plain() if name != "maybe"]))
@@ -301,7 +317,7 @@ def test_json_schema__field_left_out__refuses_as_reading_does(record: Outer, nam
     with pytest.raises(VerificationError):
         read(document)
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(document, records.json_schema(Outer, "urn:test"))
+        VALIDATOR.validate(document)
 
 
 def test_json_schema__record__describes_fields_and_names_itself() -> None:
