@@ -19,7 +19,7 @@ import subprocess
 import sys
 import time as clock
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
@@ -84,38 +84,29 @@ def example(name: str) -> Path:
 def running(folder: Path, *, port: int, witness_port: int, rpc: str | None = None) -> Iterator[Running]:
     """Start chain and witness (prepare the folder at the first start), and stop both at the end.
 
-    With ``rpc`` no chain is started: the contracts are deployed at that endpoint. Raises :class:`OperatorError` when
-    something is in the way, :class:`ChainError` when the chain does not start.
+    With ``rpc`` no chain is started: the contracts are deployed at that endpoint. A first start that fails leaves the
+    folder as it was. Raises :class:`OperatorError` when something is in the way, :class:`ChainError` when the chain
+    does not start.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    first = not (folder / "attest.toml").exists()
-    ours = {"devnet.pid", "devnet.log"}
-    if first and any(path.name not in ours for path in folder.iterdir()):
-        raise OperatorError(
-            f"{folder}: is not empty, and holds no attest.toml",
-            code="folder-in-use",
-            reason="The practice network writes a dozen files; it must not mix with others.",
-            advice="Name an empty or new folder with --directory.",
-        )
+    first = _is_new(folder)
     cutoff = SCHEDULE.cutoff(PERIOD)
     genesis = int((cutoff - timedelta(hours=12)).timestamp())
-    if first:
-        _copy_examples(folder)
-    with _witness(folder, witness_port) as server:
-        witness_url = server.url.removesuffix("/add-checkpoint")
-        (folder / "witness.url").write_text(f"{witness_url}\n")
-        if rpc is not None:
-            (folder / "rpc.url").write_text(f"{rpc}\n")
-            if first:
-                _prepare(folder, rpc, cutoff, local=False)
-            yield Running(rpc, witness_url)
-            return
-        node = chain.Anvil(port=port, state=folder / "chain.json", timestamp=genesis, log=folder / "chain.log")
-        with node:
-            (folder / "rpc.url").write_text(f"{node.url}\n")
-            if first:
-                _prepare(folder, node.url, cutoff, local=True)
-            yield Running(node.url, witness_url)
+    with ExitStack() as undo, ExitStack() as parts:
+        if first:
+            undo.callback(_empty, folder)
+            _copy_examples(folder)
+        witness = parts.enter_context(_witness(folder, witness_port)).url.removesuffix("/add-checkpoint")
+        (folder / "witness.url").write_text(f"{witness}\n")
+        if rpc is None:
+            node = chain.Anvil(port=port, state=folder / "chain.json", timestamp=genesis, log=folder / "chain.log")
+            url = parts.enter_context(node).url
+        else:
+            url = rpc
+        (folder / "rpc.url").write_text(f"{url}\n")
+        if first:
+            _prepare(folder, url, cutoff, local=rpc is None)
+        undo.pop_all()
+        yield Running(url, witness)
 
 
 # -- in the background -----------------------------------------------------------------------------------------------
@@ -129,7 +120,7 @@ def hold(folder: Path) -> int:
 
     Raises :class:`OperatorError` if another process runs it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    _make(folder)
     descriptor = os.open(folder / "devnet.pid", os.O_RDWR | os.O_CREAT, 0o644)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -168,7 +159,7 @@ def start_detached(folder: Path, arguments: Sequence[str]) -> bool:
     """
     if running_process(folder) is not None:
         return False
-    folder.mkdir(parents=True, exist_ok=True)
+    _is_new(folder)
     ready = folder / "rpc.url"
     ready.unlink(missing_ok=True)
     with (folder / "devnet.log").open("wb+") as log:
@@ -216,6 +207,47 @@ def stop_detached(folder: Path) -> bool:
 
 
 # -- preparing the folder --------------------------------------------------------------------------------------------
+
+_OURS_WHILE_EMPTY = {"devnet.pid", "devnet.log"}
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        writable = os.access(folder, os.W_OK | os.X_OK, effective_ids=True)
+        detail = "Permission denied"
+    except OSError as fault:
+        writable, detail = False, str(fault.strerror)
+    if not writable:
+        raise OperatorError(
+            f"{folder}: cannot be written ({detail})",
+            code="not-writable",
+            reason="The practice network keeps everything in one folder.",
+            advice="Name a folder that you may write to with --directory.",
+        )
+
+
+def _is_new(folder: Path) -> bool:
+    """Whether nothing was prepared in the folder yet; makes it. Raises :class:`OperatorError` if it is another's."""
+    _make(folder)
+    if (folder / "attest.toml").exists():
+        return False
+    if any(path.name not in _OURS_WHILE_EMPTY for path in folder.iterdir()):
+        raise OperatorError(
+            f"{folder}: is not empty, and holds no attest.toml",
+            code="folder-in-use",
+            reason="The practice network writes a dozen files; it must not mix with others.",
+            advice="Name an empty or new folder with --directory.",
+        )
+    return True
+
+
+def _empty(folder: Path) -> None:
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name not in _OURS_WHILE_EMPTY:
+            path.unlink()
 
 
 def _copy_examples(folder: Path) -> None:

@@ -12,6 +12,8 @@ import click
 from attest.cli.common import json_option
 from attest.cli.output import Output
 
+_PORT = click.IntRange(0, 65535)
+
 
 @click.command(
     epilog="""\b
@@ -30,8 +32,8 @@ Examples:
     help="Where everything is written.",
 )
 @click.option("--rpc", metavar="URL", help="Deploy at this endpoint instead of starting anvil (development keys).")
-@click.option("--port", type=int, default=0, help="The chain's port. Default: a free one.")
-@click.option("--witness-port", type=int, default=0, help="The witness's port. Default: a free one.")
+@click.option("--port", type=_PORT, default=0, help="The chain's port. Default: a free one.")
+@click.option("--witness-port", type=_PORT, default=0, help="The witness's port. Default: a free one.")
 @click.option("--detach", is_flag=True, help="Leave it running in the background.")
 @click.option("--stop", is_flag=True, help="End the one in the background; its state is kept.")
 @json_option
@@ -54,6 +56,8 @@ def devnet(
     """
     from attest import devnet as network
 
+    if stop and (detach or rpc):
+        raise click.UsageError("--stop takes nothing but --directory")
     if stop:
         stopped = network.stop_detached(directory)
         _say(output, directory, "stopped" if stopped else "was not running")
@@ -77,13 +81,16 @@ def devnet(
 
 def _say(output: Output, directory: Path, state: str) -> None:
     config = directory / "attest.toml"
+    runs = state in {"started", "is running already"}
     document: dict[str, Any] = {"directory": str(directory), "state": state, "exit_code": 0}
-    urls = {name: directory / f"{name}.url" for name in ("rpc", "witness")}
-    document |= {name: path.read_text().strip() for name, path in urls.items() if path.exists()}
+    if runs:
+        urls = {name: directory / f"{name}.url" for name in ("rpc", "witness")}
+        document |= {name: path.read_text().strip() for name, path in urls.items() if path.exists()}
     if output.json:
         output.result(document)
         return
     output.line(f"The practice network in {directory} {state}.")
-    if state in {"started", "is running already"}:
-        output.line(f"  chain    {document.get('rpc')} (id 138)\n  witness  {document.get('witness')}")
+    if runs:
+        output.line(f"  chain    {document.get('rpc', 'is still starting')}")
+        output.line(f"  witness  {document.get('witness', 'is still starting')}")
         output.line(f"Next: attest run --config {config}")

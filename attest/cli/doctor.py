@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,7 +42,8 @@ def doctor(output: Output, config_path: Path, period: str | None, as_json: bool)
     loaded = load(config_path)
     findings: Iterator[Finding] = diagnosis.examine(loaded, chosen_period(period, loaded))
     shown = []
-    for finding in findings:
+    for found in findings:
+        finding = replace(found, detail=found.detail.removeprefix(f"{found.subject}: "))
         shown.append(finding)
         if not output.json:
             output.line(f"{_MARKS[finding.state]} {printable(finding.subject)}: {printable(finding.detail)}")

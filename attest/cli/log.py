@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from pathlib import Path
 
@@ -50,7 +51,10 @@ def witness(
         raise click.UsageError("--listen takes HOST:PORT")
     cosigner = Witness(name, signer, keys, state, lambda: int(time.time()))
     server = WitnessServer(cosigner, (host, int(port)))
-    output.line(f"{cosigner.key.vkey}\nlistening at {server.url}; Ctrl-C ends it")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends it as Ctrl-C does
+    output.line("For the log's operator, in attest.toml:\n\n[[log.witnesses]]")
+    output.line(f'url = "{server.url.removesuffix("/add-checkpoint")}"\nvkey = "{cosigner.key.vkey}"\n')
+    output.line("Listening; Ctrl-C ends it.")
     try:
         server.serve_forever()
     except KeyboardInterrupt:

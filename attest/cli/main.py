@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from io import TextIOWrapper
 from typing import Any
 
 import click
@@ -84,12 +85,20 @@ def cli(ctx: click.Context, debug: bool) -> None:
 
     Exit codes: 0 done, 1 unexpected, 2 usage or configuration, 3 source refused or quorum not met, 4 reserve shortfall,
     5 chain: not submitted or consensus differs, 6 verification failed, 7 artifacts conflict.
+
+    \b
+    Shell completion, in your shell's start-up file:
+      bash, zsh   eval "$(_ATTEST_COMPLETE=bash_source attest)"      (zsh_source)
+      fish        _ATTEST_COMPLETE=fish_source attest | source
     """
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Entry point of the ``attest`` command."""
     words = sys.argv[1:] if arguments is None else arguments
+    if isinstance(sys.stdout, TextIOWrapper):
+        # What the terminal's encoding lacks is escaped, as Python does on stderr: nothing fails at its last line.
+        sys.stdout.reconfigure(errors="backslashreplace")
     output = Output(json="--json" in words)
     try:
         code = cli.main(args=words, prog_name="attest", standalone_mode=False, obj=output)

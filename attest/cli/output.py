@@ -9,7 +9,10 @@ from typing import Any
 import click
 
 from attest.cli.text import printable
-from attest.errors import EXIT_USAGE, AttestError
+from attest.errors import AttestError, OperatorError
+
+#: click's way (since 8.2) of saying that a group was called without a command; its message is the help.
+_NO_COMMAND = getattr(click.exceptions, "NoArgsIsHelpError", ())
 
 
 class Output:
@@ -45,19 +48,29 @@ class Output:
 
     def usage(self, fault: click.ClickException) -> None:
         """A command line that click refused."""
-        message = " ".join(fault.format_message().split())  # click writes choices on lines of their own
-        if self.json:
-            document = {"error": message, "code": "usage", "reason": "", "advice": "See --help."}
-            self.result(document | {"exit_code": EXIT_USAGE})
+        if isinstance(fault, _NO_COMMAND):
+            fault.show()
             return
         context = getattr(fault, "ctx", None)
-        click.echo(f"error: {printable(message)}", err=True)
-        if context is not None:
-            click.echo(f" next: see `{context.command_path} --help`", err=True)
+        self.error(
+            OperatorError(
+                " ".join(fault.format_message().split()),  # click writes choices on lines of their own
+                code="usage",
+                reason="Nothing was read, decided or sent.",
+                advice=f"See `{'attest' if context is None else context.command_path} --help`.",
+            )
+        )
 
     def stopped(self) -> None:
         """The operator pressed Ctrl-C."""
-        click.echo("\nstopped; what was stored stays valid, run the same command again to go on", err=True)
+        self.error(
+            AttestError(
+                "stopped",
+                code="stopped",
+                reason="What was stored stays valid; what was not is as if it had never been begun.",
+                advice="Run the same command again: it goes on where it was.",
+            )
+        )
 
 
 def _styled() -> bool:

@@ -35,9 +35,10 @@ def prove(output: Output, account: str, config_path: Path, period: str | None, o
     loaded = load(config_path)
     week = chosen_period(period, loaded)
     private = open_store(loaded.config.stores.private, base=loaded.base)
-    data = private.get(proof_key(str(week), 0, account))
+    present = [key.rsplit("/", 1)[1].removesuffix(".json") for key in private.list(f"proofs/{week}")]
+    data = private.get(proof_key(str(week), 0, account)) if account in present else None
     if data is None:
-        raise _missing(account, str(week), [key.rsplit("/", 1)[1] for key in private.list(f"proofs/{week}")])
+        raise _missing(account, str(week), present)
     if out is not None:
         _write(out, data)
     if output.json:
@@ -59,7 +60,6 @@ def prove(output: Output, account: str, config_path: Path, period: str | None, o
 
 
 def _missing(account: str, period: str, present: list[str]) -> OperatorError:
-    names = ", ".join(name.removesuffix(".json") for name in present)
     if not present:
         return OperatorError(
             f"period {period}: nothing is attested",
@@ -71,7 +71,7 @@ def _missing(account: str, period: str, present: list[str]) -> OperatorError:
         f"account {account!r} is not in the attestation of {period}",
         code="unknown-account",
         reason="Only attested accounts have a proof.",
-        advice=f"The accounts of {period} are: {names}.",
+        advice=f"The accounts of {period} are: {', '.join(present)}.",
     )
 
 

@@ -79,7 +79,12 @@ def run(
     return _show(output, pipeline.run(environment, week, choices), loaded, config_path)
 
 
-@click.command("open")
+@click.command(
+    "open",
+    epilog="""\b
+Example (every Monday at 00:05 UTC, for a cutoff on Sunday at 23:59:59 UTC):
+  attest open --config attest.toml --json""",
+)
 @config_option
 @period_option
 @json_option
