@@ -53,6 +53,7 @@ class ConfiguredKeys:
 
     def __post_init__(self) -> None:
         self._opened: dict[str, DigestSigner] = {}
+        self._log: NoteSigner | None = None
 
     def transactions(self, address: str) -> TransactionSigner:
         from attest.signing.transaction import DigestTransactionSigner
@@ -67,13 +68,15 @@ class ConfiguredKeys:
         from attest.log.note import parse_vkey
         from attest.signing.signer import open_note_signer
 
-        key = self.loaded.config.signing.log
-        return open_note_signer(
-            key.uri,
-            public_key=parse_vkey(key.vkey, "signing.log.vkey", OperatorError).public_key,
-            password=self._password(key.password),
-            base=self.loaded.base,
-        )
+        if self._log is None:
+            key = self.loaded.config.signing.log
+            self._log = open_note_signer(
+                key.uri,
+                public_key=parse_vkey(key.vkey, "signing.log.vkey", OperatorError).public_key,
+                password=self._password(key.password),
+                base=self.loaded.base,
+            )
+        return self._log
 
     def _open(self, address: str, among: tuple[Signer, ...]) -> DigestSigner:
         from attest.signing.signer import open_digest_signer

@@ -118,16 +118,17 @@ def rehearse(environment: Environment, period: Period, choices: Choices = NO_CHO
 
 
 def report(environment: Environment, period: Period, choices: Choices = NO_CHOICES) -> Outcome:
-    """``attest report``: steps 1 to 6 alone; once those are done, a fresh report of the same reserves when the standing
-    ones are past half of their validity."""
+    """``attest report``: steps 1 to 6 alone; once the reports have landed, a fresh report of the same reserves when the
+    standing ones are past half of their validity."""
     current = Run(environment, RunArea.current(environment.private, period), choices)
-    submitted = current.area.bytes_of("submission") is not None
+    if current.area.bytes_of("publication") is not None:
+        _refuse_late_choices(current)
     renewed = False
-    if submitted:
+    if current.area.bytes_of("submission") is not None:
         environment.narrator.begin("refresh")
         refreshed = reports.refresh(current)
         renewed = refreshed is not None
-        summary = refreshed[1] if refreshed is not None else "the standing reports are young enough"
+        summary = refreshed[1] if refreshed is not None else "nothing to renew yet"
         environment.narrator.done("refresh", summary, stored=not renewed)
     outcome = run(environment, period, choices, until="confirm")
     return outcome if not renewed else _outcome(current, already_done=False)

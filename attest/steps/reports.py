@@ -10,12 +10,14 @@ from attest.chain import state
 from attest.chain.contracts import attestation_registry, reserve_oracle
 from attest.chain.state import ConfirmationReading
 from attest.chain.submission import Intent, Submitter
-from attest.errors import ChainError
-from attest.model import TokenConsensus, TokenReserve
+from attest.errors import ChainError, ConflictError, OperatorError
+from attest.log.note import COSIGNATURE_V1, ED25519, parse_vkey
+from attest.model import ReportReceipt, TokenConsensus, TokenReserve
 from attest.money import format_units, group
 from attest.records import digest
+from attest.runs import RunArea
 from attest.steps.context import Run
-from attest.steps.reserves import recheck, reported_deployment
+from attest.steps.reserves import open_period, recheck, reported_deployment
 from attest.store import check_writable
 
 
@@ -100,10 +102,11 @@ def submit(run: Run) -> tuple[Submitted, str]:
     """Sign all reports, keep them in the journal, then broadcast them together.
 
     Before anything is signed, what a whole run needs afterwards is checked as well: the registry would take the anchor,
-    and the public store can be written. From then on the attempt can no longer be abandoned. Raises
-    :class:`ChainError` (exit 5) when the chain would not take the transactions, :class:`OperatorError` (exit 2) when a
-    key or the public store cannot be used, :class:`ConflictError` (exit 7) when the attempt was abandoned or its
-    decisions were tampered with.
+    the other keys open, and the public store can be written. From then on the attempt can no longer be abandoned. As
+    long as the reports are not confirmed, a later run sends anew what was lost or reverted. Raises :class:`ChainError`
+    (exit 5) when the chain would not take the transactions, :class:`OperatorError` (exit 2) when a key or the public
+    store cannot be used, :class:`ConflictError` (exit 7) when the attempt was abandoned, its decisions were tampered
+    with, or a later period was reported.
     """
     area = run.area
     committed = run.take("commitment", Committed)
@@ -112,6 +115,7 @@ def submit(run: Run) -> tuple[Submitted, str]:
     def compute() -> Submitted:
         recheck(run)
         if intents:
+            _check_newest(run)
             submitter(run, run.config.oracle.chain).submit(
                 intents, alongside=_check_the_way(run), begin=lambda: _begin(run)
             )
@@ -123,7 +127,12 @@ def submit(run: Run) -> tuple[Submitted, str]:
             intents=tuple(intent.id for intent in intents),
         )
 
+    resumed = area.bytes_of("submission") is not None
     submitted = area.artifact("submission", Submitted, compute)
+    if resumed and intents and area.bytes_of("confirmation") is None:
+        recheck(run)
+        _check_newest(run)
+        submitter(run, run.config.oracle.chain).submit(intents)
     reporters = len(run.config.signing.reporters)
     if not submitted.intents:
         return submitted, "nothing to report: every token is withheld"
@@ -145,8 +154,48 @@ def _check_the_way(run: Run) -> list[Intent]:
 def _begin(run: Run) -> None:
     """The point of no return."""
     if run.publishes and run.area.fate() is None:
+        _check_keys(run)
         check_writable(run.environment.public)
     run.area.begin_submitting(run.environment.now())
+
+
+def _check_keys(run: Run) -> None:
+    """The keys of the steps to come open, and are the configured ones. A pinned key cannot be corrected any more once
+    the reports are sent: the configuration must not change in the middle of a run."""
+    config, keys = run.config, run.environment.keys
+    keys.transactions(config.signing.publisher.address)
+    for attestor in config.signing.attestors[: config.signing.threshold]:
+        keys.attestor(attestor.address)
+    keys.log()
+    vkeys = [("signing.log.vkey", config.signing.log.vkey, ED25519)]
+    vkeys += [("log.witnesses: vkey", witness.vkey, COSIGNATURE_V1) for witness in config.log.witnesses]
+    for where, vkey, algorithm in vkeys:
+        key = parse_vkey(vkey, where, OperatorError)
+        if key.algorithm != algorithm or (algorithm == ED25519 and key.name != config.log.origin):
+            raise OperatorError(
+                f"{where}: {vkey!r} is not a key for this purpose",
+                code="malformed-vkey",
+                reason="The log's key is of type 1 and named like log.origin; a witness's is of type 4.",
+                advice="Copy the vkey again, whole, from where its owner publishes it.",
+            )
+
+
+def _check_newest(run: Run) -> None:
+    """The oracle holds one report for each reporter and token: an older period's balances must not replace a newer
+    one's. Raises :class:`ConflictError`."""
+    environment = run.environment
+    due, week = run.config.schedule.schedule.latest_due(environment.now()), run.period
+    while week < due:
+        week = week.shifted(1)
+        fate = RunArea.current(environment.private, week).fate()
+        if fate is not None:
+            raise ConflictError(
+                f"period {run.period} cannot be reported any more: {week} was",
+                code="later-period-reported",
+                reason="The oracle keeps each reporter's last report: older balances would stand there as the newest.",
+                advice=f"Go on with {week}. A statement that gives no reserve for {run.period} can still be made: "
+                "`attest abandon`, then `attest run` with --withhold for every token.",
+            )
 
 
 def confirm(run: Run) -> tuple[Confirmed, str]:
@@ -245,9 +294,11 @@ def refresh(run: Run) -> tuple[Refreshed, str] | None:
     """Report the committed reserves again when the standing reports are past half of the contract's validity.
 
     The balances stay those of the period: a fresh report never hides an old ``as_of``. Returns None when the reports on
-    chain are still young, or every token is withheld. A refresh that was begun and cut short is finished first.
+    chain are still young, or every token is withheld. A refresh that was begun and cut short is finished first; the
+    first reports must have landed. Raises as :func:`submit` and :func:`confirm`.
     """
     environment, area, config = run.environment, run.area, run.config
+    open_period(run)
     committed = run.take("commitment", Committed)
     if not committed.tokens:
         return None
@@ -256,6 +307,8 @@ def refresh(run: Run) -> tuple[Refreshed, str] | None:
         number += 1
     begun = area.key(f"begun/refresh-{number}")
     if environment.private.get(begun) is None:
+        if area.bytes_of("confirmation") is None:
+            _land(run, report_intents(run, committed))
         age = state.report_age(
             environment.client(config.oracle.chain),
             config,
@@ -265,15 +318,21 @@ def refresh(run: Run) -> tuple[Refreshed, str] | None:
         )
         if age.oldest_seconds * 2 <= age.validity_seconds:
             return None
+        _check_newest(run)
         environment.private.create(begun, b"begun\n")
     intents = report_intents(run, committed, f"refresh-{number}")
 
     def compute() -> Refreshed:
-        recheck(run)
-        sender = submitter(run, config.oracle.chain)
-        sender.submit(intents)
-        timeout = config.chains[config.oracle.chain].confirm_timeout_seconds
-        receipts = sender.confirm(intents, timeout_seconds=timeout)
-        return Refreshed("attest-run-refresh/1", area.digests("commitment"), tuple(receipts))
+        return Refreshed("attest-run-refresh/1", area.digests("commitment"), _land(run, intents))
 
     return area.artifact(f"refresh/{number}", Refreshed, compute), f"{len(intents)} reports renewed"
+
+
+def _land(run: Run, intents: list[Intent]) -> tuple[ReportReceipt, ...]:
+    """Send what has not landed, and wait for all of it."""
+    recheck(run)
+    _check_newest(run)
+    sender = submitter(run, run.config.oracle.chain)
+    sender.submit(intents)
+    timeout = run.config.chains[run.config.oracle.chain].confirm_timeout_seconds
+    return sender.confirm(intents, timeout_seconds=timeout)
