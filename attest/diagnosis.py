@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from attest.chain import state
-from attest.chain.state import Finding
+from attest.chain.preflight import Finding, preflight
 from attest.config import Loaded
 from attest.custody import collector
 from attest.environment import ConfiguredKeys, clock, connect_chains
@@ -103,7 +102,7 @@ def _keys(loaded: Loaded) -> Iterator[Finding]:
 def _chains(loaded: Loaded) -> Iterator[Finding]:
     try:
         now = clock(loaded)()
-        yield from state.preflight(connect_chains(loaded), loaded.config, base=loaded.base, now=now)
+        yield from preflight(connect_chains(loaded), loaded.config, base=loaded.base, now=now)
     except AttestError as fault:
         yield _failed("chains", fault)
 

@@ -14,22 +14,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from attest.chain import contracts, header
+from attest.chain import contracts
 from attest.chain.artifact import artifact
-from attest.chain.contracts import Call, ReserveOracle
-from attest.chain.rpc import (
-    ChainClient,
-    Request,
-    RpcError,
-    balance_request,
-    code_request,
-    header_request,
-    proof_request,
-)
-from attest.chain.values import data, malformed, quantity
-from attest.documents import AccountProof, Anchor, BlockProof, StorageProof
+from attest.chain.batch import Batch, ProofRead, checksum
+from attest.chain.contracts import ReserveOracle
+from attest.chain.rpc import ChainClient
+from attest.documents import AccountProof, Anchor, BlockProof
 from attest.errors import ChainError, ConflictError
 from attest.model import Block, DeploymentSupply, Supply, TokenConsensus
 from attest.money import ratio_percent
@@ -37,10 +29,6 @@ from attest.records import Amount
 
 if TYPE_CHECKING:
     from attest.config import Config, Deployment
-
-#: Gas that a report or a publication is assumed to need when a balance is judged.
-TRANSACTION_GAS = 250_000
-WEEK_SECONDS = 7 * 86_400
 
 
 @dataclass(frozen=True)
@@ -84,14 +72,14 @@ def read_supply(
     readings = []
     oracle = contracts.reserve_oracle(config.oracle, base)
     max_report_age = None
-    for chain, deployments in _by_chain(config).items():
+    for chain, deployments in deployments_by_chain(config).items():
         client, finality = clients[chain], config.chains[chain].finality
         if supply_at == "cutoff":
             block = client.block_at(int(cutoff.timestamp()), finality)
         else:
             block = client.finalized_head(finality)
-        batch = _Batch(client, block)
-        supplies = [_supply(batch, symbol, deployment) for symbol, deployment in deployments]
+        batch = Batch(client, block)
+        supplies = [ask_supply(batch, symbol, deployment) for symbol, deployment in deployments]
         with_age = chain == config.oracle.chain and oracle.states_ages
         age = batch.add(oracle.max_report_age().request(block)) if with_age else None
         batch.run()
@@ -112,7 +100,7 @@ class _ChainReading:
     proof: BlockProof
 
 
-def _read_chain(batch: _Batch, supplies: Sequence[_SupplyRead], others: Sequence[AccountProof] = ()) -> _ChainReading:
+def _read_chain(batch: Batch, supplies: Sequence[_SupplyRead], others: Sequence[AccountProof] = ()) -> _ChainReading:
     read = [supply() for supply in supplies]
     proofs = [proof for _, proof in read if proof is not None]
     return _ChainReading(batch.block, tuple(supply for supply, _ in read), batch.block_proof([*proofs, *others]))
@@ -125,7 +113,7 @@ def _joined(readings: Sequence[_ChainReading]) -> Supply:
     )
 
 
-def _by_chain(config: Config) -> dict[str, list[tuple[str, Deployment]]]:
+def deployments_by_chain(config: Config) -> dict[str, list[tuple[str, Deployment]]]:
     """(token, deployment) pairs by chain, in the configuration's order of chains."""
     found: dict[str, list[tuple[str, Deployment]]] = {name: [] for name in config.chains}
     for symbol, token in config.tokens.items():
@@ -137,7 +125,7 @@ def _by_chain(config: Config) -> dict[str, list[tuple[str, Deployment]]]:
 _SupplyRead: TypeAlias = Callable[[], tuple[DeploymentSupply, AccountProof | None]]
 
 
-def _supply(batch: _Batch, symbol: str, deployment: Deployment) -> _SupplyRead:
+def ask_supply(batch: Batch, symbol: str, deployment: Deployment) -> _SupplyRead:
     """Ask for one deployment's supply. A token of another make whose total supply is not in the reference's slot is
     read without a proof."""
     token = contracts.token(deployment.address, symbol)
@@ -305,18 +293,18 @@ def _consensus_and_supply(
     oracle = _Oracle(
         contracts.reserve_oracle(config.oracle, base),
         {symbol: addresses[symbol] for symbol in tokens},
-        [_checksum(reporter) for reporter in reporters],
+        [checksum(reporter) for reporter in reporters],
         prove,
     )
     readings: list[_ChainReading] = []
     consensus: list[_TokenRead] = []
-    for chain, deployments in _by_chain(config).items():
+    for chain, deployments in deployments_by_chain(config).items():
         client, finality = clients[chain], config.chains[chain].finality
         with_oracle = chain == config.oracle.chain
         block = oracle.find(client, finality) if with_oracle else client.finalized_head(finality)
         _not_before(client, block, opened)
-        batch = _Batch(client, block)
-        supplies = [_supply(batch, symbol, deployment) for symbol, deployment in deployments]
+        batch = Batch(client, block)
+        supplies = [ask_supply(batch, symbol, deployment) for symbol, deployment in deployments]
         still = _asked_again(batch, client, opened) if opened is not None else None
         if not with_oracle:
             batch.run()
@@ -330,8 +318,8 @@ def _consensus_and_supply(
             still()
         if oracle.learns_reporters():
             # They changed between the hint and this block: once more, now knowing them.
-            batch = _Batch(client, block)
-            supplies = [_supply(batch, symbol, deployment) for symbol, deployment in deployments]
+            batch = Batch(client, block)
+            supplies = [ask_supply(batch, symbol, deployment) for symbol, deployment in deployments]
             oracle.ask(batch)
             batch.run()
         consensus, proofs = oracle.read(block)
@@ -351,7 +339,7 @@ def _not_before(client: ChainClient, block: Block, opened: SupplyReading | None)
         )
 
 
-def _asked_again(batch: _Batch, client: ChainClient, opened: SupplyReading) -> Callable[[], None]:
+def _asked_again(batch: Batch, client: ChainClient, opened: SupplyReading) -> Callable[[], None]:
     """Ask once more, at the supply block, for what the run was opened with; returns the comparison."""
     block = next(block for block in opened.supply.blocks if block.chain_id == client.chain_id)
     header_index = batch.add(("eth_getBlockByNumber", [hex(block.number), False]))
@@ -408,14 +396,14 @@ class _Oracle:
         call = self._oracle.reporters()
         block, hints = client.finalized_head_and(finality, [call.at_latest()])
         hinted = contracts.outcome(call, hints[0])
-        self._members = [] if isinstance(hinted, ChainError) else [_checksum(address) for address in hinted]
+        self._members = [] if isinstance(hinted, ChainError) else [checksum(address) for address in hinted]
         return block
 
     @property
     def _known(self) -> list[str]:
         return list(dict.fromkeys([*self._own, *(self._members or [])]))
 
-    def ask(self, batch: _Batch) -> None:
+    def ask(self, batch: Batch) -> None:
         oracle = self._oracle
         self._code = batch.code(oracle.address, "the reserve oracle")
         self._quorum = batch.call(oracle.required_quorum())
@@ -423,7 +411,7 @@ class _Oracle:
         self._reporters = batch.call(oracle.reporters()) if oracle.lists_reporters else None
         self._asked = {symbol: self._ask_token(batch, symbol, address) for symbol, address in self._tokens.items()}
 
-    def _ask_token(self, batch: _Batch, symbol: str, address: str) -> _AskedToken:
+    def _ask_token(self, batch: Batch, symbol: str, address: str) -> _AskedToken:
         oracle = self._oracle
         slots = [*oracle.settings_slots(), *oracle.reporter_slots(len(self._members or []))] if self._prove else []
         for reporter in self._known if self._prove else []:
@@ -439,7 +427,7 @@ class _Oracle:
         """Whether the reporters at the block are others than those that were asked about."""
         if self._reporters is None:
             return False
-        members = [_checksum(address) for address in self._reporters()]
+        members = [checksum(address) for address in self._reporters()]
         changed = members != self._members
         self._members = members
         return changed
@@ -494,7 +482,7 @@ class _AskedToken:
     met: Callable[[], Any]
     reserve: Callable[[], Any]
     reports: Mapping[str, Callable[[], Any]]
-    proof: _ProofRead | None
+    proof: ProofRead | None
 
 
 # -- the registry's entry --------------------------------------------------------------------------------------------
@@ -507,7 +495,7 @@ def read_anchor(
     a registry of another make). Raises :class:`ChainError`: ``call-reverted`` (``NotPublished``), ``no-code``,
     ``proof-differs`` and what :meth:`ChainClient.batch` raises."""
     registry = contracts.attestation_registry(config.registry, base)
-    batch = _Batch(client, client.finalized_head(config.chains[config.registry.chain].finality))
+    batch = Batch(client, client.finalized_head(config.chains[config.registry.chain].finality))
     code = batch.code(registry.address, "the attestation registry")
     entry = batch.call(registry.attestation_of(publisher, period, revision))
     slots = registry.entry_slots(publisher, period, revision) if registry.reference else []
@@ -537,295 +525,3 @@ def read_anchor(
 
 def _number(word: bytes) -> int:
     return int.from_bytes(word, "big")
-
-
-# -- before a run ----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One line of ``attest doctor``: ``error`` would stop a run, ``warning`` would not."""
-
-    state: Literal["ok", "warning", "error"]
-    subject: str
-    detail: str
-    advice: str = ""
-
-
-def preflight(clients: Mapping[str, ChainClient], config: Config, *, base: Path, now: datetime) -> tuple[Finding, ...]:
-    """Whether the chains would take a run: endpoints, heads, code, decimals, roles, gas, and the oracle's settings.
-
-    Everything that is wrong is a finding; raises only :class:`OperatorError` for a configuration that cannot be used.
-    Two requests per chain.
-    """
-    findings: list[Finding] = []
-    for chain in config.chains:
-        try:
-            findings += _preflight_chain(clients[chain], chain, config, base, now)
-        except ChainError as fault:
-            findings.append(Finding("error", f"chain {chain}", fault.message, fault.advice))
-    return tuple(findings)
-
-
-def _preflight_chain(client: ChainClient, chain: str, config: Config, base: Path, now: datetime) -> list[Finding]:
-    settings = config.chains[chain]
-    block, (gas_price,) = client.finalized_head_and(settings.finality, [("eth_gasPrice", [])])
-    findings = [_head_finding(client, block, now)]
-    findings += [
-        Finding("warning", f"endpoint {endpoint}", failure, "Check that it runs; the other endpoints answer.")
-        for endpoint, failure in client.failures.items()
-    ]
-    batch = _Batch(client, block)
-    checks: list[Callable[[], Finding]] = []
-    for symbol, deployment in _by_chain(config).get(chain, []):
-        checks.append(_check_token(batch, symbol, deployment))
-    price = (
-        0 if settings.fees.kind == "free" or isinstance(gas_price, RpcError) else quantity(gas_price, "eth_gasPrice")
-    )
-    if chain == config.oracle.chain:
-        oracle = contracts.reserve_oracle(config.oracle, base)
-        checks.append(_check_code(batch, oracle.address, "reserve oracle", "oracle.address"))
-        checks += _check_oracle(batch, oracle)
-        for reporter in config.signing.reporters:
-            role = oracle.has_role("REPORTER_ROLE", reporter.address) if oracle.has_roles else None
-            checks.append(_check_role(batch, role, f"reporter {reporter.address}", "REPORTER_ROLE"))
-            checks.append(_check_gas(batch, reporter.address, "reporter", len(config.tokens), price))
-    if chain == config.registry.chain:
-        registry = contracts.attestation_registry(config.registry, base)
-        publisher = config.signing.publisher.address
-        checks.append(_check_code(batch, registry.address, "attestation registry", "registry.address"))
-        role = registry.has_role("PUBLISHER_ROLE", publisher) if registry.has_roles else None
-        checks.append(_check_role(batch, role, f"publisher {publisher}", "PUBLISHER_ROLE"))
-        checks.append(_check_gas(batch, publisher, "publisher", 1, price))
-    batch.run()
-    for check in checks:
-        try:
-            findings.append(check())
-        except ChainError as fault:
-            findings.append(Finding("error", f"chain {chain}", fault.message, fault.advice))
-    return findings
-
-
-def _head_finding(client: ChainClient, block: Block, now: datetime) -> Finding:
-    subject, age = f"chain {client.name}", int(now.timestamp()) - block.timestamp
-    detail = f"chain id {client.chain_id}, block {block.number}, {age} s old"
-    if age > 600:
-        return Finding(
-            "warning", subject, detail, "If blocks should come more often, the chain or endpoint has stopped."
-        )
-    if age < -60:
-        return Finding("warning", subject, detail, "This machine's clock is behind the chain's: correct it.")
-    return Finding("ok", subject, detail)
-
-
-def _check_code(batch: _Batch, address: str, what: str, key: str) -> Callable[[], Finding]:
-    code = batch.code(address, f"the {what} ({key})")
-    return lambda: Finding("ok", what, f"{address} has code ({len(code())} bytes)")
-
-
-def _check_token(batch: _Batch, symbol: str, deployment: Deployment) -> Callable[[], Finding]:
-    supply = _supply(batch, symbol, deployment)
-
-    def check() -> Finding:
-        read, proof = supply()
-        proven = "with" if proof is not None else "without"
-        return Finding("ok", f"token {symbol}", f"{deployment.address}: supply {read.units} units, {proven} proof")
-
-    return check
-
-
-def _check_role(batch: _Batch, call: Call | None, who: str, role: str) -> Callable[[], Finding]:
-    if call is None:
-        advice = "Ask its admin, and simulate with `attest run --dry-run`."
-        return lambda: Finding("warning", who, "its role cannot be checked: the contract has no hasRole", advice)
-    held = batch.call(call)
-
-    def check() -> Finding:
-        if held():
-            return Finding("ok", who, f"holds {role}")
-        return Finding("error", who, f"does not hold {role}", f"The contract's admin grants it: grantRole({role}, …).")
-
-    return check
-
-
-def _check_gas(batch: _Batch, address: str, job: str, transactions: int, price: int) -> Callable[[], Finding]:
-    index = batch.add(balance_request(address, batch.block))
-    needed = transactions * TRANSACTION_GAS * price
-
-    def check() -> Finding:
-        who = f"{job} {address}"
-        balance = quantity(batch.answer(index), f"the balance of {who}")
-        detail = f"{balance} wei for gas, some {needed} wei needed for {transactions} transactions"
-        if balance >= needed:
-            return Finding("ok", who, detail if price else "gas is free")
-        return Finding("error", who, detail, f"Send gas to {address}.")
-
-    return check
-
-
-def _check_oracle(batch: _Batch, oracle: ReserveOracle) -> list[Callable[[], Finding]]:
-    quorum = batch.call(oracle.required_quorum())
-    reporters = batch.call(oracle.reporters()) if oracle.lists_reporters else None
-
-    def check_quorum() -> Finding:
-        detail = f"quorum {quorum()}"
-        if reporters is None:
-            return Finding("ok", "reserve oracle", detail)
-        detail += f" of {len(reporters())} reporters"
-        if len(reporters()) >= quorum():
-            return Finding("ok", "reserve oracle", detail)
-        return Finding(
-            "error", "reserve oracle", detail, "Its admin grants REPORTER_ROLE to more, or lowers the quorum."
-        )
-
-    if not oracle.states_ages:
-        return [check_quorum]
-    submission, validity = batch.call(oracle.max_report_age()), batch.call(oracle.consensus_validity())
-
-    def check_ages() -> Finding:
-        detail = f"reports are accepted up to {submission()} s old and count for {validity()} s"
-        if validity() >= WEEK_SECONDS:
-            return Finding("ok", "reserve oracle", detail)
-        return Finding(
-            "warning",
-            "reserve oracle",
-            f"{detail}: the quorum lapses before the next weekly run",
-            f"Schedule `attest report` at least every {max(1, validity() // 7200)} h, or raise consensusValidity.",
-        )
-
-    return [check_quorum, check_ages]
-
-
-# -- one batch at one block ------------------------------------------------------------------------------------------
-
-
-class _ProofRead(Protocol):
-    """Reads an account proof after the batch ran; None where the endpoint has no ``eth_getProof``."""
-
-    def __call__(
-        self, purpose: Literal["supply", "consensus", "anchor"], token: str | None, code: bytes
-    ) -> AccountProof | None: ...
-
-
-class _Batch:
-    """Questions to one chain at one block, sent together with the block's header. Asking returns a function that reads
-    the answer once the batch has run."""
-
-    def __init__(self, client: ChainClient, block: Block) -> None:
-        self.block = block
-        self._client = client
-        self._requests: list[Request] = [header_request(block)]
-        self._answers: list[Any] = []
-
-    def add(self, request: Request) -> int:
-        self._requests.append(request)
-        return len(self._requests) - 1
-
-    def run(self) -> None:
-        self._answers = self._client.batch(self._requests)
-        what = f"chain {self._client.name}: block {self.block.number}"
-        if not isinstance(self._answers[0], dict):
-            raise contracts.state_unavailable(what, self._answers[0])
-        self._header = header.read(self._client.chain_id, self._answers[0], what)
-        if self._header.block != self.block:
-            raise malformed(what, "was answered with another block's header")
-
-    def answer(self, index: int) -> Any:
-        return self._answers[index]
-
-    def call(self, call: Call) -> Callable[[], Any]:
-        index = self.add(call.request(self.block))
-        return lambda: call.value(self.answer(index))
-
-    def code(self, address: str, what: str) -> Callable[[], bytes]:
-        index = self.add(code_request(address, self.block))
-
-        def read() -> bytes:
-            answer = self.answer(index)
-            if answer is None or isinstance(answer, RpcError):
-                raise contracts.state_unavailable(f"the code of {what}", answer)
-            code = data(answer, f"the code of {what}")
-            if not code:
-                raise ChainError(
-                    f"{what}: there is no contract at {address} on chain {self._client.name} at block "
-                    f"{self.block.number}",
-                    code="no-code",
-                    reason="A call to an address without code succeeds and means nothing.",
-                    advice="Check address and chain in attest.toml. If they are right, the node has pruned this block: "
-                    'schedule `attest open` at the cutoff, or set schedule.supply_at = "run".',
-                )
-            return code
-
-        return read
-
-    def account(self, address: str, slots: Sequence[str], what: str) -> _ProofRead:
-        index = self.add(proof_request(address, slots, self.block))
-
-        def read(
-            purpose: Literal["supply", "consensus", "anchor"], token: str | None, code: bytes
-        ) -> AccountProof | None:
-            answer = self.answer(index)
-            if isinstance(answer, RpcError) and answer.code == _METHOD_NOT_FOUND:
-                return None
-            if not isinstance(answer, dict):
-                raise contracts.state_unavailable(f"the state proof of {what}", answer)
-            return _account_proof(answer, header.state_root(self._header), slots, what, purpose, token, code, address)
-
-        return read
-
-    def block_proof(self, accounts: Sequence[AccountProof]) -> BlockProof:
-        """Checks the header's hash."""
-        return BlockProof(self.block, header.encode(self._header).hex(), tuple(accounts))
-
-
-_METHOD_NOT_FOUND = -32601
-
-
-def _account_proof(
-    answer: Mapping[str, Any],
-    state_root: bytes,
-    slots: Sequence[str],
-    what: str,
-    purpose: Literal["supply", "consensus", "anchor"],
-    token: str | None,
-    code: bytes,
-    address: str,
-) -> AccountProof:
-    """An ``eth_getProof`` answer (EIP-1186), checked where a node could have mixed up blocks: both tries' roots, the
-    code hash, and the slots in the order asked."""
-    from eth_hash.auto import keccak
-
-    what = f"the state proof of {what}"
-    nodes = _nodes(answer.get("accountProof"), what)
-    code_hash = data(answer.get("codeHash"), f"{what}: its code hash", 32)
-    storage_root = data(answer.get("storageHash"), f"{what}: its storage root", 32)
-    if not nodes or keccak(nodes[0]) != state_root:
-        raise malformed(what, "does not begin at the block's state root")
-    if keccak(code) != code_hash:
-        raise malformed(what, "has another code hash than the code at this address")
-    items = answer.get("storageProof")
-    if not isinstance(items, list) or len(items) != len(slots) or not all(isinstance(item, dict) for item in items):
-        raise malformed(what, "does not have one storage proof per slot")
-    storage = []
-    for slot, item in zip(slots, items, strict=True):
-        if quantity(item.get("key"), f"{what}: a slot") != int(slot, 16):
-            raise malformed(what, f"is not about the slot 0x{slot}")
-        path = _nodes(item.get("proof"), what)
-        if path and keccak(path[0]) != storage_root:
-            raise malformed(what, "has a storage proof that does not begin at its storage root")
-        value = quantity(item.get("value"), f"{what}: a value")
-        storage.append(StorageProof(slot, value, tuple(node.hex() for node in path)))
-    return AccountProof(purpose, token, address, code_hash.hex(), tuple(node.hex() for node in nodes), tuple(storage))
-
-
-def _nodes(plain: Any, what: str) -> list[bytes]:
-    if not isinstance(plain, list):
-        raise malformed(what, "has no list of trie nodes")
-    return [data(node, f"{what}: a trie node") for node in plain]
-
-
-def _checksum(address: str) -> str:
-    """EIP-55."""
-    from eth_utils.address import to_checksum_address
-
-    return str(to_checksum_address(address))

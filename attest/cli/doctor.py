@@ -14,7 +14,7 @@ from attest.cli.output import Output
 from attest.cli.text import printable
 
 if TYPE_CHECKING:
-    from attest.chain.state import Finding
+    from attest.chain.preflight import Finding
 
 _MARKS = {"ok": "ok     ", "warning": "warning", "error": "ERROR  "}
 

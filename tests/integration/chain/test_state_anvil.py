@@ -12,7 +12,7 @@ from eth_hash.auto import keccak
 from eth_utils.crypto import keccak as text_keccak
 from trie import HexaryTrie
 
-from attest.chain import contracts, devnet, state
+from attest.chain import contracts, devnet, preflight, state
 from attest.documents import AccountProof, BlockProof
 from attest.errors import ChainError
 from attest.records import from_json, to_json
@@ -187,7 +187,7 @@ def test_read_anchor__nothing_published__names_the_contracts_error(deploy: Calla
 def test_preflight__fresh_deployment__is_fine(deploy: Callable[..., Deployed]):
     deployed = deploy(3)
     client = deployed.client()
-    findings = state.preflight({"main": client}, deployed.config, base=BASE, now=instant(deployed.now()))
+    findings = preflight.preflight({"main": client}, deployed.config, base=BASE, now=instant(deployed.now()))
     assert {finding.state for finding in findings} == {"ok"}
     assert list(client.requests_sent.values()) == [2]
 

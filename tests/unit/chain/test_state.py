@@ -14,8 +14,9 @@ from eth_abi.abi import encode
 from eth_hash.auto import keccak
 from eth_utils.abi import function_signature_to_4byte_selector as selector
 
-from attest.chain import contracts, state
+from attest.chain import contracts, preflight, state
 from attest.chain.artifact import artifact
+from attest.chain.preflight import Finding
 from attest.chain.rpc import ChainClient
 from attest.config import Config, Contract, OracleSection
 from attest.errors import ChainError
@@ -599,18 +600,16 @@ def test_read_anchor__registry_of_another_make__has_no_proof(world, tmp_path):
 # -- preflight -------------------------------------------------------------------------------------------------------
 
 
-def preflight(
-    world: World, settings: Config | None = None, base: Path = BASE, now: datetime = NOW
-) -> list[state.Finding]:
-    return list(state.preflight({"main": world.client()}, settings or config(TOKENS), base=base, now=now))
+def findings_of(world: World, settings: Config | None = None, base: Path = BASE, now: datetime = NOW) -> list[Finding]:
+    return list(preflight.preflight({"main": world.client()}, settings or config(TOKENS), base=base, now=now))
 
 
-def bad(findings: list[state.Finding]) -> list[tuple[str, str]]:
+def bad(findings: list[Finding]) -> list[tuple[str, str]]:
     return [(finding.state, f"{finding.subject}: {finding.detail}") for finding in findings if finding.state != "ok"]
 
 
 def test_preflight__all_well__says_so_of_everything(world):
-    findings = preflight(world)
+    findings = findings_of(world)
     assert bad(findings) == []
     assert len(world.node.requests) == 2
     shown = "\n".join(f"{finding.subject}: {finding.detail}" for finding in findings)
@@ -633,7 +632,7 @@ def test_preflight__everything_wrong__lists_it_all(world):
     world.oracle({USDW: {}, EURW: {}}, verified={}, quorum=4, validity=3600)
     handle = contracts.reserve_oracle(OracleSection(chain="main", address=ORACLE), BASE)
     world.returns(handle.has_role("REPORTER_ROLE", REPORTERS[1]), ["bool"], [False])
-    findings = preflight(world)
+    findings = findings_of(world)
     shown = bad(findings)
     assert all(finding.advice for finding in findings if finding.state != "ok")
     expected = [
@@ -652,7 +651,7 @@ def test_preflight__everything_wrong__lists_it_all(world):
 
 @pytest.mark.parametrize(("seconds", "advice"), [(601, "has stopped"), (-61, "clock is behind")])
 def test_preflight__head_and_clock_apart__warns(world, seconds, advice):
-    findings = preflight(world, now=datetime.fromtimestamp(HEAD + seconds, UTC))
+    findings = findings_of(world, now=datetime.fromtimestamp(HEAD + seconds, UTC))
     assert [(finding.state, finding.subject) for finding in findings if finding.state != "ok"] == [
         ("warning", "chain main")
     ]
@@ -662,19 +661,19 @@ def test_preflight__head_and_clock_apart__warns(world, seconds, advice):
 def test_preflight__free_gas__needs_no_balance(world):
     world.balances.clear()
     free = {"main": {"chain_id": 138, "endpoints": (URL,), "fees": {"kind": "free"}}}
-    assert bad(preflight(world, config(TOKENS, chains=free))) == []
-    assert len(bad(preflight(world))) == 4
+    assert bad(findings_of(world, config(TOKENS, chains=free))) == []
+    assert len(bad(findings_of(world))) == 4
 
 
 def test_preflight__endpoint_gives_no_gas_price__asks_for_no_balance(world):
     del world.node.handlers["eth_gasPrice"]
     world.balances.clear()
-    assert bad(preflight(world)) == []
+    assert bad(findings_of(world)) == []
 
 
 def test_preflight__wrong_chain__is_one_finding(world):
     world.node.chain_id = 1
-    assert [(kind, text) for kind, text in bad(preflight(world))] == [
+    assert [(kind, text) for kind, text in bad(findings_of(world))] == [
         ("error", f"chain main: chain main: the endpoint {URL}:80 serves chain id 1, not 138")
     ]
 
@@ -685,7 +684,7 @@ def test_preflight__one_of_two_endpoints_down__warns(world):
     down = Node(faults=[Reply(503, b"")] * 99)
     nodes = {URL: world.node, "http://down.example": down}
     client = ChainClient("main", 138, list(nodes), transport=Network(nodes), sleep=lambda seconds: None)
-    findings = list(state.preflight({"main": client}, config(TOKENS), base=BASE, now=NOW))
+    findings = list(preflight.preflight({"main": client}, config(TOKENS), base=BASE, now=NOW))
     assert bad(findings) == [("warning", "endpoint http://down.example:80: HTTP 503 (after 4 attempts)")]
 
 
@@ -693,7 +692,7 @@ def test_preflight__contracts_that_do_not_tell_roles__warns(world, tmp_path):
     settings = foreign_oracle(world, tmp_path)
     registry = {"address": REGISTRY, "abi": "abi.json"}
     settings = settings.model_copy(update={"registry": Contract(chain="main", **registry)})
-    findings = bad(preflight(world, settings, tmp_path))
+    findings = bad(findings_of(world, settings, tmp_path))
     assert [kind for kind, _ in findings] == ["warning"] * 3
     assert all("its role cannot be checked" in text for _, text in findings)
 
@@ -701,7 +700,7 @@ def test_preflight__contracts_that_do_not_tell_roles__warns(world, tmp_path):
 def test_preflight__chain_without_contracts__is_only_reached(world):
     chains = {"main": {"chain_id": 138, "endpoints": (URL,)}, "side": {"chain_id": 1, "endpoints": (URL,)}}
     clients = {"main": world.client(), "side": World(chain_id=1).client()}
-    findings = state.preflight(clients, config(TOKENS, chains=chains), base=BASE, now=NOW)
+    findings = preflight.preflight(clients, config(TOKENS, chains=chains), base=BASE, now=NOW)
     assert findings[-1].detail == "chain id 1, block 49, 4 s old"
 
 
