@@ -53,7 +53,8 @@ def read(
     \b
     Examples:
       attest custody read statement.xml --format camt053
-      attest custody read statement.xml --format camt053 --account DE89370400440532013000 --json
+      attest custody read statement.xml --format camt053 --json \\
+        --account DE89370400440532013000
       attest custody read export.csv --source eur-main/portal
       attest custody read export.csv --format csv --zone Europe/Berlin \\
         --option account_column=IBAN --option amount_column=Saldo \\

@@ -18,11 +18,11 @@ _PORT = click.IntRange(0, 65535)
 @click.command(
     epilog="""\b
 Examples:
-  attest devnet                                      in the foreground; Ctrl-C ends it
-  attest devnet --directory demo --detach            in the background
-  attest run --config demo/attest.toml               then the weekly run
-  attest devnet --directory demo --stop              end it; its state is kept
-  attest devnet --rpc http://127.0.0.1:8545          deploy on a chain that runs already"""
+  attest devnet                            in the foreground, until Ctrl-C
+  attest devnet --directory demo --detach  in the background
+  attest run --config demo/attest.toml     then the weekly run
+  attest devnet --directory demo --stop    end it; its state is kept
+  attest devnet --rpc http://[::1]:8545    deploy on a chain that runs already"""
 )
 @click.option(
     "--directory",

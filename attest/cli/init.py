@@ -23,7 +23,8 @@ def _check_origin(ctx: click.Context, parameter: click.Parameter, value: str) ->
 @click.command(
     epilog="""\b
 Examples:
-  attest init --network besu-138 --issuer "Example Issuer Ltd" --contact reserves@issuer.example
+  attest init --network besu-138 --issuer "Example Issuer Ltd" \\
+    --contact reserves@issuer.example
   attest init --network ethereum --directory prod --reporters 1"""
 )
 @click.option("--network", type=click.Choice(NETWORKS), required=True, help="The kind of chain.")

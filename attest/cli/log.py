@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from attest.cli.common import json_option
 from attest.cli.output import Output
 
 
@@ -19,8 +20,9 @@ def group() -> None:
 @group.command(
     epilog="""\b
 Example:
-  attest log witness --name witness.example/one --key witness.pem --password env:WITNESS_PASSWORD \\
-      --log issuer.example/reserves+7d6e1f3c+ARV... --state witness.json --listen 127.0.0.1:8780"""
+  attest log witness --name witness.example/one --key witness.pem \\
+    --password env:WITNESS_PASSWORD --state witness.json \\
+    --log issuer.example/reserves+7d6e1f3c+ARV... --listen 127.0.0.1:8780"""
 )
 @click.option("--name", required=True, help="This witness's name, as in its vkey.")
 @click.option(
@@ -30,9 +32,17 @@ Example:
 @click.option("--log", "logs", required=True, multiple=True, metavar="VKEY", help="A log to watch. Repeatable.")
 @click.option("--state", required=True, type=click.Path(path_type=Path), help="What this witness remembers.")
 @click.option("--listen", default="127.0.0.1:8780", show_default=True, metavar="HOST:PORT", help="Where to listen.")
+@json_option
 @click.pass_obj
 def witness(
-    output: Output, name: str, key_path: Path, password: str, logs: tuple[str, ...], state: Path, listen: str
+    output: Output,
+    name: str,
+    key_path: Path,
+    password: str,
+    logs: tuple[str, ...],
+    state: Path,
+    listen: str,
+    as_json: bool,
 ) -> int:
     """Cosign checkpoints that extend what this witness saw before (C2SP tlog-witness).
 
@@ -47,11 +57,13 @@ def witness(
     signer = load_note_signer(key_path, resolve(password, base=Path.cwd()).reveal().encode())
     keys = [parse_vkey(vkey, "--log", OperatorError) for vkey in logs]
     host, _, port = listen.rpartition(":")
-    if not host or not port.isdecimal():
-        raise click.UsageError("--listen takes HOST:PORT")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        raise click.UsageError("--listen takes HOST:PORT", click.get_current_context())
     cosigner = Witness(name, signer, keys, state, lambda: int(time.time()))
     server = WitnessServer(cosigner, (host, int(port)))
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends it as Ctrl-C does
+    if output.json:
+        output.result({"vkey": cosigner.key.vkey, "url": server.url.removesuffix("/add-checkpoint")})
     output.line("For the log's operator, in attest.toml:\n\n[[log.witnesses]]")
     output.line(f'url = "{server.url.removesuffix("/add-checkpoint")}"\nvkey = "{cosigner.key.vkey}"\n')
     output.line("Listening; Ctrl-C ends it.")

@@ -88,8 +88,9 @@ def cli(ctx: click.Context, debug: bool) -> None:
 
     \b
     Shell completion, in your shell's start-up file:
-      bash, zsh   eval "$(_ATTEST_COMPLETE=bash_source attest)"      (zsh_source)
-      fish        _ATTEST_COMPLETE=fish_source attest | source
+      bash  eval "$(_ATTEST_COMPLETE=bash_source attest)"
+      zsh   eval "$(_ATTEST_COMPLETE=zsh_source attest)"
+      fish  _ATTEST_COMPLETE=fish_source attest | source
     """
 
 

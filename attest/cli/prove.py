@@ -16,7 +16,8 @@ from attest.errors import OperatorError
     epilog="""\b
 Example:
   attest prove usd-operating --period 2026-W47 --out usd-operating.proof.json
-  attest verify-proof usd-operating.proof.json --statement BUNDLE_DIR --trust trust.json"""
+  attest verify-proof usd-operating.proof.json --statement BUNDLE_DIR \\
+    --trust trust.json"""
 )
 @click.argument("account")
 @config_option

@@ -140,7 +140,7 @@ def report(
 @click.command(
     epilog="""\b
 Example:
-  attest abandon --period 2026-W47 --reason "a custodian sent a corrected statement\""""
+  attest abandon --period 2026-W47 --reason "a statement was corrected\""""
 )
 @config_option
 @period_option

@@ -34,7 +34,8 @@ _ENDINGS = {
     epilog="""\b
 Examples:
   attest verify attestations/2026-W47 --trust trust.json
-  attest verify attestations/2026-W47 --trust trust.json --rpc http://localhost:8545
+  attest verify attestations/2026-W47 --trust trust.json \\
+    --rpc http://localhost:8545
   attest verify attestations/2026-W47 --trust trust.json --json
 
 Exit codes: 0 all that the trust file demands passed, 4 a reserve is short or withheld, 6 a check failed, a demanded one
@@ -71,7 +72,8 @@ def verify(output: Output, bundle: Path, trust_path: Path, urls: tuple[str, ...]
     "verify-proof",
     epilog="""\b
 Example:
-  attest verify-proof usd-operating.proof.json --statement attestations/2026-W47 --trust trust.json
+  attest verify-proof usd-operating.proof.json \\
+    --statement attestations/2026-W47 --trust trust.json
 
 Exit codes: 0 the account is in the signed statement, 6 it is not or the statement does not verify, 2 usage.""",
 )

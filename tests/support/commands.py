@@ -39,7 +39,7 @@ class Said:
 
 def attest(*words: object, environment: Mapping[str, str] | None = None) -> Said:
     """``attest WORDS...`` through its real entry point, in this process."""
-    out, err = io.StringIO(), io.StringIO()
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
     code: object = None
     with ExitStack() as stack:
         stack.enter_context(redirect_stdout(out))
@@ -50,7 +50,7 @@ def attest(*words: object, environment: Mapping[str, str] | None = None) -> Said
         except SystemExit as ended:
             code = ended.code
     assert isinstance(code, int), f"attest {words} ended without an exit code: {code!r}"
-    return Said(code, out.getvalue(), err.getvalue())
+    return Said(code, *(stream.buffer.getvalue().decode("utf-8") for stream in (out, err)))  # type: ignore[attr-defined]
 
 
 def attest_process(*words: object, environment: Mapping[str, str] | None = None, timeout: float = 60) -> Said:
