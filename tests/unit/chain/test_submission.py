@@ -492,6 +492,40 @@ def test_submit__several_endpoints__each_gets_every_transaction(world: World) ->
     world.assert_each_landed_once(THREE)
 
 
+def view_of(ledger: Ledger, blocks: int, gas_price: int = 10) -> Ledger:
+    """The same chain as another node knows it: so many blocks of it, and its own idea of the price."""
+    other = Ledger(every=None, gas_price=gas_price)
+    other.blocks, other.mempool = ledger.blocks[:blocks], ledger.mempool
+    return other
+
+
+def test_submit__endpoints_at_different_heights_and_prices__head_that_enough_have_and_the_highest_price(
+    world: World,
+) -> None:
+    world = World(world.store, count=3, quorum=2)
+    world.ledger.every = None
+    for _ in range(5):
+        world.ledger.mine()
+    _, second, third = world.endpoints.values()
+    second.ledger, third.ledger = view_of(world.ledger, 4, gas_price=800), view_of(world.ledger, 2)
+
+    entries = world.submitter().submit(THREE)
+
+    assert {entry.timestamp for entry in entries} == {GENESIS + 6}
+    assert {entry.max_fee_per_gas for entry in entries} == {900}
+
+
+def test_submit__one_endpoint_lags_behind_our_earlier_transactions__goes_on_after_them(world: World) -> None:
+    world = World(world.store, count=2)
+    first = world.submitter()
+    first.submit(THREE)
+    first.confirm(THREE)
+    later = [intent(ALICE, 1, reserve=7, name="2026-W48")]
+    world.endpoint.ledger = view_of(world.ledger, 1)
+
+    assert [entry.nonce for entry in world.submitter().submit(later)] == [2]
+
+
 def test_confirm__only_one_of_two_endpoints_shows_the_receipt__not_confirmed(world: World) -> None:
     world = World(world.store, count=2, quorum=2)
     submitter = world.submitter()
@@ -587,6 +621,38 @@ def test_submit__report_in_the_journal_is_about_to_be_stale__replaced_by_a_fresh
     world.assert_each_landed_once(THREE)
 
 
+def test_submit__two_processes_replace_at_different_heads__both_send_the_one_that_was_journaled(world: World) -> None:
+    world.ledger.every = None
+    world.submitter().submit(THREE[:1])
+    world.ledger.mempool.clear()
+    world.ledger.mine(MAX_AGE // 2 + 1)
+    others: list[JournalEntry] = []
+
+    def meanwhile(operation: str) -> None:
+        if operation == "create" and not others:
+            world.ledger.mine()
+            others.extend(world.submitter().submit(THREE[:1]))
+
+    entries = world.submitter(WatchedStore(world.store, meanwhile)).submit(THREE[:1])
+
+    assert list(entries) == others
+    assert others[0].timestamp == world.ledger.now
+    assert {entry.raw for entry in world.journal()} == {raw[2:] for raw in world.endpoint.sent}
+
+
+def test_submit__journaled_report_is_later_than_the_head__replaced_by_one_that_is_not(world: World) -> None:
+    world.ledger.every = None
+    world.ledger.mine(500)
+    abandon_unsent(world, THREE)
+    world.ledger.reorganise(1)
+
+    entries = world.submitter().submit(THREE)
+
+    assert {(entry.attempt, entry.timestamp) for entry in entries} == {(1, GENESIS)}
+    world.ledger.mine()
+    world.assert_each_landed_once(THREE)
+
+
 def test_submit__report_in_the_journal_at_half_its_life__sent_as_it_is(world: World) -> None:
     world.ledger.every = None
     first = world.submitter().submit(THREE)
@@ -602,7 +668,7 @@ def foreign(sender: str, nonce: int, price: int = 900) -> bytes:
     return SIGNERS[sender].sign_transaction(transaction)
 
 
-@pytest.mark.parametrize("finality", ["instant", "depth:4"])
+@pytest.mark.parametrize("finality", ["instant", "depth:8"])
 def test_confirm__foreign_transaction_took_the_nonce__another_nonce_only_once_that_is_final(
     world: World, finality: str
 ) -> None:
@@ -628,7 +694,12 @@ def test_confirm__foreign_transaction_took_the_nonce__another_nonce_only_once_th
         if landed.transaction.to == CAROL
     ]
     assert len(blocks) == 1
-    assert blocks[0] - taken >= (4 if finality == "depth:4" else 0)
+    assert blocks[0] - taken >= (8 if finality == "depth:8" else 0)
+
+    # A new process sees at once that they landed, though one of them has lost a nonce.
+    world.endpoint.requests.clear()
+    assert world.submitter().confirm(THREE) == receipts
+    assert len(world.endpoint.requests) == 1
 
 
 def test_submit__nonces_were_used_by_another_tool__begins_after_them(world: World) -> None:
@@ -724,17 +795,43 @@ def test_submit__an_earlier_intent_would_now_revert__voided_by_a_transfer_of_not
 
 
 def test_submit__voided_but_the_void_is_not_mined__the_intent_takes_its_nonce_back(world: World) -> None:
-    abandon_unsent(world, THREE[:1])
+    lasting = replace(THREE[0], valid_seconds=None)
+    abandon_unsent(world, [lasting])
     world.ledger.mine(10 * MAX_AGE)
     world.ledger.every = None
     world.submitter().submit([intent(ALICE, 3, name="2026-W48")])
     assert [entry.purpose for entry in world.journal()] == ["intent", "void", "intent"]
 
-    (entry,) = world.submitter().submit(THREE[:1])
+    (entry,) = world.submitter().submit([lasting])
 
     assert (entry.nonce, entry.attempt, entry.purpose) == (0, 2, "intent")
     world.ledger.mine()
     world.assert_each_landed_once([THREE[0], intent(ALICE, 3)])
+
+
+def test_submit__another_intent_waits_behind_ours__only_ours_is_sent(world: World) -> None:
+    world.ledger.every = None
+    world.submitter().submit(THREE[:1])
+    world.submitter().submit([intent(ALICE, 3, name="2026-W48")])
+    world.endpoint.requests.clear()
+
+    (entry,) = world.submitter().submit(THREE[:1])
+
+    assert world.endpoint.sent == [f"0x{entry.raw}"]
+
+
+def test_submit__earlier_nonces_are_taken__nothing_is_signed_for_them(world: World) -> None:
+    world.ledger.every = None
+    world.submitter().submit(THREE)
+    signed: list[int] = []
+
+    def sign(transaction: Transaction) -> bytes:
+        signed.append(transaction.nonce)
+        return SIGNERS[ALICE].sign_transaction(transaction)
+
+    world.submitter(signer=lambda address: Remote(address, sign)).submit([intent(ALICE, 3, name="2026-W48")])
+
+    assert signed == [2]
 
 
 def test_confirm__stuck_behind_a_stuck_earlier_intent__both_are_replaced(world: World) -> None:
@@ -808,6 +905,16 @@ def test_submit__dearer_than_the_caps__refused(world: World, fees: Fees, code: s
     assert refusal.value.code == code
     assert refusal.value.advice
     assert_untouched(world)
+
+
+def test_submit__gas_is_exactly_the_cap__sent_with_that_limit(world: World) -> None:
+    world.fees = Fees(kind="legacy", max_fee_per_gas=1000, max_gas=60_000)
+
+    assert {entry.gas for entry in world.submitter().submit(THREE)} == {60_000}
+
+
+def test_submit__gas_is_far_from_the_cap__half_as_much_again_as_estimated(world: World) -> None:
+    assert {entry.gas for entry in world.submitter().submit(THREE)} == {90_000}
 
 
 @pytest.mark.parametrize(
@@ -922,6 +1029,22 @@ def test_confirm__some_reverted_and_some_wait__waits_for_these_first(world: Worl
         submitter.confirm(THREE)
 
     world.assert_each_landed_once(THREE[:2])
+
+
+def test_submit__reverted_in_a_block_that_is_not_final__no_second_nonce_yet(world: World) -> None:
+    world.finality, world.ledger.every = "depth:4", None
+    world.submitter().submit(THREE)
+    world.ledger.reporters = {ALICE}
+    world.ledger.mine()
+    world.ledger.reporters = None
+
+    entries = world.submitter().submit(THREE)
+
+    assert [entry.nonce for entry in entries] == [0, 1, 0]
+    assert len(world.journal()) == 3
+    for _ in range(4):
+        world.ledger.mine()
+    assert [entry.nonce for entry in world.submitter().submit(THREE)] == [0, 1, 1]
 
 
 def test_confirm__never_submitted__refused_by_name(world: World) -> None:
@@ -1106,8 +1229,8 @@ def test_submit__key_of_another_account__refused_before_anything_is_journaled(wo
 
 
 @dataclass(frozen=True)
-class Unfaithful:
-    """A remote signer that signs what it likes."""
+class Remote:
+    """A signer somewhere else, that signs as it likes."""
 
     address: str
     answer: Callable[[Transaction], bytes]
@@ -1129,7 +1252,7 @@ def test_submit__signer_returns_something_else__refused_and_not_journaled(
     world: World, answer: Callable[[Transaction], bytes]
 ) -> None:
     with pytest.raises(OperatorError) as refusal:
-        world.submitter(signer=lambda address: Unfaithful(address, answer)).submit(THREE)
+        world.submitter(signer=lambda address: Remote(address, answer)).submit(THREE)
 
     assert refusal.value.code == "signer-unfaithful"
     assert_untouched(world)
