@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
@@ -101,7 +102,7 @@ def open_(output: Output, config_path: Path, period: str | None, as_json: bool) 
     done = "was open already" if outcome.already_done else "is open"
     output.line(f"\n{outcome.period} {done} (attempt {outcome.attempt}). Next: attest run --period {outcome.period}")
     if output.json:
-        output.result(_as_json(outcome))
+        output.result(_as_json(outcome) | {"exit_code": 0})
     return 0
 
 
@@ -173,7 +174,7 @@ def _show(output: Output, outcome: Outcome, loaded: Loaded, config_path: Path) -
         return outcome.exit_code
     if outcome.already_done:
         done = "attested and published" if outcome.folder else "reported"
-        output.line(f"\n{outcome.period} is {done} already. Nothing was sent, nothing was changed.")
+        output.line(f"\n{outcome.period} is {done} already.\nNothing was sent, nothing was changed.")
     output.line()
     for token in outcome.tokens:
         state, text = f"{token.verdict:<12}", _sentence(token, outcome)
@@ -239,7 +240,7 @@ def _places(outcome: Outcome, loaded: Loaded, config_path: Path) -> dict[str, st
     return {
         "bundle": bundle,
         "dashboard": f"{root}/index.html",
-        "verify": f"attest verify {bundle} --trust {trust if trust.exists() else 'trust.json'}",
+        "verify": shlex.join(["attest", "verify", bundle, "--trust", str(trust) if trust.exists() else "trust.json"]),
     }
 
 

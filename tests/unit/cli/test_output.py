@@ -52,9 +52,7 @@ def test_error__text_that_a_terminal_would_act_on__is_escaped(
         assert json.loads(said)["error"] == hostile
 
 
-@pytest.mark.parametrize(
-    ("no_color", "expected"), [(None, "\x1b[1merror:\x1b[0m it"), ("", "error: it"), ("1", "error: it")]
-)
+@pytest.mark.parametrize(("no_color", "expected"), [(None, "\x1b[1merror:\x1b[0m it"), ("1", "error: it")])
 def test_error__on_a_terminal__is_bold_unless_no_color_is_set(
     no_color: str | None, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
