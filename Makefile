@@ -23,16 +23,16 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench soak schemas lock clean setup-demo setup-dev
+.PHONY: help demo test check format bench soak lock clean setup-demo setup-dev
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: setup-demo ## The whole weekly job for three tokens on a local chain, then its verification
-	@attest devnet --directory demo --detach
-	@trap 'attest devnet --directory demo --stop' EXIT; \
-		attest run --config demo/attest.toml && \
-		attest verify demo/public/attestations/2026-W47 --trust demo/trust.json
+	@$(BIN)/attest devnet --directory demo --detach
+	@trap '$(BIN)/attest devnet --directory demo --stop' EXIT; \
+		$(BIN)/attest run --config demo/attest.toml && \
+		$(BIN)/attest verify demo/public/attestations/2026-W47 --trust demo/trust.json
 
 test: setup-dev ## All tests, with coverage (ARGS="-k name" runs some, WORKERS=1 in one process)
 	@$(PY) -m pytest --numprocesses $(WORKERS) --dist worksteal --cov $(ARGS)
