@@ -98,6 +98,16 @@ def keyid_of(spki_der: bytes) -> str:
     return hashlib.sha256(spki_der).hexdigest()
 
 
+def address_of(public_key: bytes) -> str:
+    """The account address (EIP-55) of a secp256k1 public key in any form that :func:`spki_der` takes: on chain, the key
+    is ``ecrecover`` of its signature. Needs the extra ``run``."""
+    from eth_utils.address import to_checksum_address
+    from eth_utils.crypto import keccak
+
+    point = _load_key(public_key).public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    return str(to_checksum_address(keccak(point[1:])[12:]))
+
+
 def _load_key(public_key: bytes) -> ec.EllipticCurvePublicKey:
     try:
         if len(public_key) == 65:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Callable
+from typing import NamedTuple
 
 from attest import __version__, records, statement
 from attest.artifacts import (
@@ -21,6 +23,7 @@ from attest.artifacts import (
 from attest.chain import state
 from attest.documents import (
     PAYLOAD_TYPE,
+    Anchor,
     ChainBlocks,
     Disclosure,
     MerkleCommitment,
@@ -30,8 +33,9 @@ from attest.documents import (
     ReservesToken,
     TokenStatement,
 )
-from attest.errors import AttestError, ChainError, ConflictError
+from attest.errors import AttestError, ChainError, ConflictError, OperatorError, VerificationError
 from attest.log.note import parse_vkey
+from attest.log.proof import LoggedEntry, verify_log_proof
 from attest.log.witness import collect_cosignature
 from attest.log.writer import LogWriter
 from attest.merkle.proof import InclusionProof
@@ -45,7 +49,7 @@ from attest.signing import dsse
 from attest.signing.signer import DigestSigner
 from attest.steps.context import Run
 from attest.steps.reports import anchor_intent, submitter
-from attest.steps.reserves import recheck, reported_deployment
+from attest.steps.reserves import recheck, reported_deployment, tampered
 from attest.store import get_or_create
 from attest.verify.trust import Trust
 
@@ -71,15 +75,16 @@ def reserves_file(opened: Opened, committed: Committed) -> bytes:
 def sign(run: Run) -> tuple[bytes, str]:
     """Fix the statement's payload, then add the signatures of the attestors held here, until the threshold.
 
-    Returns the envelope's bytes. Raises :class:`ConflictError` (exit 7) when a stored decision or the stored payload is
-    not what the artifacts give.
+    Returns the envelope's bytes. Raises :class:`ConflictError` (exit 7) when a stored decision, the stored payload or a
+    stored signature is not what the artifacts give; until the envelope is logged, every run looks again.
     """
     environment, area = run.environment, run.area
     stored = area.bytes_of("envelope")
-    if stored is None:
+    if stored is None or area.bytes_of("log") is None:
         recheck(run)
         opened, committed = run.take("open", Opened), run.take("commitment", Committed)
         disclosures = area.artifact("disclosures", Disclosures, lambda: _disclosures(run))
+        _check_disclosures(run, disclosures)
         expected = statement.build(
             predicate(run, disclosures),
             reserves_file(opened, committed),
@@ -87,25 +92,49 @@ def sign(run: Run) -> tuple[bytes, str]:
         )
         payload = get_or_create(environment.private, area.key("payload"), lambda: expected)
         if payload != expected:
-            raise ConflictError(
-                f"{environment.private.url}: {area.key('payload')} is not the statement that the artifacts give",
-                code="tampered",
-                reason="A statement is signed only when it follows from the evidence.",
-                advice="Keep the store as it is and find out who changed it.",
-            )
-        signatures = []
-        for attestor in run.config.signing.attestors[: run.config.signing.threshold]:
-            signer = environment.keys.attestor(attestor.address)
-            keyid = dsse.keyid_of(dsse.spki_der(signer.public_key))
-            signature = area.artifact(f"signatures/{keyid}", StatementSignature, _signature(run, signer, payload))
-            der = base64.b64decode(signature.sig)
-            dsse.verify_signature(signature.public_key.encode(), PAYLOAD_TYPE, payload, der)
-            signatures.append((signature.keyid, der))
-        envelope = dsse.assemble_envelope(PAYLOAD_TYPE, payload, signatures)
-        stored = get_or_create(environment.private, area.key("envelope"), lambda: envelope)
+            raise tampered(area, "payload", "it is not the statement that the artifacts give")
+        if stored is None:
+            envelope = _signed_envelope(run, payload)
+            stored = get_or_create(environment.private, area.key("envelope"), lambda: envelope)
+        _check_signed(run, stored, payload)
     envelope_read = dsse.parse_envelope(stored, area.key("envelope"))
     count = len(envelope_read.signatures)
     return stored, f"statement {digest(envelope_read.body)[:16]}… signed by {count} of {count} attestors"
+
+
+def _signed_envelope(run: Run, payload: bytes) -> bytes:
+    signatures = []
+    for attestor in run.config.signing.attestors[: run.config.signing.threshold]:
+        signer = run.environment.keys.attestor(attestor.address)
+        keyid = dsse.keyid_of(dsse.spki_der(signer.public_key))
+        signature = run.area.artifact(f"signatures/{keyid}", StatementSignature, _signature(run, signer, payload))
+        signatures.append((keyid, base64.b64decode(signature.sig)))
+    envelope = dsse.assemble_envelope(PAYLOAD_TYPE, payload, signatures)
+    _check_signed(run, envelope, payload)
+    return envelope
+
+
+def _check_signed(run: Run, envelope: bytes, payload: bytes) -> None:
+    """The envelope carries this payload, and each signature is a configured attestor's, as many as the threshold says.
+    Raises :class:`ConflictError`: what goes into the log stays there."""
+    area, signing = run.area, run.config.signing
+    try:
+        parsed = dsse.parse_envelope(envelope, area.key("envelope"))
+        if (parsed.payloadType, parsed.body) != (PAYLOAD_TYPE, payload):
+            raise tampered(area, "envelope", "it carries another statement than the artifacts give")
+        signed = set()
+        for signature in parsed.signatures:
+            name = f"signatures/{signature.keyid}"
+            public_key = run.take(name, StatementSignature).public_key.encode()
+            address = dsse.address_of(public_key)
+            if address not in {attestor.address for attestor in signing.attestors}:
+                raise tampered(area, name, f"its key is {address}, which is no configured attestor")
+            dsse.verify_signature(public_key, PAYLOAD_TYPE, payload, signature.signature)
+            signed.add(address)
+    except VerificationError as fault:
+        raise tampered(area, "envelope", fault.message) from None
+    if len(signed) < signing.threshold or len(signed) != len(parsed.signatures):
+        raise tampered(area, "envelope", f"{len(signed)} attestors signed it, {signing.threshold} must")
 
 
 def _signature(run: Run, signer: DigestSigner, payload: bytes) -> Callable[[], StatementSignature]:
@@ -122,7 +151,8 @@ def _signature(run: Run, signer: DigestSigner, payload: bytes) -> Callable[[], S
     return compute
 
 
-def _disclosures(run: Run) -> Disclosures:
+def _disclosed(run: Run) -> list[tuple[str, str, str, str]]:
+    """What the statement commits to: kind, code, subject and detail of each, in the statement's order."""
     decided = run.take("verdict", Decided)
     given_up = {token.token for token in decided.withheld}
     details: list[tuple[str, str, str, str]] = []
@@ -139,6 +169,10 @@ def _disclosures(run: Run) -> Disclosures:
     for token in decided.withheld:
         reasons = "; ".join(f"{a.account}: {a.detail}" for a in decided.verdict.accounts if a.account in token.accounts)
         details.append(("withheld", token.code, token.token, reasons))
+    return details
+
+
+def _disclosures(run: Run) -> Disclosures:
     return Disclosures(
         format="attest-run-disclosures/1",
         made_from=run.area.digests("open", "collection", "verdict", "commitment", "submission", "confirmation"),
@@ -156,9 +190,22 @@ def _disclosures(run: Run) -> Disclosures:
                     }
                 )
             ).decode()
-            for kind, code, subject, detail in details
+            for kind, code, subject, detail in _disclosed(run)
         ),
     )
+
+
+def _check_disclosures(run: Run, disclosures: Disclosures) -> None:
+    """Nothing but the salts and the release is believed of what is stored."""
+    stored = [_opened(run, encoded) for encoded in disclosures.details]
+    if [(each.kind, each.code, each.subject, each.detail) for each in stored] != _disclosed(run):
+        raise tampered(run.area, "disclosures", "they are not those of the verdict")
+    if not re.fullmatch(r"reserve-attest [0-9A-Za-z.+]{1,40}", disclosures.software, re.ASCII):
+        raise tampered(run.area, "disclosures", "the software is none of this project's releases")
+
+
+def _opened(run: Run, encoded: str) -> DisclosureDetail:
+    return records.from_json(DisclosureDetail, base64.b64decode(encoded), run.area.key("disclosures"), ConflictError)
 
 
 def predicate(run: Run, disclosures: Disclosures) -> Predicate:
@@ -171,9 +218,8 @@ def predicate(run: Run, disclosures: Disclosures) -> Predicate:
     confirm_blocks = {block.chain_id: block for block in closing.blocks}
     opened_details = []
     for encoded in disclosures.details:
-        data = base64.b64decode(encoded)
-        detail = records.from_json(DisclosureDetail, data, run.area.key("disclosures"), ConflictError)
-        opened_details.append(Disclosure(detail.kind, detail.code, digest(data)))
+        detail = _opened(run, encoded)
+        opened_details.append(Disclosure(detail.kind, detail.code, digest(base64.b64decode(encoded))))
     return Predicate(
         issuer=config.issuer.name,
         period=opened.period,
@@ -249,20 +295,14 @@ def append_to_log(run: Run) -> tuple[Logged, str]:
     environment, area, config = run.environment, run.area, run.config
 
     def compute() -> Logged:
-        envelope = environment.private.get(area.key("envelope"))
-        if envelope is None:
-            raise ConflictError(
-                f"{area.key('envelope')} is missing",
-                code="artifact-conflict",
-                reason="Only a signed statement is logged.",
-                advice="Run `attest run` again.",
-            )
+        envelope = area.bytes_of("envelope") or b""
         log = LogWriter(environment.public, config.log.origin, environment.keys.log())
         receipt = log.append(envelope)
         newest = log.latest_checkpoint()
         size = receipt.size if newest is None else newest.checkpoint.size
         cosigned = _cosign(run, log, size)
         proof = log.proof_file(receipt.index, size)
+        _check_logged(run, proof, envelope)
         if cosigned < config.log.witness_quorum:
             raise ChainError(
                 f"log {config.log.origin}: {cosigned} of {config.log.witness_quorum} witnesses cosigned {size} entries",
@@ -284,6 +324,15 @@ def append_to_log(run: Run) -> tuple[Logged, str]:
     logged = area.artifact("log", Logged, compute)
     asked = len(config.log.witnesses)
     return logged, f"entry {logged.index} of {config.log.origin}; {logged.witnesses} of {asked} witnesses cosigned"
+
+
+def _check_logged(run: Run, proof: bytes, envelope: bytes) -> LoggedEntry:
+    """The proof is of this very envelope, under the log's own key; raises :class:`ConflictError`."""
+    key = parse_vkey(run.config.signing.log.vkey, "signing.log.vkey", OperatorError)
+    try:
+        return verify_log_proof(proof, envelope, key, (), run.area.key("log"))
+    except VerificationError as fault:
+        raise tampered(run.area, "log", f"the log has another envelope in this place: {fault.message}") from None
 
 
 def _cosign(run: Run, log: LogWriter, size: int) -> int:
@@ -325,13 +374,12 @@ def anchor(run: Run) -> tuple[Anchored, str]:
     Raises :class:`ChainError` (exit 5) if the registry would not take it or holds something else.
     """
     area, config = run.area, run.config
-    logged = run.take("log", Logged)
-    envelope = dsse.parse_envelope(area.bytes_of("envelope") or b"", area.key("envelope"))
+    expected = _to_anchor(run)
     intent = anchor_intent(
         run,
-        statement_digest=bytes.fromhex(digest(envelope.body)),
-        log_root=bytes.fromhex(logged.root),
-        log_size=logged.size,
+        statement_digest=bytes.fromhex(expected.statement),
+        log_root=bytes.fromhex(expected.log_root),
+        log_size=expected.log_size,
     )
 
     def compute() -> Anchored:
@@ -339,7 +387,7 @@ def anchor(run: Run) -> tuple[Anchored, str]:
         sender.submit([intent])
         timeout = config.chains[config.registry.chain].confirm_timeout_seconds
         receipts = sender.confirm([intent], timeout_seconds=timeout)
-        opened, committed = run.take("open", Opened), run.take("commitment", Committed)
+        opened = run.take("open", Opened)
         entry, proof = state.read_anchor(
             run.environment.client(config.registry.chain),
             config,
@@ -348,8 +396,7 @@ def anchor(run: Run) -> tuple[Anchored, str]:
             publisher=config.signing.publisher.address,
             base=run.environment.loaded.base,
         )
-        expected = (committed.root, len(committed.leaves), digest(envelope.body), logged.root, logged.size)
-        if (entry.root, entry.size, entry.statement, entry.log_root, entry.log_size) != expected:
+        if _entry(entry) != expected:
             raise ChainError(
                 f"registry {config.registry.address}: revision {opened.revision} of {opened.period} is another entry",
                 code="anchor-differs",
@@ -359,7 +406,39 @@ def anchor(run: Run) -> tuple[Anchored, str]:
         return Anchored("attest-run-anchor/1", area.digests("log", "commitment"), tuple(receipts), entry, proof)
 
     anchored = area.artifact("anchor", Anchored, compute)
+    if _entry(anchored.anchor) != expected:
+        raise tampered(area, "anchor", "it is not the entry of this statement")
     return anchored, f"registry {anchored.anchor.registry}, block {anchored.anchor.block.number}"
+
+
+class _Entry(NamedTuple):
+    """What the registry holds of one attestation."""
+
+    root: str
+    size: int
+    statement: str
+    log_root: str
+    log_size: int
+
+
+def _entry(anchored: Anchor) -> _Entry:
+    return _Entry(anchored.root, anchored.size, anchored.statement, anchored.log_root, anchored.log_size)
+
+
+def _to_anchor(run: Run) -> _Entry:
+    """The entry of the logged envelope: what it commits to, and the log's head that it is proven against. Raises
+    :class:`ConflictError` where a stored artifact says otherwise: what is anchored stays."""
+    area = run.area
+    committed, logged = run.take("commitment", Committed), run.take("log", Logged)
+    envelope = area.bytes_of("envelope") or b""
+    head = _check_logged(run, base64.b64decode(logged.proof), envelope).checkpoint
+    if (head.root.hex(), head.size) != (logged.root, logged.size):
+        raise tampered(area, "log", "root or size are not those of its proof")
+    payload = dsse.parse_envelope(envelope, area.key("envelope")).body
+    merkle = statement.read(payload, area.key("envelope")).predicate.merkle
+    if (merkle.root, merkle.size) != (committed.root, len(committed.leaves)):
+        raise tampered(area, "commitment", "root or size are not those of the signed statement")
+    return _Entry(merkle.root, merkle.size, digest(payload), logged.root, logged.size)
 
 
 # -- 10. publish -----------------------------------------------------------------------------------------------------

@@ -86,8 +86,27 @@ def open_period(run: Run) -> tuple[Opened, str]:
             advice=f"Restore it (the private store has it as configurations/{opened.configuration}"
             "), or, if nothing was reported yet, begin a new attempt with `attest abandon --reason ...`.",
         )
+    _check_opened(run, opened)
     blocks = ", ".join(f"block {block.number} of chain {block.chain_id}" for block in opened.supply.supply.blocks)
     return opened, f"cutoff {records.format_instant(opened.cutoff)}; supply at {blocks}"
+
+
+def _check_opened(run: Run, opened: Opened) -> None:
+    """What the statement says of the run itself follows from no evidence, so it is compared: a rehearsal must not pass
+    for real, and no attempt can be hidden. Raises :class:`ConflictError`."""
+    area, loaded, schedule = run.area, run.environment.loaded, run.config.schedule
+    salt = bytes.fromhex(opened.configuration_salt)
+    for what, stored, expected in (
+        ("the period", opened.period, str(area.period)),
+        ("the revision", opened.revision, 0),
+        ("the attempt", opened.attempt, area.attempt),
+        ("the abandoned attempts", opened.abandoned, area.abandoned),
+        ("the clock", opened.clock, "system" if schedule.clock is None else "pinned"),
+        ("supply_at", opened.supply_at, schedule.supply_at),
+        ("the commitment", opened.configuration_commitment, records.digest(salt + loaded.decisive())),
+    ):
+        if stored != expected:
+            raise tampered(area, "open", f"{what} is {stored}, not {expected}")
 
 
 def last_balances(store: Store, period: Period) -> tuple[str | None, str | None, dict[str, int]]:
@@ -398,38 +417,42 @@ def recheck(run: Run) -> None:
     decided, committed = run.take("verdict", Decided), run.take("commitment", Committed)
     cutoff = run.config.schedule.schedule.cutoff(area.period)
     if opened.cutoff != cutoff or opened.policies != policies.account_policies(run.config, cutoff):
-        raise _differs(area, "open", "the cutoff or the quorum rules are not those of the configuration")
+        raise tampered(area, "open", "the cutoff or the quorum rules are not those of the configuration")
     if opened.previous != _previous_again(environment.private, opened):
-        raise _differs(area, "open", "last period's balances are not those of its verdict")
+        raise tampered(area, "open", "last period's balances are not those of its verdict")
     observations = collector.reobserve(environment.loaded, collected.observations, environment.private, opened.cutoff)
     if observations != collected.observations:
-        raise _differs(area, "collection", _first_difference(collected.observations, observations))
+        raise tampered(area, "collection", _first_difference(collected.observations, observations))
     asked = {(policy.account, source.source) for policy in opened.policies for source in policy.sources}
     answered = [(seen.account, seen.source) for seen in collected.observations]
     answered += [(failure.account, failure.source) for failure in collected.failures]
     if sorted(answered) != sorted(asked):
-        raise _differs(area, "collection", "not every configured source answered or failed exactly once")
+        raise tampered(area, "collection", "not every configured source answered or failed exactly once")
     verdict = _decide(opened, collected)
     if verdict != decided.verdict:
-        raise _differs(area, "verdict", "the quorum decides otherwise on the same observations")
+        raise tampered(area, "verdict", "the quorum decides otherwise on the same observations")
     digest = records.digest(records.to_json(verdict))
     for name in decided.acknowledged:
         if not area.acknowledged(name, digest):
-            raise _differs(area, "verdict", f"account {name} was never acknowledged")
+            raise tampered(area, "verdict", f"account {name} was never acknowledged")
     given_up = {token.token for token in decided.withheld}
+    for token in decided.withheld:
+        decision = area.withheld(token.token)
+        if decision is None or decision.code != token.code:
+            raise tampered(area, "verdict", f"token {token.token} was never withheld ({token.code})")
     for account in verdict.accounts:
         passes = account.outcome == "accepted" or account.account in decided.acknowledged
         if not passes and account.token not in given_up:
-            raise _differs(area, "verdict", f"account {account.account} does not pass, yet {account.token} goes on")
+            raise tampered(area, "verdict", f"account {account.account} does not pass, yet {account.token} goes on")
     salts = {}
     for encoded in committed.leaves:
         leaf = records.from_json(ReserveLeaf, base64.b64decode(encoded), area.key("commitment"), ConflictError)
         salts[leaf.account] = leaf.salt
     missing = [a.account for a in verdict.accounts if a.token not in given_up and a.account not in salts]
     if missing:
-        raise _differs(area, "commitment", f"account {missing[0]} has no leaf")
+        raise tampered(area, "commitment", f"account {missing[0]} has no leaf")
     if _commitment(run, opened, decided, salts, committed.made_from) != committed:
-        raise _differs(area, "commitment", "leaves, root or totals are not those of the verdict")
+        raise tampered(area, "commitment", "leaves, root or totals are not those of the verdict")
 
 
 def _previous_again(store: Store, opened: Opened) -> dict[str, int]:
@@ -448,11 +471,12 @@ def _first_difference(stored: tuple[Observation, ...], again: tuple[Observation,
     return "the observations are not those of the evidence"
 
 
-def _differs(area: RunArea, name: str, detail: str) -> ConflictError:
+def tampered(area: RunArea, name: str, detail: str) -> ConflictError:
+    """The refusal of an artifact that is not what those before it give."""
     return ConflictError(
         f"{area.store.url}: {area.key(name)}: {detail}",
         code="tampered",
-        reason="Recomputed from the evidence the decision comes out differently; nothing more is sent or signed.",
+        reason="It does not follow from the evidence and the decisions stored before; nothing more is sent or signed.",
         advice="Keep the store as it is and find out who changed it. If nothing was reported yet, "
         "`attest abandon --reason ...` begins a new attempt.",
     )

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
 from attest import devnet, pipeline, records
 from attest.chain.devnet import advance_to
 from attest.errors import ChainError, ConflictError, OperatorError
+from attest.steps.context import Choices
+from attest.store import LocalStore
 from tests.support.practice import Week
 
 RUN = "runs/2026-W47/1"
@@ -117,3 +122,133 @@ def test_report__later_period_was_reported__older_balances_are_not_renewed(opera
     with pytest.raises(ConflictError, match="2026-W48"):
         pipeline.report(operator.environment(now=lambda: datetime(2026, 11, 30, 7, tzinfo=UTC)), devnet.PERIOD)
     assert operator.sent() == before
+
+
+# -- a store that was touched ----------------------------------------------------------------------------------------
+
+
+def rewrite(operator: Week, name: str, change: Callable[[dict[str, Any]], None]) -> None:
+    """Change an artifact of the run, as somebody with write access to the private store could."""
+    path = operator.folder / "private" / RUN / name
+    document = json.loads(path.read_bytes())
+    change(document)
+    path.write_bytes(records.dump_plain(document))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("clock", "system"),
+        ("supply_at", "run"),
+        ("configuration_commitment", "00" * 32),
+        ("revision", 1),
+        ("period", "2026-W46"),
+        ("abandoned", [{"attempt": 1, "reason": "a reason that nobody gave"}]),
+    ],
+)
+def test_run__what_the_statement_says_of_the_run_changed_in_the_store__nothing_is_sent(
+    operator: Week, field: str, value: Any
+) -> None:
+    """A rehearsal that passes for real, a hidden attempt: none follows from the evidence, so all is compared."""
+    pipeline.run(operator.environment(), devnet.PERIOD, until="open")
+    rewrite(operator, "open", lambda opened: opened.update({field: value}))
+    before = operator.sent()
+    with pytest.raises(ConflictError) as refused:
+        operator.run()
+    assert refused.value.exit_code == 7
+    assert operator.sent() == before
+
+
+def test_run__token_withheld_by_nobody__nothing_is_sent(operator: Week) -> None:
+    """A shortfall cannot be hidden by editing the verdict."""
+    pipeline.run(operator.environment(), devnet.PERIOD, until="decide")
+    withheld = {"token": "USDW", "code": "operator", "accounts": []}
+    rewrite(operator, "verdict", lambda verdict: verdict.update(withheld=[withheld]))
+    before = operator.sent()
+    with pytest.raises(ConflictError, match="USDW"):
+        operator.run()
+    assert operator.sent() == before
+
+
+def test_sign__disclosure_changed_in_the_store__nothing_is_signed(operator: Week) -> None:
+    with pytest.raises(ChainError):  # stops after signing
+        operator.run(Choices(withhold=("USDW",)), sleep=lambda seconds: None, post=lambda url, body: (500, b""))
+    for name in ("envelope", "payload"):
+        (operator.folder / "private" / RUN / name).unlink()
+    for path in (operator.folder / "private" / RUN / "signatures").iterdir():
+        path.unlink()
+    rewrite(operator, "disclosures", lambda stored: stored.update(details=[]))
+    with pytest.raises(ConflictError, match="disclosures"):
+        operator.run()
+    assert f"{RUN}/envelope" not in operator.stored()
+
+
+def stop_before_logging(operator: Week) -> None:
+    """A run that ends with a signed envelope and an empty log."""
+
+    class Public(LocalStore):
+        def get(self, key: str) -> bytes | None:
+            if key.startswith("log/"):
+                raise OSError("the power went")
+            return super().get(key)
+
+    with pytest.raises(OSError, match="the power went"):
+        operator.run(public=Public(operator.folder / "public"))
+
+
+def test_log__envelope_replaced_in_the_store__is_never_logged(operator: Week) -> None:
+    stop_before_logging(operator)
+
+    def forge(envelope: dict[str, Any]) -> None:
+        statement = json.loads(base64.b64decode(envelope["payload"]))
+        statement["predicate"]["issuer"] = "Somebody Else Ltd"
+        envelope["payload"] = base64.b64encode(records.dump_plain(statement)).decode()
+
+    rewrite(operator, "envelope", forge)
+    with pytest.raises(ConflictError, match="envelope"):
+        operator.run()
+    assert not [key for key in operator.stored("public") if key.startswith("log/")]
+
+
+def test_sign__signature_of_a_strangers_key_in_the_store__is_not_taken(operator: Week) -> None:
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    from tests.support.bundles import Attestor
+
+    stop_before_logging(operator)
+    (operator.folder / "private" / RUN / "envelope").unlink()
+    stranger = Attestor(ec.generate_private_key(ec.SECP256K1()))
+    payload = operator.stored()[f"{RUN}/payload"]
+    (place,) = [key for key in operator.stored() if "/signatures/" in key]
+    forged = {"public_key": stranger.pem, "sig": base64.b64encode(stranger.sign(payload)).decode()}
+    rewrite(operator, place.removeprefix(f"{RUN}/"), lambda signature: signature.update(forged))
+    with pytest.raises(ConflictError, match="signature"):
+        operator.run()
+    assert not [key for key in operator.stored("public") if key.startswith("log/")]
+
+
+@pytest.mark.parametrize("touched", ["commitment", "log"])
+def test_anchor__what_would_be_anchored_changed_in_the_store__is_never_anchored(operator: Week, touched: str) -> None:
+    before = operator.sent()
+    pipeline.run(operator.environment(), devnet.PERIOD, until="log")
+    rewrite(operator, touched, lambda document: document.update(root="11" * 32))
+    with pytest.raises(ConflictError) as refused:
+        operator.run()
+    assert refused.value.exit_code == 7
+    *_, publisher = [count - before[address] for address, count in operator.sent().items()]
+    assert publisher == 0
+
+
+def test_log__payload_logged_already_with_another_signature__is_no_proof_of_ours(operator: Week) -> None:
+    """As after a restored backup, with a signer that signs the same payload differently each time."""
+    from attest.log.writer import LogWriter
+    from attest.signing import dsse
+
+    stop_before_logging(operator)
+    envelope = dsse.parse_envelope(operator.stored()[f"{RUN}/envelope"])
+    other = dsse.assemble_envelope(envelope.payloadType, envelope.body, [("00" * 32, envelope.signatures[0].signature)])
+    environment = operator.environment()
+    LogWriter(environment.public, devnet.LOG_ORIGIN, environment.keys.log()).append(other)
+    with pytest.raises(ConflictError, match="another envelope"):
+        operator.run()
+    assert f"{RUN}/anchor" not in operator.stored()

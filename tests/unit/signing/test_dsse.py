@@ -17,6 +17,7 @@ from attest.errors import ConflictError, VerificationError
 from attest.signing.dsse import (
     MAX_ENVELOPE_BYTES,
     ORDER,
+    address_of,
     assemble_envelope,
     encode_der,
     keyid_of,
@@ -196,6 +197,13 @@ def test_keyid__is_the_sha256_of_the_canonical_spki() -> None:
 
 
 # -- the envelope ----------------------------------------------------------------------------------------------------
+
+
+def test_address_of__key_number_one__is_its_account_whatever_the_form_of_the_key() -> None:
+    key = ec.derive_private_key(1, ec.SECP256K1()).public_key()
+    pem = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    for form in (key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint), pem):
+        assert address_of(form) == "0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf"
 
 
 def test_envelope__assembled__parses_to_the_same_parts() -> None:
