@@ -173,6 +173,7 @@ def test_submit_and_confirm__several_senders__each_lands_once_with_its_receipt(
     assert [entry.intent for entry in entries] == [receipt.intent for receipt in receipts] == [i.id for i in THREE]
     assert [(r.sender, r.nonce) for r in receipts] == [(ALICE, 0), (ALICE, 1), (BOB, 0)]
     assert [r.transaction for r in receipts] == [entry.hash for entry in entries]
+    assert world.endpoint.sent == [f"0x{entry.raw}" for entry in entries], "in the order of their nonces"
     for receipt in receipts:
         block = world.ledger.blocks[receipt.block_number]
         assert block.header["hash"] == f"0x{receipt.block}"
