@@ -23,7 +23,8 @@ from attest.records import Amount, Hex32
 
 @dataclass(frozen=True)
 class Opened:
-    """Step 1. The period is fixed: cutoff, configuration, policies, last period's balances, and the supply."""
+    """Step 1. The period is fixed: cutoff, configuration, policies, the accounts' last attested balances (and the
+    digests of the verdicts that they are from, by key, newest first), and the supply."""
 
     format: Literal["attest-run-open/1"]
     period: str
@@ -39,8 +40,7 @@ class Opened:
     configuration_commitment: Hex32
     policies: tuple[AccountPolicy, ...]
     previous: Mapping[str, Amount]
-    previous_verdict: str | None
-    previous_digest: Hex32 | None
+    previous_verdicts: Mapping[str, Hex32]
     supply: SupplyReading
 
 

@@ -50,7 +50,7 @@ def open_period(run: Run) -> tuple[Opened, str]:
             )
         environment.private.create(f"configurations/{configuration}", environment.loaded.decisive())
         salt = environment.token_bytes(32)
-        previous_verdict, previous_digest, previous = last_balances(environment.private, area.period)
+        previous_verdicts, previous = last_balances(environment.private, area.period)
         return Opened(
             format="attest-run-open/1",
             period=str(area.period),
@@ -66,8 +66,7 @@ def open_period(run: Run) -> tuple[Opened, str]:
             configuration_commitment=records.digest(salt + environment.loaded.decisive()),
             policies=policies.account_policies(run.config, cutoff),
             previous=previous,
-            previous_verdict=previous_verdict,
-            previous_digest=previous_digest,
+            previous_verdicts=previous_verdicts,
             supply=state.read_supply(
                 environment.clients,
                 run.config,
@@ -109,22 +108,41 @@ def _check_opened(run: Run, opened: Opened) -> None:
             raise tampered(area, "open", f"{what} is {stored}, not {expected}")
 
 
-def last_balances(store: Store, period: Period) -> tuple[str | None, str | None, dict[str, int]]:
-    """The newest earlier published verdict within :data:`HISTORY_WEEKS`: its key, its digest, and the balance of each
-    account that it accepted, in minor units."""
+def last_balances(store: Store, period: Period) -> tuple[dict[str, str], dict[str, int]]:
+    """The balances that were attested last, of the accounts of the newest published period within
+    :data:`HISTORY_WEEKS`, in minor units; and the verdicts that they are from, key to digest, newest first.
+
+    What a withheld token's accounts held was not attested: nobody accepted it, so for those it is looked further back.
+    """
+    verdicts: dict[str, str] = {}
+    balances: dict[str, int] = {}
+    wanted: set[str] | None = None
     for weeks in range(1, HISTORY_WEEKS + 1):
         area = RunArea.current(store, period.shifted(-weeks))
-        if area.bytes_of("publication") is None:
+        data = area.bytes_of("verdict") if area.bytes_of("publication") is not None else None
+        if data is None:
             continue
-        data = area.bytes_of("verdict")
-        if data is not None:
-            return area.key("verdict"), records.digest(data), _accepted(data)
-    return None, None, {}
+        decided = _earlier(data, area.key("verdict"))
+        verdicts[area.key("verdict")] = records.digest(data)
+        balances = _attested(decided) | balances
+        if wanted is None:
+            wanted = {account.account for account in decided.verdict.accounts}
+        if wanted <= balances.keys():
+            break
+    return verdicts, balances
 
 
-def _accepted(data: bytes) -> dict[str, int]:
-    verdict = records.from_json(Decided, data, "the last period's verdict", ConflictError).verdict
-    return {account.account: account.minor_units for account in verdict.accounts if account.minor_units is not None}
+def _earlier(data: bytes, where: str) -> Decided:
+    return records.from_json(Decided, data, where, ConflictError)
+
+
+def _attested(decided: Decided) -> dict[str, int]:
+    given_up = {token.token for token in decided.withheld}
+    return {
+        account.account: account.minor_units
+        for account in decided.verdict.accounts
+        if account.minor_units is not None and account.token not in given_up
+    }
 
 
 # -- 2. collect ------------------------------------------------------------------------------------------------------
@@ -419,7 +437,7 @@ def recheck(run: Run) -> None:
     if opened.cutoff != cutoff or opened.policies != policies.account_policies(run.config, cutoff):
         raise tampered(area, "open", "the cutoff or the quorum rules are not those of the configuration")
     if opened.previous != _previous_again(environment.private, opened):
-        raise tampered(area, "open", "last period's balances are not those of its verdict")
+        raise tampered(area, "open", "the last balances are not those of their verdicts")
     observations = collector.reobserve(environment.loaded, collected.observations, environment.private, opened.cutoff)
     if observations != collected.observations:
         raise tampered(area, "collection", _first_difference(collected.observations, observations))
@@ -456,12 +474,13 @@ def recheck(run: Run) -> None:
 
 
 def _previous_again(store: Store, opened: Opened) -> dict[str, int]:
-    if opened.previous_verdict is None:
-        return {}
-    data = store.get(opened.previous_verdict)
-    if data is None or records.digest(data) != opened.previous_digest:
-        return {}
-    return _accepted(data)
+    balances: dict[str, int] = {}
+    for key, expected in opened.previous_verdicts.items():
+        data = store.get(key)
+        if data is None or records.digest(data) != expected:
+            return {}
+        balances = _attested(_earlier(data, key)) | balances
+    return balances
 
 
 def _first_difference(stored: tuple[Observation, ...], again: tuple[Observation, ...]) -> str:
