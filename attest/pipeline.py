@@ -7,6 +7,7 @@ asked in one step and stored; what follows is computed from stored artifacts onl
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,9 +16,11 @@ from typing import Any
 from attest import statement
 from attest.artifacts import Logged, Opened, Published
 from attest.chain.submission import Simulation
+from attest.config import Config
 from attest.documents import TokenStatement
 from attest.errors import EXIT_DONE, EXIT_SHORTFALL, EXIT_SOURCE, OperatorError
 from attest.period import Period
+from attest.quorum import account_key
 from attest.runs import RunArea
 from attest.signing.dsse import parse_envelope
 from attest.steps import publication, reports, reserves
@@ -143,9 +146,31 @@ def abandon(environment: Environment, period: Period, reason: str) -> RunArea:
             reason="The reason stands in the public statement.",
             advice="Say in plain words why this attempt is given up; name no account and no bank.",
         )
+    _refuse_private(environment.config, reason)
     area = RunArea.current(environment.private, period)
     area.abandon(reason, environment.now())
     return area
+
+
+def _refuse_private(config: Config, reason: str) -> None:
+    """The reason is public; which accounts and banks there are is not."""
+    text, squeezed = reason.casefold(), account_key(reason)
+    for name, account in config.accounts.items():
+        named = [word for word in (name, account.custodian) if _says(text, word.casefold())]
+        number = account_key(account.external_account)
+        if number in squeezed if len(number) > 5 else _says(text, number):
+            named.append(account.external_account)
+        if named:
+            raise OperatorError(
+                f"--reason names {named[0]!r}, which is private",
+                code="private-reason",
+                reason="The reason stands in the public statement.",
+                advice="Say it without accounts and banks: `a custodian sent a corrected statement`.",
+            )
+
+
+def _says(text: str, word: str) -> bool:
+    return re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text) is not None
 
 
 def _steps_until(name: str) -> list[Step]:

@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 
 from attest import devnet, pipeline, records
+from attest.artifacts import Decided, Published, WithheldToken
 from attest.chain.devnet import advance_to
-from attest.errors import ChainError, ConflictError, OperatorError
+from attest.errors import ChainError, ConflictError, OperatorError, SourceError
+from attest.model import AccountVerdict, Verdict
 from attest.steps.context import Choices
 from attest.store import LocalStore
-from tests.support.practice import Week
+from tests.support.practice import Narration, Week
 
 RUN = "runs/2026-W47/1"
 CUTOFF = datetime(2026, 11, 22, 23, 59, 59, tzinfo=UTC)
@@ -252,3 +254,69 @@ def test_log__payload_logged_already_with_another_signature__is_no_proof_of_ours
     with pytest.raises(ConflictError, match="another envelope"):
         operator.run()
     assert f"{RUN}/anchor" not in operator.stored()
+
+
+# -- the change against the weeks before -----------------------------------------------------------------------------
+
+
+def attested_week(operator: Week, week: str, minor_units: int, *, withheld: bool) -> None:
+    """An earlier published week with a balance of usd-operating, of a token that was withheld or not."""
+    verdict = AccountVerdict("usd-operating", "USDW", "held", "change-limit", "a change", (), minor_units, None)
+    given_up = (WithheldToken("USDW", "deadline", ("usd-operating",)),) if withheld else ()
+    decided = Decided("attest-run-verdict/1", {}, Verdict((verdict,)), given_up, ())
+    published = Published("attest-run-publication/1", {}, f"attestations/{week}", {})
+    store = operator.environment().private
+    store.create(f"runs/{week}/1/verdict", records.to_json(decided))
+    store.create(f"runs/{week}/1/publication", records.to_json(published))
+
+
+def test_decide__change_was_withheld_last_week_and_never_acknowledged__is_held_again(operator: Week) -> None:
+    """A balance that nobody accepted is no measure for the next one."""
+    attested_week(operator, "2026-W45", 100, withheld=False)
+    attested_week(operator, "2026-W46", 8_461_307, withheld=True)
+    with pytest.raises(SourceError, match="last period it was 100"):
+        operator.run()
+    assert operator.run(Choices(acknowledge=("usd-operating",))).exit_code == 0
+
+
+def test_run__earlier_balances_changed_in_the_store__nothing_is_sent(operator: Week) -> None:
+    attested_week(operator, "2026-W46", 8_461_307, withheld=False)
+    pipeline.run(operator.environment(), devnet.PERIOD, until="commit")
+    path = operator.folder / "private/runs/2026-W46/1/verdict"
+    path.write_bytes(path.read_bytes().replace(b"8461307", b"8461308"))
+    before = operator.sent()
+    with pytest.raises(ConflictError, match="last balances"):
+        operator.run()
+    assert operator.sent() == before
+
+
+# -- what must stay private ------------------------------------------------------------------------------------------
+
+
+def test_log__witness_url_with_credentials__is_told_to_nobody(operator: Week) -> None:
+    (operator.folder / "witness.url").write_text("http://user:s3cret-canary@127.0.0.1:9")
+    told: list[str] = []
+
+    class Listening(Narration):
+        def progress(self, text: str) -> None:
+            told.append(text)
+
+    with pytest.raises(ChainError, match="0 of 1 witnesses") as refused:
+        pipeline.run(operator.environment(Listening(), sleep=lambda seconds: None), devnet.PERIOD)
+    assert any("witness" in text for text in told)
+    assert not [text for text in [*told, str(refused.value)] if "s3cret" in text]
+
+
+def test_log__witness_url_that_is_none__is_a_witness_that_does_not_answer(operator: Week) -> None:
+    (operator.folder / "witness.url").write_text("http://[not-an-address")
+    with pytest.raises(ChainError, match="0 of 1 witnesses"):
+        operator.run(sleep=lambda seconds: None)
+
+
+@pytest.mark.parametrize("named", ["usd-operating", "First Harbor Bank, N.A.", "4012887731", "40 1288 7731"])
+def test_abandon__reason_that_names_what_is_private__is_refused(operator: Week, named: str) -> None:
+    """The reason stands in the public statement."""
+    pipeline.run(operator.environment(), devnet.PERIOD, until="open")
+    with pytest.raises(OperatorError, match="names"):
+        pipeline.abandon(operator.environment(), devnet.PERIOD, f"a corrected statement of {named.lower()} came")
+    assert f"{RUN}/fate" not in operator.stored()
