@@ -434,4 +434,18 @@ def load(path: Path) -> Loaded:
             "; ".join(details[:5]) + (f"; and {len(details) - 5} more" if len(details) > 5 else ""),
             "Correct the keys named above; the README's configuration reference lists every key.",
         ) from None
-    return Loaded(config, path.resolve().parent)
+    loaded = Loaded(config, path.resolve().parent)
+    private, public = (_place(url, loaded.base) for url in (config.stores.private, config.stores.public))
+    if private.startswith(public) or public.startswith(private):
+        raise refuse(
+            "stores: the private and the public store are one, or one lies within the other",
+            "Give each its own place: what lies below the public store is served to everybody.",
+        )
+    return loaded
+
+
+def _place(url: str, base: Path) -> str:
+    """Where a store is, ended by a slash: two spellings of one place are one."""
+    if not url.startswith("file://"):
+        return f"{url.rstrip('/')}/"
+    return f"file://{(base / url.removeprefix('file://')).resolve()}".rstrip("/") + "/"

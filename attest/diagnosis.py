@@ -55,10 +55,6 @@ def _placeholders(loaded: Loaded) -> Iterator[Finding]:
 
 def _stores(loaded: Loaded) -> Iterator[Finding]:
     stores = loaded.config.stores
-    if stores.private == stores.public:
-        yield Finding(
-            "error", "stores", "private and public are the same", "Keep evidence and salts in their own store."
-        )
     for name, url in (("private", stores.private), ("public", stores.public)):
         try:
             store = open_store(url, base=loaded.base)

@@ -395,3 +395,33 @@ def test_schema__valid_configuration__is_accepted_and_unknown_keys_are_not() -> 
     document["issuer"]["extra"] = 1
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(document, schemas.schema("configuration"))
+
+
+@pytest.mark.parametrize(
+    ("private", "public"),
+    [
+        ("file://store", "file://store"),
+        ("file://store/", "file://./store"),
+        ("file://public/private", "file://public"),
+        ("file://store", "file://store/public"),
+        ("file://.", "file://public"),
+        ("s3://bucket/reserves", "s3://bucket/reserves/"),
+        ("s3://bucket/public/private", "s3://bucket/public"),
+        ("gs://bucket", "gs://bucket/public"),
+    ],
+)
+def test_load__one_store_within_the_other__is_refused(write: Callable[[str], Path], private: str, public: str) -> None:
+    """What lies below the public store is served: salts and evidence must not."""
+    text = TOML.replace("file://private", private).replace('"file://public"', f'"{public}"')
+    assert "stores: the private and the public store" in refusal(write(text)).message
+
+
+@pytest.mark.parametrize(
+    ("private", "public"),
+    [("file://store", "file://store-public"), ("s3://bucket/a", "s3://bucket/ab"), ("s3://one", "gs://one")],
+)
+def test_load__stores_with_names_that_only_begin_alike__are_apart(
+    write: Callable[[str], Path], private: str, public: str
+) -> None:
+    text = TOML.replace("file://private", private).replace('"file://public"', f'"{public}"')
+    assert config.load(write(text)).config.stores.private == private
