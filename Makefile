@@ -32,6 +32,7 @@ demo: setup-demo ## The whole weekly job for three tokens on a local chain, then
 	@$(BIN)/attest devnet --directory demo --detach
 	@trap '$(BIN)/attest devnet --directory demo --stop' EXIT; \
 		$(BIN)/attest run --config demo/attest.toml && \
+		echo && echo '$$ attest verify demo/public/attestations/2026-W47 --trust demo/trust.json' && \
 		$(BIN)/attest verify demo/public/attestations/2026-W47 --trust demo/trust.json
 
 test: setup-dev ## All tests, with coverage (ARGS="-k name" runs some, WORKERS=1 in one process)

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
+from typing import Literal
 
+from attest import quorum
 from attest.chain.preflight import Finding, preflight
 from attest.config import Loaded
 from attest.custody import collector
-from attest.environment import ConfiguredKeys, clock, connect_chains
+from attest.custody.policies import account_policies
+from attest.environment import ConfiguredKeys, clock, connect_chains, post
 from attest.errors import AttestError
 from attest.period import Period
 from attest.scaffold import PLACEHOLDER
 from attest.secrets import resolve
-from attest.store import check_writable, open_store
+from attest.steps.reserves import last_balances
+from attest.store import OverlayStore, check_writable, open_store
 
 
 def examine(loaded: Loaded, period: Period) -> Iterator[Finding]:
     """Every finding, as it is made. Nothing here raises :class:`AttestError`: a failed check is a finding."""
     config = loaded.config
     accounts, tokens = len(config.accounts), len(config.tokens)
-    yield Finding("ok", "configuration", f"{tokens} tokens, {accounts} accounts, {len(config.chains)} chains")
+    summary = f"tokens: {tokens}; accounts: {accounts}; chains: {len(config.chains)}"
+    yield Finding("ok", "configuration", summary)
     if config.schedule.clock is not None:
         yield Finding(
             "warning",
@@ -34,6 +40,7 @@ def examine(loaded: Loaded, period: Period) -> Iterator[Finding]:
     cutoff = config.schedule.schedule.cutoff(period)
     for account, source, ok, message in collector.check_sources(loaded, period=str(period), cutoff=cutoff):
         yield Finding("ok" if ok else "error", f"source {account}/{source}", message)
+    yield from _accounts(loaded, period, cutoff)
     yield from _witnesses(loaded)
 
 
@@ -57,7 +64,7 @@ def _stores(loaded: Loaded) -> Iterator[Finding]:
     stores = loaded.config.stores
     for name, url in (("private", stores.private), ("public", stores.public)):
         try:
-            store = open_store(url, base=loaded.base)
+            store = open_store(url, base=loaded.base, secret=name == "private")
             check_writable(store)
             yield Finding("ok", f"{name} store", f"{store.url} can be written, and keeps what was written first")
         except AttestError as fault:
@@ -103,18 +110,38 @@ def _chains(loaded: Loaded) -> Iterator[Finding]:
         yield _failed("chains", fault)
 
 
-def _witnesses(loaded: Loaded) -> Iterator[Finding]:
-    import httpx2
+def _accounts(loaded: Loaded, period: Period, cutoff: datetime) -> Iterator[Finding]:
+    """What the quorum would decide if a run collected now; nothing is kept."""
+    try:
+        private = OverlayStore(open_store(loaded.config.stores.private, base=loaded.base))
+        collected = collector.collect(
+            loaded, period=str(period), cutoff=cutoff, now=clock(loaded), evidence=private, progress=None
+        )
+        rules = account_policies(loaded.config, cutoff)
+        _, previous = last_balances(private, period)
+        verdict = quorum.decide(collected.observations, collected.failures, rules, cutoff, previous)
+    except AttestError as fault:
+        yield _failed("accounts", fault)
+        return
+    for account in verdict.accounts:
+        advice = {
+            "accepted": "",
+            "held": f"Compare with the custodian; the run will ask for --acknowledge {account.account}.",
+            "refused": "See what the sources say above; a run would refuse.",
+        }[account.outcome]
+        state: Literal["ok", "warning", "error"] = "ok" if account.outcome == "accepted" else "error"
+        yield Finding(state, f"account {account.account}", account.detail, advice)
 
+
+def _witnesses(loaded: Loaded) -> Iterator[Finding]:
     log = loaded.config.log
     for witness in log.witnesses:
         name = f"witness {witness.vkey.split('+')[0]}"
         try:
             url = witness.url if witness.url.startswith("http") else resolve(witness.url, base=loaded.base).reveal()
-            with httpx2.Client(timeout=5, follow_redirects=False, trust_env=False) as client:
-                status = client.post(f"{url.rstrip('/')}/add-checkpoint", content=b"").status_code
+            status, _ = post(f"{url.rstrip('/')}/add-checkpoint", b"")
             yield Finding("ok", name, f"answers (status {status} to an empty request)")
-        except (AttestError, httpx2.HTTPError) as fault:
+        except (AttestError, OSError) as fault:
             needed = log.witness_quorum >= len(log.witnesses)
             advice = "Ask its operator; a run waits for it until its deadline."
             yield Finding("error" if needed else "warning", name, f"does not answer: {fault}", advice)

@@ -113,7 +113,7 @@ def build(
     from attest.store import OverlayStore, Store
 
     stores = loaded.config.stores
-    private: Store = open_store(stores.private, base=loaded.base)
+    private: Store = open_store(stores.private, base=loaded.base, secret=True)
     public: Store = open_store(stores.public, base=loaded.base)
     if rehearsal:
         private, public = OverlayStore(private), OverlayStore(public)

@@ -24,6 +24,7 @@ from typing import Literal
 
 from attest.errors import ConflictError
 from attest.model import AccountPolicy, AccountVerdict, Considered, Observation, SourceFailure, SourcePolicy, Verdict
+from attest.money import currency, group
 
 _LACKING = {"too-few-sources", "too-few-origins", "issuer-hosted-only"}
 
@@ -263,14 +264,14 @@ class _Account:
             self._consider(observation.source, code, f"states {self._written(observation)}")
         dissent = len(self.valid) - len(counted)
         outcome: Literal["accepted", "held"] = "accepted"
-        code, detail = "agreed", f"{len(counted)} sources agree on {value} minor units {self.policy.currency}"
+        code, detail = "agreed", f"{len(counted)} sources agree on {self._amount(value)}"
         if dissent:
             code, detail = "agreed-with-dissent", f"{detail}, {dissent} dissent: {self._what_they_say()}"
         limit = self.policy.change_limit_bps
         if limit is not None and previous is not None and abs(value - previous) * 10_000 > limit * previous:
             outcome, code = "held", "change-limit"
             detail += (
-                f"; last period it was {previous}, a change of more than {limit} basis points: "
+                f"; last period it was {self._amount(previous)}, a change of more than {limit} basis points: "
                 "a person must acknowledge it"
             )
         return self._verdict(
@@ -328,9 +329,11 @@ class _Account:
             for _, observation in sorted(self.valid, key=lambda pair: (pair[1].minor_units, pair[0].source))
         )
 
-    @staticmethod
-    def _written(observation: Observation) -> str:
-        return f"{observation.minor_units} minor units {observation.currency}"
+    def _written(self, observation: Observation) -> str:
+        return self._amount(observation.minor_units)
+
+    def _amount(self, minor_units: int) -> str:
+        return f"{group(currency(self.policy.currency).format(minor_units))} {self.policy.currency}"
 
 
 def _time(instant: datetime) -> str:

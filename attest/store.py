@@ -95,10 +95,12 @@ def _is_key(key: str) -> bool:
 
 
 class LocalStore:
-    """A folder on local disk. Create is: temporary file, fsync, hard link, fsync of the folder."""
+    """A folder on local disk. Create is: temporary file, fsync, hard link, fsync of the folder. ``secret``: only its
+    owner can read what is written (balances and salts)."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, secret: bool = False) -> None:
         self.root = root
+        self._mode = 0o600 if secret else 0o644
         self.url = f"file://{root}"
 
     def get(self, key: str) -> bytes | None:
@@ -153,7 +155,7 @@ class LocalStore:
     def _write_temporary(self, path: Path, data: bytes) -> Path:
         self._make_folders(path.parent)
         temporary = path.parent / f".tmp-{secrets.token_hex(8)}"
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, self._mode)
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(data)
@@ -274,15 +276,16 @@ class OverlayStore:
         return sorted({*self.base.list(prefix), *(key for key in self._written if key.startswith(below))})
 
 
-def open_store(url: str, *, base: Path) -> Store:
+def open_store(url: str, *, base: Path, secret: bool = False) -> Store:
     """Open a store by URL: ``file://PATH`` (relative paths are below ``base``, the configuration's folder), ``s3://``,
-    ``az://`` or ``gs://``. Cloud credentials come from the environment, as each cloud's own tools read them.
+    ``az://`` or ``gs://``. Cloud credentials come from the environment, as each cloud's own tools read them. With
+    ``secret`` the files of a local store are for their owner only.
 
     Raises :class:`OperatorError` for any other scheme.
     """
     scheme = urlsplit(url).scheme
     if scheme == "file":
-        return LocalStore((base / url.removeprefix("file://")).resolve())
+        return LocalStore((base / url.removeprefix("file://")).resolve(), secret=secret)
     if scheme in {"s3", "az", "gs"}:
         import obstore.store
 

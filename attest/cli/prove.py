@@ -78,8 +78,8 @@ def _missing(account: str, period: str, present: list[str]) -> OperatorError:
 
 def _write(path: Path, data: bytes) -> None:
     try:
-        with path.open("xb") as file:
-            file.write(data)
+        path.touch(mode=0o600, exist_ok=False)  # it shows a balance: for its owner's eyes
+        path.write_bytes(data)
     except OSError as fault:
         raise OperatorError(
             f"{path}: cannot be written ({fault.strerror})",

@@ -379,3 +379,13 @@ def test_open_store__url_without_bucket__is_refused(tmp_path: Path, url: str) ->
         open_store(url, base=tmp_path)
     assert caught.value.code == "store-unavailable"
     assert url in caught.value.message
+
+
+@pytest.mark.parametrize(("secret", "mode"), [(True, 0o600), (False, 0o644)])
+def test_local_store__private_or_public__is_readable_by_its_owner_or_by_all(
+    tmp_path: Path, secret: bool, mode: int
+) -> None:
+    store = open_store("file://store", base=tmp_path, secret=secret)
+    store.create("a/leaf", b"x")
+    store.replace("a/page", b"x")
+    assert [(tmp_path / "store/a" / name).stat().st_mode & 0o777 for name in ("leaf", "page")] == [mode, mode]

@@ -327,7 +327,7 @@ CASES: tuple[Case, ...] = (
         statement(BANK, (">CRDT<", ">DBIT<")),
         EXIT_SOURCE,
         "overdraft",
-        ("eur-main", "bank-statement", "-24590055 minor units EUR"),
+        ("eur-main", "bank-statement", "-245,900.55 EUR"),
         step="decide",
     ),
     Case(
@@ -352,7 +352,7 @@ CASES: tuple[Case, ...] = (
         statement(TRUSTEE, ("245.900,55", "245.900,56"), encoding="latin-1"),
         EXIT_SOURCE,
         "disagreement",
-        ("eur-main", "bank-statement", "trustee-report", "24590055 minor units EUR", "24590056 minor units EUR"),
+        ("eur-main", "bank-statement", "trustee-report", "245,900.55 EUR", "245,900.56 EUR"),
         step="decide",
     ),
     Case(

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from attest import quorum
 from attest.errors import ConflictError
 from attest.model import AccountPolicy, AccountVerdict, Observation, SourceFailure, SourcePolicy, Verdict
+from attest.money import currency, group
 from attest.quorum import decide, needs_new_evidence, token_outcome
 from attest.records import from_json, to_json
 
@@ -112,8 +113,8 @@ def test_decide__two_sources_disagree__withholds_with_both_values() -> None:
         None,
         (),
     )
-    assert "source a 100" in one.detail
-    assert "source b 101" in one.detail
+    assert "source a 1.00 USD" in one.detail
+    assert "source b 1.01 USD" in one.detail
     assert not needs_new_evidence(one)
 
 
@@ -161,7 +162,7 @@ def test_decide__higher_minority__is_dropped_only_if_dissent_is_allowed() -> Non
     assert (one.valid_sources, one.origins) == (3, 2)
     assert codes(one) == {"a": "agrees", "b": "agrees", "c": "dissents"}
     assert one.evidence == ("a" * 64, "b" * 64)
-    assert "source c 105" in one.detail
+    assert "source c 1.05 USD" in one.detail
 
 
 def test_decide__lowest_dissents__is_never_dropped() -> None:
@@ -307,7 +308,7 @@ def test_decide__single_source__needs_a_waiver() -> None:
 def test_decide__overdraft__is_refused_naming_the_source(value: int) -> None:
     one = amounts(value, value)
     assert (one.outcome, one.code, one.minor_units) == ("refused", "overdraft", None)
-    assert f"source a states {value}" in one.detail
+    assert f"source a states {group(currency('USD').format(value))} USD" in one.detail
     assert not needs_new_evidence(one)
     assert amounts(100, 100, value, allow_dissent=1).code == "overdraft"
 
@@ -493,7 +494,7 @@ def test_decide__huge_amounts__are_compared_exactly(value: int) -> None:
     assert amounts(value, value + 1, tolerance_abs=1, tolerance_bps=1).minor_units == value
 
 
-def test_quorum__module__imports_only_the_model_the_errors_and_the_standard_library() -> None:
+def test_quorum__module__imports_only_the_model_money_the_errors_and_the_standard_library() -> None:
     tree = ast.parse(Path(quorum.__file__).read_text(encoding="utf-8"))
     imported = {
         name
@@ -504,4 +505,5 @@ def test_quorum__module__imports_only_the_model_the_errors_and_the_standard_libr
     assert imported == {"__future__", "collections", "collections.abc", "dataclasses", "datetime", "typing"} | {
         "attest.errors",
         "attest.model",
+        "attest.money",
     }
