@@ -331,7 +331,7 @@ def _prepare(folder: Path, rpc: str, cutoff: datetime, *, local: bool) -> None:
         config.load(draft).config,
         earliest_period=str(PERIOD),
         attestors=[dsse.spki_pem(attestor.public_key)],
-        code_hashes={address: code.code_hash for address, code in codes.items()},
+        code_hashes={(deployment.chain_id, address): code.code_hash for address, code in codes.items()},
         min_quorum=QUORUM,
     )
     (folder / "trust.json").write_bytes(to_json(document))

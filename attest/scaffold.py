@@ -271,13 +271,13 @@ def trust_example(
     *,
     earliest_period: str,
     attestors: Sequence[str],
-    code_hashes: Mapping[str, str],
+    code_hashes: Mapping[tuple[int, str], str],
     min_quorum: int,
 ) -> Trust:
     """A first trust file for auditors, to be compared with what they know from elsewhere before they pin it.
 
-    ``attestors`` are public keys (SPKI PEM), ``code_hashes`` maps contract addresses to the keccak256 of their code;
-    storage slots are given where that is the reference contract's. It names no validators and calls no chain
+    ``attestors`` are public keys (SPKI PEM), ``code_hashes`` maps chain id and address to the keccak256 of the code
+    there; storage slots are given where that is the reference contract's. It names no validators and calls no chain
     independent: that is the auditor's to say.
     """
     oracle, registry = config.oracle, config.registry
@@ -286,12 +286,12 @@ def trust_example(
     rules = [config.account_quorum(name) for name in config.accounts]
 
     def deployment(of: Deployment) -> trust.TrustedDeployment:
-        code = code_hashes.get(of.address)
+        code = code_hashes.get((ids[of.chain], of.address))
         slot = token_code.slot("_totalSupply") if code == token_code.code_hash else None
         return trust.TrustedDeployment(ids[of.chain], of.address, of.decimals, code_hash=code, supply_slot=slot)
 
-    known_oracle = code_hashes.get(oracle.address) == oracle_code.code_hash
-    known_registry = code_hashes.get(registry.address) == registry_code.code_hash
+    oracle_hash = code_hashes.get((ids[oracle.chain], oracle.address))
+    registry_hash = code_hashes.get((ids[registry.chain], registry.address))
     return trust.Trust(
         format="attest-trust/1",
         issuer=config.issuer.name,
@@ -304,21 +304,21 @@ def trust_example(
             ids[oracle.chain],
             oracle.address,
             min_quorum,
-            code_hash=code_hashes.get(oracle.address),
+            code_hash=oracle_hash,
             slots=trust.OracleSlots(
                 reports=oracle_code.slot("_reports"),
                 role_members=oracle_code.slot("_roleMembers"),
                 required_quorum=oracle_code.slot("requiredQuorum"),
                 consensus_validity=oracle_code.slot("consensusValidity"),
             )
-            if known_oracle
+            if oracle_hash == oracle_code.code_hash
             else None,
         ),
         registry=trust.TrustedRegistry(
             ids[registry.chain],
             registry.address,
-            code_hash=code_hashes.get(registry.address),
-            attestations_slot=registry_code.slot("_attestations") if known_registry else None,
+            code_hash=registry_hash,
+            attestations_slot=registry_code.slot("_attestations") if registry_hash == registry_code.code_hash else None,
         ),
         publishers=(trust.TrustedPublisher(config.signing.publisher.address, earliest_period),),
         tokens=tuple(

@@ -488,15 +488,15 @@ def _trust_example(run: Run) -> Trust:
         run.take("anchor", Anchored),
     )
     proofs = (*opened.supply.proofs, *confirmed.reading.proofs, anchored.proof)
-    signatures = [
-        records.from_json(StatementSignature, run.area.store.get(key) or b"", key, ConflictError)
-        for key in run.area.store.list(run.area.key("signatures"))
-    ]
+    envelope = dsse.parse_envelope(run.area.bytes_of("envelope") or b"", run.area.key("envelope"))
+    signatures = [run.take(f"signatures/{each.keyid}", StatementSignature) for each in envelope.signatures]
     return trust_example(
         run.config,
         earliest_period=opened.period,
         attestors=[signature.public_key for signature in signatures],
-        code_hashes={account.address: account.code_hash for proof in proofs for account in proof.accounts},
+        code_hashes={
+            (proof.block.chain_id, account.address): account.code_hash for proof in proofs for account in proof.accounts
+        },
         min_quorum=min((item.required_quorum for item in confirmed.reading.consensus), default=1),
     )
 

@@ -20,8 +20,14 @@ from attest.custody.csv_file import OPTIONS
 from attest.diagnosis import examine
 from attest.errors import EXIT_DONE, EXIT_USAGE, OperatorError
 from attest.period import Period
+from attest.signing.dsse import spki_pem
 from attest.signing.keystore import load_keystore
 
+#: A public key, uncompressed: the group's generator (SEC 2, section 2.4.1).
+GENERATOR = (
+    "0479be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"
+    "483ada7726a3c4655da4fbfc0e1108a8fd17b448a68554199c47d08ffb10d4b8"
+)
 ADDRESS = "0x00000000000000000000000000000000000000A1"
 KEYS = scaffold.KeySet(
     folder="keys",
@@ -235,3 +241,24 @@ def test_init__no_network__says_the_choices_in_one_line(capsys: pytest.CaptureFi
 
     assert code == EXIT_USAGE
     assert "error: Missing option '--network'. Choose from: besu-138, ethereum, sepolia\n" in err
+
+
+def test_trust_example__one_address_on_two_chains__has_each_chains_own_code(tmp_path: Path) -> None:
+    """The same deployer's contracts stand at the same addresses everywhere, in another order as other contracts."""
+    loaded = written(tmp_path)
+    second = (
+        '[chains.second]\nchain_id = 139\nendpoints = ["http://127.0.0.1:8546"]\n'
+        f'[[tokens.USDW.deployments]]\nchain = "second"\naddress = "{ADDRESS}"\ndecimals = 6\n'
+    )
+    path = loaded.base / "attest.toml"
+    path.write_text(f"{path.read_text(encoding='utf-8')}\n{second}", encoding="utf-8")
+    oracle, token = "0a" * 32, "0b" * 32
+    example = scaffold.trust_example(
+        load(path).config,
+        earliest_period="2026-W47",
+        attestors=[spki_pem(bytes.fromhex(GENERATOR))],
+        code_hashes={(138, ADDRESS): oracle, (139, ADDRESS): token},
+        min_quorum=2,
+    )
+    assert example.oracle.code_hash == oracle
+    assert [deployment.code_hash for deployment in example.tokens[0].deployments] == [None, token]
