@@ -3,6 +3,7 @@ the parts are put together."""
 
 from __future__ import annotations
 
+import logging
 import secrets
 import time
 from collections.abc import Callable, Mapping
@@ -97,6 +98,7 @@ def post(url: str, body: bytes) -> tuple[int, bytes]:
     may carry credentials."""
     import httpx2
 
+    logging.getLogger("httpx2").setLevel(logging.WARNING)  # at INFO it logs URLs, credentials and all
     try:
         with httpx2.Client(timeout=10, follow_redirects=False, trust_env=False) as client:
             answer = client.post(url, content=body)

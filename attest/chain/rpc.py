@@ -99,6 +99,7 @@ class HttpTransport:
 
         scheme = urlsplit(url).scheme
         if scheme not in self._clients:
+            logging.getLogger("httpx2").setLevel(logging.WARNING)  # at INFO it logs URLs, credentials and all
             self._clients[scheme] = httpx2.Client(
                 timeout=self._timeout,
                 follow_redirects=False,

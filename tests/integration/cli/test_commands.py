@@ -35,7 +35,7 @@ def fall_short(week: Week) -> None:
 
 
 def test_run__done__tells_its_steps_its_result_and_what_to_type_next(finished: tuple[Week, Said]) -> None:
-    week, said = finished
+    _, said = finished
     assert said.code == EXIT_DONE
     steps = [line.split()[:2] for line in said.err.splitlines()]
     names = ["open", "collect", "decide", "commit", "submit", "confirm", "sign", "log", "anchor", "publish"]

@@ -1,0 +1,209 @@
+"""Canaries in the place of every secret, and a search of all that any command says and stores (attacks.md 23)."""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from eth_account import Account
+
+from attest.config import load
+from attest.errors import EXIT_CHAIN, EXIT_USAGE
+from tests.support.commands import Said, attest, attest_process, web_server
+from tests.support.practice import Week
+
+PASSWORD = "canary-password-7f3a"
+RPC_PASSWORD = "canary-rpc-91bd"
+RPC_TOKEN = "canary-token-22ce"
+WITNESS_PASSWORD = "canary-witness-5d18"
+
+
+@dataclass
+class Guarded:
+    """A week whose every secret is a canary, referred to by the environment."""
+
+    week: Week
+    environment: dict[str, str]
+    canaries: tuple[bytes, ...]
+
+    def attest(self, *words: object, environment: Mapping[str, str] | None = None) -> Said:
+        configured = (*words, "--config", self.week.config_path)
+        return attest(*configured, environment={**self.environment, **(environment or {})})
+
+    def check(self, *texts: str | bytes) -> None:
+        """No canary, in no spelling, is in these, nor in the stores."""
+        said = [text.encode() if isinstance(text, str) else text for text in texts]
+        stored = [*self.week.stored().values(), *self.week.stored("public").values()]
+        names = [*self.week.stored(), *self.week.stored("public")]
+        for text in (*said, *stored, *(name.encode() for name in names)):
+            for canary in self.canaries:
+                assert canary not in text, f"{canary!r} in {text[:2000]!r}"
+
+
+def spellings(secret: str) -> list[bytes]:
+    encoded = base64.b64encode(f"user:{secret}".encode())
+    return [secret.encode(), quote(secret).encode(), secret.encode().hex().encode(), encoded]
+
+
+@pytest.fixture
+def guarded(operator: Week, caplog: pytest.LogCaptureFixture) -> Iterator[Guarded]:
+    keys = operator.folder / "keys"
+    before = (keys / "password.txt").read_text().removesuffix("\n")
+    canaries = [
+        spelling for secret in (PASSWORD, RPC_PASSWORD, RPC_TOKEN, WITNESS_PASSWORD) for spelling in spellings(secret)
+    ]
+    for path in keys.glob("*.json"):
+        private = bytes(Account.decrypt(path.read_text(), before))
+        canaries += [private, private.hex().encode(), str(int.from_bytes(private, "big")).encode()]
+        path.write_text(json.dumps(Account.encrypt(private, PASSWORD, kdf="scrypt", iterations=8192)))
+    log = keys / "log.pem"
+    note = load_pem_private_key(log.read_bytes(), before.encode())
+    seed = note.private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
+    canaries += [seed, seed.hex().encode(), base64.b64encode(seed)]
+    log.write_bytes(note.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(PASSWORD.encode())))
+    (keys / "password.txt").unlink()
+    operator.edit_config(
+        lambda text: (
+            text.replace('"file:keys/password.txt"', '"env:CANARY_PASSWORD"')
+            .replace('"file:rpc.url"', '"env:CANARY_RPC"')
+            .replace('"file:witness.url"', '"env:CANARY_WITNESS"')
+            .replace("witness_quorum = 1", "witness_quorum = 1\nwitness_deadline_seconds = 1")
+        )
+    )
+    witness = (operator.folder / "witness.url").read_text().strip()
+    environment = {
+        "CANARY_PASSWORD": PASSWORD,
+        "CANARY_RPC": with_secrets(operator.url),
+        "CANARY_WITNESS": witness.replace("://", f"://user:{WITNESS_PASSWORD}@"),
+    }
+    caplog.set_level(logging.INFO)
+    week = Guarded(operator, environment, tuple(canaries))
+    yield week
+    week.check(*(record.getMessage() for record in caplog.get_records("call")))
+
+
+def with_secrets(url: str) -> str:
+    return url.replace("://", f"://user:{RPC_PASSWORD}@") + f"/?apikey={RPC_TOKEN}"
+
+
+COMMANDS = (
+    ("doctor",),
+    ("run", "--dry-run"),
+    ("open",),
+    ("status",),
+    ("report",),
+    ("run",),
+    ("run",),
+    ("status",),
+    ("prove", "usd-operating"),
+    ("prove", "no-such"),
+    ("abandon", "--reason", "too late"),
+)
+
+
+@pytest.mark.parametrize("more", [(), ("--json",)], ids=["text", "json"])
+def test_secrets__every_command_of_a_good_week__says_and_stores_none(guarded: Guarded, more: tuple[str, ...]) -> None:
+    for words in COMMANDS:
+        said = guarded.attest(*words, *more)
+        guarded.check(said.out, said.err)
+    assert "runs/2026-W47/1/publication" in guarded.week.stored()
+
+
+@pytest.mark.parametrize(
+    "words", [("run",), ("run", "--json"), ("status", "--json"), ("doctor", "--json")], ids=" ".join
+)
+@pytest.mark.parametrize("trouble", ["refused", "error", "echo"])
+def test_secrets__endpoint_that_fails__is_named_without_them(
+    guarded: Guarded, words: tuple[str, ...], trouble: str
+) -> None:
+    echoed = f'"no such path: /?apikey={RPC_TOKEN}, user {RPC_PASSWORD}"'
+    body = f'{{"jsonrpc":"2.0","id":1,"error":{{"code":-32000,"message":{echoed}}}}}'.encode()
+    status = 401 if trouble == "error" else 200
+    with web_server(status, body, "application/json") as url:
+        place = "http://127.0.0.1:9" if trouble == "refused" else url
+        said = guarded.attest(*words, environment={"CANARY_RPC": with_secrets(place)})
+    assert said.code == (EXIT_USAGE if words[0] == "doctor" else EXIT_CHAIN)
+    assert place in said.everything
+    guarded.check(said.out, said.err)
+
+
+def test_secrets__wrong_password__names_the_file_and_neither_password(guarded: Guarded) -> None:
+    for words, code in ((("run",), EXIT_USAGE), (("doctor",), EXIT_USAGE)):
+        said = guarded.attest(*words, environment={"CANARY_PASSWORD": f"{RPC_TOKEN}-wrong"})
+        assert said.code == code
+        assert "keys/reporter-" in said.everything
+        guarded.check(said.out, said.err)
+
+
+def test_secrets__witness_that_does_not_answer__is_named_without_them(guarded: Guarded) -> None:
+    away = {"CANARY_WITNESS": f"http://user:{WITNESS_PASSWORD}@127.0.0.1:9"}
+    for words, code in ((("doctor",), EXIT_USAGE), (("run",), EXIT_CHAIN)):
+        said = guarded.attest(*words, environment=away)
+        assert said.code == code, said.everything
+        assert "witness" in said.everything
+        guarded.check(said.out, said.err)
+
+
+NO_URLS = (
+    f"ftp://user:{RPC_PASSWORD}@x/{RPC_TOKEN}",
+    f"{RPC_TOKEN}",
+    f"http://[{RPC_TOKEN}",
+    f"http://x:{RPC_TOKEN}/",
+)
+
+
+@pytest.mark.parametrize("value", NO_URLS)
+@pytest.mark.parametrize("name", ["CANARY_RPC", "CANARY_WITNESS"])
+def test_secrets__url_that_is_none__is_refused_without_repeating_it(guarded: Guarded, name: str, value: str) -> None:
+    for words in (("doctor",), ("run",)):
+        if words == ("run",) and name == "CANARY_WITNESS" and value != NO_URLS[-1]:
+            continue  # it goes as far as its eighth step: once is enough
+        said = guarded.attest(*words, environment={name: value})
+        assert said.code in {EXIT_USAGE, EXIT_CHAIN}, said.everything
+        guarded.check(said.out, said.err)
+
+
+def test_secrets__unset_variable__is_named(guarded: Guarded) -> None:
+    said = guarded.attest("run", "--json", environment={"CANARY_RPC": ""})
+    assert (said.code, said.document["code"]) == (EXIT_USAGE, "secret-unavailable")
+    assert "CANARY_RPC" in said.document["error"]
+
+
+def test_secrets__devnet_at_an_endpoint_with_credentials__shows_none(tmp_path: Path) -> None:
+    for more in ((), ("--json",)):
+        words = ("devnet", "--directory", tmp_path / "net", "--rpc", with_secrets("http://127.0.0.1:9"))
+        said = attest_process(*words, *more)
+        assert said.code == EXIT_CHAIN
+        assert RPC_PASSWORD not in said.everything
+        assert RPC_TOKEN not in said.everything
+
+
+def test_secrets__witness_command__shows_no_password(guarded: Guarded, tmp_path: Path) -> None:
+    vkey = load(guarded.week.config_path).config.signing.log.vkey
+    said = attest(
+        *("log", "witness", "--name", "w", "--key", guarded.week.folder / "keys/witness.pem"),
+        *("--password", "env:CANARY_PASSWORD", "--log", vkey, "--state", tmp_path / "state.json"),
+        environment=guarded.environment,  # the witness's key has another password
+    )
+    assert said.code == EXIT_USAGE
+    assert "keys/witness.pem" in said.err
+    guarded.check(said.out, said.err)
+    literal = attest(
+        *("log", "witness", "--name", "w", "--key", guarded.week.folder / "keys/witness.pem"),
+        *("--password", PASSWORD, "--log", vkey, "--state", tmp_path / "state.json"),
+    )
+    assert literal.code == EXIT_USAGE
+    guarded.check(literal.out, literal.err)
