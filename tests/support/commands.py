@@ -126,3 +126,35 @@ def web_server(status: int, body: bytes, content_type: str) -> Iterator[str]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+# -- commands that run until they are ended --------------------------------------------------------------------------
+
+
+@contextmanager
+def running(*words: object, environment: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
+    """``attest WORDS...`` in the background, killed at the end if the test did not end it."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "attest.cli.main", *map(str, words)],
+        env={**os.environ, **(environment or {})},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def read_document(process: subprocess.Popen[str]) -> Any:
+    """The JSON document that a running command begins with."""
+    assert process.stdout is not None
+    text = ""
+    for line in process.stdout:
+        text += line
+        if line == "}\n":
+            return json.loads(text)
+    raise AssertionError(f"it ended: {text}{process.stderr.read() if process.stderr else ''}")
