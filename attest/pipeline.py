@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from attest import statement
-from attest.artifacts import Logged, Opened, Published
+from attest.artifacts import Confirmed, Logged, Opened, Published
 from attest.chain.submission import Simulation
 from attest.config import Config
 from attest.documents import TokenStatement
@@ -23,7 +23,7 @@ from attest.period import Period
 from attest.quorum import account_key
 from attest.runs import RunArea
 from attest.signing.dsse import parse_envelope
-from attest.steps import publication, reports, reserves
+from attest.steps import publication, reports, reserves, statements
 from attest.steps.context import NO_CHOICES, Choices, Environment, Run
 
 
@@ -194,11 +194,11 @@ def _refuse_late_choices(current: Run) -> None:
 def _outcome(current: Run, *, already_done: bool) -> Outcome:
     area = current.area
     envelope = area.bytes_of("envelope")
-    confirmed = area.bytes_of("confirmation") is not None
+    confirmed = area.stored("confirmation", Confirmed)
     if envelope is not None:
         tokens = statement.read(parse_envelope(envelope).body).predicate.tokens
     else:
-        tokens = publication.token_statements(current) if confirmed else ()
+        tokens = () if confirmed is None else statements.token_statements(current, confirmed)
     verdicts = {token.verdict for token in tokens}
     published = area.stored("publication", Published)
     return Outcome(
@@ -206,7 +206,7 @@ def _outcome(current: Run, *, already_done: bool) -> Outcome:
         attempt=area.attempt,
         already_done=already_done,
         exit_code=EXIT_SHORTFALL if "short" in verdicts else EXIT_SOURCE if "withheld" in verdicts else EXIT_DONE,
-        cutoff=current.take("open", Opened).cutoff if confirmed else None,
+        cutoff=None if confirmed is None else current.take("open", Opened).cutoff,
         tokens=tokens,
         witnesses=0 if published is None else current.take("log", Logged).witnesses,
         folder=None if published is None else published.folder,

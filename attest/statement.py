@@ -170,11 +170,12 @@ def _weakest(policies: Sequence[AccountPolicy]) -> PolicyInForce:
     )
 
 
-def build(predicate: Predicate, reserves: bytes, *, signatures: int = 1) -> bytes:
+def build(predicate: Predicate, reserves: bytes, *, signatures: int = 1, spare: int = 0) -> bytes:
     """The payload to be signed: an in-toto Statement about ``reserves`` (the exact bytes of ``reserves.json``).
 
     Raises :class:`VerificationError` when the predicate contradicts itself (see :func:`read`), and
-    :class:`ConflictError` when the envelope with so many ``signatures`` would be larger than a log entry.
+    :class:`ConflictError` when the envelope with so many ``signatures`` and ``spare`` bytes more of payload would be
+    larger than a log entry.
     """
     payload = to_json(
         Statement(
@@ -186,7 +187,7 @@ def build(predicate: Predicate, reserves: bytes, *, signatures: int = 1) -> byte
     )
     read(payload)
     stand_ins = [(f"{number:064x}", bytes(_SIGNATURE_BYTES)) for number in range(signatures)]
-    dsse.assemble_envelope(PAYLOAD_TYPE, payload, stand_ins)
+    dsse.assemble_envelope(PAYLOAD_TYPE, payload + bytes(spare), stand_ins)
     return payload
 
 

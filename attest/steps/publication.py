@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import base64
-import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-from attest import __version__, records, statement
+from attest import records, statement
 from attest.artifacts import (
     Anchored,
     Committed,
     Confirmed,
-    Decided,
-    DisclosureDetail,
     Disclosures,
     Logged,
     Opened,
@@ -24,14 +21,6 @@ from attest.chain import state
 from attest.documents import (
     PAYLOAD_TYPE,
     Anchor,
-    ChainBlocks,
-    Disclosure,
-    MerkleCommitment,
-    Predicate,
-    ReportTransaction,
-    Reserves,
-    ReservesToken,
-    TokenStatement,
 )
 from attest.errors import AttestError, ChainError, ConflictError, OperatorError, VerificationError
 from attest.log.note import parse_vkey
@@ -40,7 +29,6 @@ from attest.log.witness import collect_cosignature
 from attest.log.writer import LogWriter
 from attest.merkle.proof import InclusionProof
 from attest.merkle.tree import MerkleTree
-from attest.model import Supply
 from attest.publish import bundle
 from attest.records import digest, to_json
 from attest.scaffold import trust_example
@@ -49,27 +37,12 @@ from attest.signing import dsse
 from attest.signing.signer import DigestSigner
 from attest.steps.context import Run
 from attest.steps.reports import anchor_intent, submitter
-from attest.steps.reserves import recheck, reported_deployment, tampered
+from attest.steps.reserves import recheck, tampered
+from attest.steps.statements import check_disclosures, make_disclosures, predicate, reserves_file
 from attest.store import get_or_create
 from attest.verify.trust import Trust
 
 # -- 7. sign ---------------------------------------------------------------------------------------------------------
-
-
-def reserves_file(opened: Opened, committed: Committed) -> bytes:
-    """``reserves.json``, the statement's subject."""
-    return to_json(
-        Reserves(
-            format="attest-reserves/1",
-            period=opened.period,
-            revision=opened.revision,
-            merkle=MerkleCommitment(committed.root, len(committed.leaves)),
-            tokens=tuple(
-                ReservesToken(token.token, token.currency, token.minor_units, token.units, token.accounts)
-                for token in committed.tokens
-            ),
-        )
-    )
 
 
 def sign(run: Run) -> tuple[bytes, str]:
@@ -83,10 +56,10 @@ def sign(run: Run) -> tuple[bytes, str]:
     if stored is None or area.bytes_of("log") is None:
         recheck(run)
         opened, committed = run.take("open", Opened), run.take("commitment", Committed)
-        disclosures = area.artifact("disclosures", Disclosures, lambda: _disclosures(run))
-        _check_disclosures(run, disclosures)
+        disclosures = area.artifact("disclosures", Disclosures, lambda: make_disclosures(run))
+        check_disclosures(run, disclosures)
         expected = statement.build(
-            predicate(run, disclosures),
+            predicate(run, disclosures, run.take("confirmation", Confirmed)),
             reserves_file(opened, committed),
             signatures=run.config.signing.threshold,
         )
@@ -149,139 +122,6 @@ def _signature(run: Run, signer: DigestSigner, payload: bytes) -> Callable[[], S
         )
 
     return compute
-
-
-def _disclosed(run: Run) -> list[tuple[str, str, str, str]]:
-    """What the statement commits to: kind, code, subject and detail of each, in the statement's order."""
-    decided = run.take("verdict", Decided)
-    given_up = {token.token for token in decided.withheld}
-    details: list[tuple[str, str, str, str]] = []
-    for account in decided.verdict.accounts:
-        if account.token in given_up:
-            continue
-        if account.waiver is not None:
-            details.append(("waiver", account.waiver, account.account, account.detail))
-        if account.dissent:
-            against = "; ".join(f"{s.source}: {s.detail}" for s in account.considered if not s.counted)
-            details.append(("dissent", account.code, account.account, against))
-        if account.account in decided.acknowledged:
-            details.append(("acknowledgement", account.code, account.account, account.detail))
-    for token in decided.withheld:
-        reasons = "; ".join(f"{a.account}: {a.detail}" for a in decided.verdict.accounts if a.account in token.accounts)
-        details.append(("withheld", token.code, token.token, reasons))
-    return details
-
-
-def _disclosures(run: Run) -> Disclosures:
-    return Disclosures(
-        format="attest-run-disclosures/1",
-        made_from=run.area.digests("open", "collection", "verdict", "commitment", "submission", "confirmation"),
-        software=f"reserve-attest {__version__}",
-        details=tuple(
-            base64.b64encode(
-                records.dump_plain(
-                    {
-                        "format": "attest-disclosure/1",
-                        "kind": kind,
-                        "code": code,
-                        "subject": subject,
-                        "detail": detail,
-                        "salt": run.environment.token_bytes(32).hex(),
-                    }
-                )
-            ).decode()
-            for kind, code, subject, detail in _disclosed(run)
-        ),
-    )
-
-
-def _check_disclosures(run: Run, disclosures: Disclosures) -> None:
-    """Nothing but the salts and the release is believed of what is stored."""
-    stored = [_opened(run, encoded) for encoded in disclosures.details]
-    if [(each.kind, each.code, each.subject, each.detail) for each in stored] != _disclosed(run):
-        raise tampered(run.area, "disclosures", "they are not those of the verdict")
-    if not re.fullmatch(r"reserve-attest [0-9A-Za-z.+]{1,40}", disclosures.software, re.ASCII):
-        raise tampered(run.area, "disclosures", "the software is none of this project's releases")
-
-
-def _opened(run: Run, encoded: str) -> DisclosureDetail:
-    return records.from_json(DisclosureDetail, base64.b64decode(encoded), run.area.key("disclosures"), ConflictError)
-
-
-def predicate(run: Run, disclosures: Disclosures) -> Predicate:
-    """The statement's predicate: a pure function of the stored artifacts."""
-    config = run.config
-    opened, committed = run.take("open", Opened), run.take("commitment", Committed)
-    confirmed = run.take("confirmation", Confirmed)
-    opening, closing = opened.supply.supply, confirmed.reading.supply
-    cutoff = int(opened.cutoff.timestamp())
-    confirm_blocks = {block.chain_id: block for block in closing.blocks}
-    opened_details = []
-    for encoded in disclosures.details:
-        detail = _opened(run, encoded)
-        opened_details.append(Disclosure(detail.kind, detail.code, digest(base64.b64decode(encoded))))
-    return Predicate(
-        issuer=config.issuer.name,
-        period=opened.period,
-        revision=opened.revision,
-        attempt=opened.attempt,
-        abandoned=opened.abandoned,
-        cutoff=opened.cutoff,
-        clock=opened.clock,
-        supply_at=opened.supply_at,
-        chains=tuple(
-            ChainBlocks(block.chain_id, block, cutoff - block.timestamp, confirm_blocks[block.chain_id])
-            for block in sorted(opening.blocks, key=lambda block: block.chain_id)
-        ),
-        tokens=token_statements(run),
-        merkle=MerkleCommitment(committed.root, len(committed.leaves)),
-        disclosures=tuple(opened_details),
-        configuration=opened.configuration_commitment,
-        software=disclosures.software,
-    )
-
-
-def token_statements(run: Run) -> tuple[TokenStatement, ...]:
-    """Each configured token's answer, by symbol, from the stored artifacts of steps 1 to 6."""
-    opening = run.take("open", Opened).supply.supply
-    closing = run.take("confirmation", Confirmed).reading.supply
-    return tuple(_token(run, symbol, opening, closing) for symbol in sorted(run.config.tokens))
-
-
-def _token(run: Run, symbol: str, opening: Supply, closing: Supply) -> TokenStatement:
-    config = run.config
-    opened, decided = run.take("open", Opened), run.take("verdict", Decided)
-    committed, confirmed = run.take("commitment", Committed), run.take("confirmation", Confirmed)
-    withheld = next((token for token in decided.withheld if token.token == symbol), None)
-    reserve = next((token for token in committed.tokens if token.token == symbol), None)
-    consensus = next((item for item in confirmed.reading.consensus if item.token == symbol), None)
-    deployment = reported_deployment(config, symbol)
-    prefix = f"report/{run.period}/{run.area.attempt}/{symbol}/"
-    return statement.token_statement(
-        token=symbol,
-        currency=config.tokens[symbol].currency,
-        exponent=reserve.exponent if reserve else _exponent(config.tokens[symbol].currency),
-        decimals=deployment.decimals,
-        supply=opening,
-        confirm_supply=closing,
-        reserve=reserve,
-        consensus=consensus if reserve else None,
-        oracle=config.oracle.address,
-        verdicts=[] if withheld else [a for a in decided.verdict.accounts if a.token == symbol],
-        policies=[] if withheld else [p for p in opened.policies if p.token == symbol],
-        reports=[
-            ReportTransaction(receipt.chain_id, receipt.sender, receipt.transaction, receipt.block_number)
-            for receipt in confirmed.receipts
-            if receipt.intent.startswith(prefix)
-        ],
-        withheld_code=withheld.code if withheld else None,
-    )
-
-
-def _exponent(code: str) -> int:
-    from attest.money import currency
-
-    return currency(code).exponent
 
 
 # -- 8. log ----------------------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from attest.records import digest
 from attest.runs import RunArea
 from attest.steps.context import Run
 from attest.steps.reserves import open_period, recheck, reported_deployment
+from attest.steps.statements import check_fits
 from attest.store import check_writable
 
 
@@ -116,6 +117,7 @@ def submit(run: Run) -> tuple[Submitted, str]:
         recheck(run)
         if intents:
             _check_newest(run)
+            check_fits(run, [(intent.id, intent.sender) for intent in intents])
             submitter(run, run.config.oracle.chain).submit(
                 intents, alongside=_check_the_way(run), begin=lambda: _begin(run)
             )

@@ -55,6 +55,18 @@ def test_submit__witness_key_that_is_none__nothing_is_sent(operator: Week) -> No
     assert f"{RUN}/fate" not in operator.stored()
 
 
+def test_submit__statement_larger_than_a_log_entry__nothing_is_sent(
+    operator: Week, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some 35 tokens with three reporters reach the true limit; with fewer, a lower one."""
+    monkeypatch.setattr("attest.signing.dsse.MAX_ENVELOPE_BYTES", 7_000)
+    before = operator.sent()
+    with pytest.raises(ConflictError, match="at most 7000 fit a log entry"):
+        operator.run()
+    assert operator.sent() == before
+    assert f"{RUN}/fate" not in operator.stored()
+
+
 # -- reports that do not land at once --------------------------------------------------------------------------------
 
 
