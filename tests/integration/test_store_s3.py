@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from attest.errors import OperatorError
-from attest.store import Store, get_or_create, open_store
+from attest.store import PROBE, Store, check_writable, get_or_create, open_store
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +71,12 @@ def test_s3_create__many_threads_at_once__exactly_one_wins(store: Store) -> None
     for thread in threads:
         thread.join()
     assert sorted(made) == [False] * 7 + [True]
+
+
+def test_s3_check_writable__again_and_again__passes_and_leaves_one_object(store: Store) -> None:
+    check_writable(store)
+    check_writable(store)
+    assert store.list("") == [PROBE]
 
 
 def test_s3_get__absent_key__is_none(store: Store) -> None:
@@ -176,11 +182,11 @@ def through(
 
 
 @pytest.mark.parametrize("through", [_IgnoresConditions], indirect=True)
-def test_s3_alike_that_ignores_conditions__creating_twice__gives_it_away(through: Store) -> None:
-    """What ``attest doctor`` probes for: such a store would let two runners decide differently."""
-    assert through.create("probe", b"first")
-    assert through.create("probe", b"second")
-    assert through.get("probe") == b"second"
+def test_s3_alike_that_ignores_conditions__is_refused_before_two_runs_can_differ(through: Store) -> None:
+    with pytest.raises(OperatorError, match="does not keep the first of two writes") as caught:
+        check_writable(through)
+    assert caught.value.code == "store-overwrites"
+    assert "If-None-Match" in caught.value.advice
 
 
 @pytest.mark.parametrize("through", [_MayNotList], indirect=True)

@@ -16,7 +16,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attest.errors import OperatorError
-from attest.store import LocalStore, ObjectStore, OverlayStore, Store, check_key, get_or_create, open_store
+from attest.store import (
+    PROBE,
+    LocalStore,
+    ObjectStore,
+    OverlayStore,
+    Store,
+    check_key,
+    check_writable,
+    get_or_create,
+    open_store,
+)
 
 KEYS = ["a", "runs/2026-W47/1/open", "tile/0/x001/067.p/5", "a@b+c=d_e-f", "x" * 200]
 NOT_KEYS = [
@@ -173,6 +183,26 @@ def test_get_or_create__store_refuses_and_shows_nothing__raises(store: LocalStor
         get_or_create(Forgetful(store), "a", lambda: b"")
     assert caught.value.code == "store-inconsistent"
     assert store.url in caught.value.message
+
+
+def test_check_writable__store_that_keeps_the_first_write__passes_again_and_again(store: LocalStore) -> None:
+    check_writable(store)
+    check_writable(store)
+    assert store.list("") == [PROBE]
+
+
+class Overwriting(OverlayStore):
+    """Takes every write as the first."""
+
+    def create(self, key: str, data: bytes) -> bool:
+        self.replace(key, data)
+        return True
+
+
+def test_check_writable__store_that_lets_the_second_writer_in__is_refused(store: LocalStore) -> None:
+    with pytest.raises(OperatorError) as caught:
+        check_writable(Overwriting(store))
+    assert caught.value.code == "store-overwrites"
 
 
 # -- local disk: concurrency, crashes, faults ------------------------------------------------------------------------
