@@ -35,8 +35,8 @@ demo: setup-demo ## The whole weekly job for three tokens on a local chain, then
 		echo && echo '$$ attest verify demo/public/attestations/2026-W47 --trust demo/trust.json' && \
 		$(BIN)/attest verify demo/public/attestations/2026-W47 --trust demo/trust.json
 
-test: setup-dev ## All tests, with coverage (ARGS="-k name" runs some, WORKERS=1 in one process)
-	@$(PY) -m pytest --numprocesses $(WORKERS) --dist worksteal --cov $(ARGS)
+test: setup-dev ## All tests, with coverage (ARGS="-k name" runs some, without; WORKERS=1 in one process)
+	@$(PY) -m pytest --numprocesses $(WORKERS) --dist worksteal $(or $(ARGS),--cov)
 
 check: setup-dev ## Lint, format, types, architecture, and that all generated files are current
 	$(BIN)/ruff check
