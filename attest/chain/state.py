@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from attest.chain import contracts
+from attest.chain import header as headers
 from attest.chain.artifact import artifact
 from attest.chain.batch import Batch, ProofRead, checksum
-from attest.chain.contracts import ReserveOracle
+from attest.chain.contracts import Call, ReserveOracle
 from attest.chain.rpc import ChainClient
 from attest.documents import AccountProof, Anchor, BlockProof
 from attest.errors import ChainError, ConflictError
@@ -305,7 +306,7 @@ def _consensus_and_supply(
         _not_before(client, block, opened)
         batch = Batch(client, block)
         supplies = [ask_supply(batch, symbol, deployment) for symbol, deployment in deployments]
-        still = _asked_again(batch, client, opened) if opened is not None else None
+        still = _asked_again(batch, client, opened.supply) if opened is not None else None
         if not with_oracle:
             batch.run()
             if still is not None:
@@ -339,20 +340,58 @@ def _not_before(client: ChainClient, block: Block, opened: SupplyReading | None)
         )
 
 
-def _asked_again(batch: Batch, client: ChainClient, opened: SupplyReading) -> Callable[[], None]:
-    """Ask once more, at the supply block, for what the run was opened with; returns the comparison."""
-    block = next(block for block in opened.supply.blocks if block.chain_id == client.chain_id)
+def recheck(
+    clients: Mapping[str, ChainClient],
+    config: Config,
+    *,
+    opened: SupplyReading,
+    confirmed: ConfirmationReading,
+    base: Path,
+) -> None:
+    """Ask the chains again for what two stored readings say, at their blocks. Raises :class:`ConflictError`
+    (``supply-differs``) for a difference; what a node has pruned is believed. One request per chain."""
+    oracle, addresses = contracts.reserve_oracle(config.oracle, base), _reported(config)
+    for chain in deployments_by_chain(config):
+        client = clients[chain]
+        block = next(block for block in confirmed.supply.blocks if block.chain_id == client.chain_id)
+        batch = Batch(client, block)
+        comparisons = [_asked_again(batch, client, reading.supply) for reading in (opened, confirmed)]
+        said = []
+        for item in confirmed.consensus if chain == config.oracle.chain else ():
+            address = addresses[item.token]
+            stated: list[tuple[Call, Any]] = [
+                (oracle.verified_reserve(address), item.units),
+                (oracle.is_quorum_met(address), item.quorum_met),
+                (oracle.required_quorum(), item.required_quorum),
+                *((oracle.report_of(address, reporter), units) for reporter, units in item.reports.items()),
+            ]
+            said += [(item.token, call, batch.add(call.request(block)), value) for call, value in stated]
+        batch.run()
+        for compare in comparisons:
+            compare()
+        for token, call, index, value in said:
+            found = contracts.outcome(call, batch.answer(index))
+            found = found[0] if isinstance(found, tuple) else found
+            if not isinstance(found, ChainError) and found != value:
+                raise _supply_differs(
+                    client, f"the oracle says {found} of token {token} at block {block.number}, {value} is stored"
+                )
+
+
+def _asked_again(batch: Batch, client: ChainClient, read: Supply) -> Callable[[], None]:
+    """Ask once more for a supply that was read before, at its block; returns the comparison."""
+    block = next(block for block in read.blocks if block.chain_id == client.chain_id)
     header_index = batch.add(("eth_getBlockByNumber", [hex(block.number), False]))
     supplies = [
         (supply, call, batch.add(call.request(block)))
-        for supply in opened.supply.deployments
+        for supply in read.deployments
         if supply.chain_id == client.chain_id
         for call in [contracts.token(supply.address, supply.token).total_supply()]
     ]
 
     def compare() -> None:
         answer = batch.answer(header_index)
-        if isinstance(answer, dict) and answer.get("hash") != f"0x{block.hash}":
+        if isinstance(answer, dict) and headers.read(block.chain_id, answer, "the supply's block").block != block:
             raise _supply_differs(client, f"block {block.number} is not the one that the supply was read at")
         for supply, call, index in supplies:
             units = contracts.outcome(call, batch.answer(index))

@@ -203,8 +203,10 @@ def _check_newest(run: Run) -> None:
 def confirm(run: Run) -> tuple[Confirmed, str]:
     """Wait until the reports are final and the oracle's quorum is met, then read everything at one confirm block.
 
-    Raises :class:`ChainError` (exit 5) when a report is missing or reverted, the quorum is not met in time, or the
-    consensus lies further from our reserve than the policy allows.
+    A reading that another run has stored is compared with the chain again, until a statement is signed on it. Raises
+    :class:`ChainError` (exit 5) when a report is missing or reverted, the quorum is not met in time, or the consensus
+    lies further from our reserve than the policy allows; :class:`ConflictError` (exit 7) when the stored reading is not
+    what the chain says.
     """
     area, config = run.area, run.config
     opened, committed = run.take("open", Opened), run.take("commitment", Committed)
@@ -227,7 +229,16 @@ def confirm(run: Run) -> tuple[Confirmed, str]:
             reading=reading,
         )
 
+    resumed = area.bytes_of("confirmation") is not None
     confirmed = area.artifact("confirmation", Confirmed, compute)
+    if resumed and area.bytes_of("envelope") is None:
+        state.recheck(
+            run.environment.clients,
+            config,
+            opened=opened.supply,
+            confirmed=confirmed.reading,
+            base=run.environment.loaded.base,
+        )
     blocks = ", ".join(f"block {block.number} of chain {block.chain_id}" for block in confirmed.reading.supply.blocks)
     return confirmed, f"quorum met for {len(committed.tokens)} tokens at {blocks}"
 

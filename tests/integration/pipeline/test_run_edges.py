@@ -14,7 +14,7 @@ import pytest
 from attest import devnet, pipeline, records
 from attest.artifacts import Decided, Published, WithheldToken
 from attest.chain.devnet import advance_to
-from attest.errors import ChainError, ConflictError, OperatorError, SourceError
+from attest.errors import AttestError, ChainError, ConflictError, OperatorError, SourceError
 from attest.model import AccountVerdict, Verdict
 from attest.steps.context import Choices
 from attest.store import LocalStore
@@ -182,6 +182,32 @@ def test_run__token_withheld_by_nobody__nothing_is_sent(operator: Week) -> None:
     with pytest.raises(ConflictError, match="USDW"):
         operator.run()
     assert operator.sent() == before
+
+
+def test_confirm__reading_of_the_chain_changed_in_the_store__is_compared_with_the_chain(operator: Week) -> None:
+    pipeline.run(operator.environment(), devnet.PERIOD, until="confirm")
+
+    def lie(part: str) -> Callable[[dict[str, Any]], None]:
+        def change(confirmation: dict[str, Any]) -> None:
+            reading = confirmation["reading"]
+            if part == "consensus":
+                reading["consensus"][0]["units"] = "1"
+            elif part == "supply":
+                reading["supply"]["deployments"][0]["units"] = "1"
+            else:
+                reading["supply"]["blocks"][0]["timestamp"] += 1
+
+        return change
+
+    kept = operator.stored()[f"{RUN}/confirmation"]
+    for part in ("consensus", "supply", "time"):
+        rewrite(operator, "confirmation", lie(part))
+        with pytest.raises(AttestError) as refused:
+            operator.run()
+        assert refused.value.exit_code in (5, 7)
+        (operator.folder / "private" / RUN / "confirmation").write_bytes(kept)
+    assert f"{RUN}/disclosures" not in operator.stored()
+    assert operator.run().exit_code == 0
 
 
 def test_sign__disclosure_changed_in_the_store__nothing_is_signed(operator: Week) -> None:
