@@ -137,9 +137,13 @@ def _merged(proofs: tuple[BlockProof, ...]) -> tuple[BlockProof, ...]:
 
 
 def refresh_site(store: Store, config: Config, *, now: datetime) -> None:
-    """Remake ``index.html`` and ``feed.json`` from the attestations in the public store."""
-    for key, data in render(feed(store, config), now=now).items():
-        store.replace(key, data)
+    """Remake ``index.html`` and ``feed.json`` from the attestations in the public store; again, as long as others
+    publish meanwhile: a slower run must not leave theirs out."""
+    published: list[str] | None = None
+    while (found := store.list("attestations")) != published:
+        published = found
+        for key, data in render(feed(store, config), now=now).items():
+            store.replace(key, data)
 
 
 def feed(store: Store, config: Config) -> Feed:

@@ -138,9 +138,7 @@ def append_to_log(run: Run) -> tuple[Logged, str]:
         envelope = area.bytes_of("envelope") or b""
         log = LogWriter(environment.public, config.log.origin, environment.keys.log())
         receipt = log.append(envelope)
-        newest = log.latest_checkpoint()
-        size = receipt.size if newest is None else newest.checkpoint.size
-        cosigned = _cosign(run, log, size)
+        size, cosigned = _cosign_newest(run, log)
         proof = log.proof_file(receipt.index, size)
         _check_logged(run, proof, envelope)
         if cosigned < config.log.witness_quorum:
@@ -173,6 +171,23 @@ def _check_logged(run: Run, proof: bytes, envelope: bytes) -> LoggedEntry:
         return verify_log_proof(proof, envelope, key, (), run.area.key("log"))
     except VerificationError as fault:
         raise tampered(run.area, "log", f"the log has another envelope in this place: {fault.message}") from None
+
+
+def _cosign_newest(run: Run, log: LogWriter) -> tuple[int, int]:
+    """Size of the newest head, and how many witnesses cosigned it. While a witness is asked, another run may append,
+    and have the witness cosign that: then it is asked for the head after ours."""
+    while True:
+        size = _newest_size(log)
+        try:
+            return size, _cosign(run, log, size)
+        except ConflictError as fault:
+            if fault.code != "witness-ahead" or _newest_size(log) == size:
+                raise
+
+
+def _newest_size(log: LogWriter) -> int:
+    newest = log.latest_checkpoint()
+    return 0 if newest is None else newest.checkpoint.size
 
 
 def _cosign(run: Run, log: LogWriter, size: int) -> int:

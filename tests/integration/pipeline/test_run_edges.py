@@ -15,7 +15,13 @@ from attest import devnet, pipeline, records
 from attest.artifacts import Decided, Published, WithheldToken
 from attest.chain.devnet import advance_to
 from attest.errors import AttestError, ChainError, ConflictError, OperatorError, SourceError
+from attest.log.note import parse_vkey
+from attest.log.proof import parse_log_proof
+from attest.log.witness import collect_cosignature
+from attest.log.writer import LogWriter
 from attest.model import AccountVerdict, Verdict
+from attest.publish import bundle
+from attest.signing import dsse
 from attest.steps.context import Choices
 from attest.store import LocalStore
 from tests.support.practice import Narration, Week
@@ -312,9 +318,6 @@ def test_anchor__what_would_be_anchored_changed_in_the_store__is_never_anchored(
 
 def test_log__payload_logged_already_with_another_signature__is_no_proof_of_ours(operator: Week) -> None:
     """As after a restored backup, with a signer that signs the same payload differently each time."""
-    from attest.log.writer import LogWriter
-    from attest.signing import dsse
-
     stop_before_logging(operator)
     envelope = dsse.parse_envelope(operator.stored()[f"{RUN}/envelope"])
     other = dsse.assemble_envelope(envelope.payloadType, envelope.body, [("00" * 32, envelope.signatures[0].signature)])
@@ -389,3 +392,42 @@ def test_abandon__reason_that_names_what_is_private__is_refused(operator: Week, 
     with pytest.raises(OperatorError, match="names"):
         pipeline.abandon(operator.environment(), devnet.PERIOD, f"a corrected statement of {named.lower()} came")
     assert f"{RUN}/fate" not in operator.stored()
+
+
+# -- two weeks at the same time --------------------------------------------------------------------------------------
+
+
+def test_log__another_entry_cosigned_in_between__proves_against_the_newer_head(operator: Week) -> None:
+    """The witness then holds a longer log than it is asked to cosign: no conflict, if ours has grown as well."""
+    environment = operator.environment()
+    posted = environment.post
+    grown: list[int] = []
+
+    def post(url: str, body: bytes) -> tuple[int, bytes]:
+        if not grown:
+            grown.append(1)
+            log = LogWriter(environment.public, devnet.LOG_ORIGIN, environment.keys.log())
+            key = parse_vkey(environment.config.log.witnesses[0].vkey)
+            other = dsse.assemble_envelope("text/plain", b"another week", [("00" * 32, b"signature")])
+            collect_cosignature(log, log.append(other).size, key, lambda asked: posted(url, asked))
+        return posted(url, body)
+
+    assert pipeline.run(operator.environment(post=post), devnet.PERIOD).witnesses == 1
+    proof = parse_log_proof(operator.stored("public")["attestations/2026-W47/attestation.tlog-proof"])
+    assert (proof.index, b"\n2\n" in proof.checkpoint) == (0, True)
+
+
+def test_publish__another_week_published_in_between__is_on_the_page_as_well(operator: Week) -> None:
+    operator.run()
+    environment = operator.environment()
+
+    class Public(LocalStore):
+        def replace(self, key: str, data: bytes) -> None:
+            for name, content in operator.stored("public").items():
+                if name.startswith("attestations/2026-W47/"):
+                    self.create(name.replace("2026-W47", "2026-W46"), content)
+            super().replace(key, data)
+
+    bundle.refresh_site(Public(operator.folder / "public"), environment.config, now=environment.now())
+    feed = json.loads(operator.stored("public")["feed.json"])
+    assert [period["folder"] for period in feed["periods"]] == ["attestations/2026-W47", "attestations/2026-W46"]
