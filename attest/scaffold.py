@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -217,25 +218,29 @@ def generate_keys(folder: Path, *, relative: str, log_origin: str, reporters: in
             reason="A key that is overwritten is lost, and with it every role it was granted.",
             advice="Name another folder, or move the old keys away.",
         )
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     password = secrets.token_urlsafe(24)
     cost = scrypt_n or SCRYPT_N
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".keys-", dir=folder.parent) as beside:
+        made = Path(beside) / "keys"
+        made.mkdir(mode=0o700)
 
-    def keystore(name: str) -> str:
-        return generate_keystore(folder / name, password, n=cost).address
+        def keystore(name: str) -> str:
+            return generate_keystore(made / name, password, n=cost).address
 
-    log = generate_note_key(folder / "log.pem", password.encode())
-    keys = KeySet(
-        folder=relative,
-        password=f"file:{relative}/password.txt",
-        reporters=tuple(keystore(f"reporter-{number}.json") for number in range(1, reporters + 1)),
-        publisher=keystore("publisher.json"),
-        attestor=keystore("attestor.json"),
-        log_vkey=verifier_key(log_origin, ED25519, log).vkey,
-    )
-    path = folder / "password.txt"
-    path.touch(mode=0o600)
-    path.write_text(f"{password}\n")
+        log = generate_note_key(made / "log.pem", password.encode())
+        keys = KeySet(
+            folder=relative,
+            password=f"file:{relative}/password.txt",
+            reporters=tuple(keystore(f"reporter-{number}.json") for number in range(1, reporters + 1)),
+            publisher=keystore("publisher.json"),
+            attestor=keystore("attestor.json"),
+            log_vkey=verifier_key(log_origin, ED25519, log).vkey,
+        )
+        path = made / "password.txt"
+        path.touch(mode=0o600)
+        path.write_text(f"{password}\n")
+        made.rename(folder)  # all of them, or none
     return keys
 
 

@@ -6,6 +6,7 @@ core install.
 
 from __future__ import annotations
 
+import errno
 import sys
 from importlib import import_module
 from io import TextIOWrapper
@@ -53,6 +54,8 @@ _EXTRAS = {
     "rlp": "run",
     "stamina": "run",
 }
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
 
 class _Commands(click.Group):
@@ -130,6 +133,13 @@ def _as_attest_error(fault: Any) -> AttestError:
             code="extra-missing",
             reason="The core is the auditor's: small, and enough to verify.",
             advice=f"pip install 'reserve-attest[{extra}]'",
+        )
+    if isinstance(fault, OSError) and (fault.filename is not None or fault.errno in _NO_ROOM):
+        return OperatorError(
+            f"{'a file' if fault.filename is None else fault.filename}: {fault.strerror}",
+            code="file-unusable",
+            reason="This command has to read or write it.",
+            advice="Check that it exists, that this user may read and write it, and that its disk has space.",
         )
     return AttestError(
         # Only the kind: the text of an unforeseen error could carry a secret.

@@ -565,7 +565,7 @@ def test_run__reporter_without_its_role__leaves_the_attempt_free_to_be_abandoned
     assert (again.code, again.document["attempt"]) == (EXIT_DONE, 2)
 
 
-@pytest.mark.parametrize("name", ["statement missing", "chain unreachable", "configuration has an unknown key"])
+@pytest.mark.parametrize("name", ["statement missing", "configuration has an unknown key"])
 def test_command_in_a_process_of_its_own__bad_input__says_and_ends_the_same(name: str, operator: Week) -> None:
     case = next(case for case in CASES if case.name == name)
     known = facts(operator)

@@ -12,7 +12,7 @@ import pytest
 from attest.chain.devnet import advance_to
 from attest.config import load
 from attest.errors import EXIT_CHAIN, EXIT_DONE, EXIT_SHORTFALL, EXIT_SOURCE, EXIT_USAGE, EXIT_VERIFICATION
-from tests.support.commands import Said, attest
+from tests.support.commands import Said, attest, modes_hold
 from tests.support.practice import Week
 
 JUST_AFTER = "2026-11-24T00:00:00Z"
@@ -87,6 +87,15 @@ def test_run__dry_run__plans_and_leaves_everything_as_it_was(operator: Week) -> 
     assert [step["outcome"] for step in document["plan"]] == ["would-land"] * 10
     assert all(step["gas"] > 21_000 for step in document["plan"])
     assert (operator.sent(), operator.stored(), operator.stored("public")) == (sent, {}, {})
+
+
+def test_run__dry_run_of_a_finished_period__says_that_nothing_would_be_sent(finished: tuple[Week, Said]) -> None:
+    week, _ = finished
+    said = at(week, "run", "--dry-run")
+    assert said.code == EXIT_DONE
+    assert "2026-W47 is attested and published already; a run would send nothing." in said.out
+    document = at(week, "run", "--dry-run", "--json").document
+    assert (document["already_done"], document["plan"], document["exit_code"]) == (True, [], 0)
 
 
 def test_run__dry_run_that_would_be_refused__exits_5_and_says_where(operator: Week) -> None:
@@ -317,6 +326,38 @@ def test_init__fresh_folder__makes_a_configuration_that_loads_and_keys_that_open
 
     again = attest(*words, "--json")
     assert (again.code, again.document["code"]) == (EXIT_USAGE, "file-exists")
+
+
+def test_init__for_people__names_the_keys_and_the_next_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("attest.signing.keystore.SCRYPT_N", 8192)
+    said = attest("init", "--network", "ethereum", "--directory", tmp_path, "--reporters", "2")
+    assert said.code == EXIT_DONE
+    signing = load(tmp_path / "attest.toml").config.signing
+    addresses = [signer.address for signer in (*signing.reporters, signing.publisher, *signing.attestors)]
+    assert [line.split()[1] for line in said.out.splitlines() if " 0x" in line] == addresses
+    assert said.out.splitlines()[-1] == f"Next: attest doctor --config {tmp_path}/attest.toml"
+    assert (tmp_path / "keys/password.txt").read_text().strip() not in said.everything
+
+
+@pytest.mark.parametrize("mode", [0o500, 0o000])
+def test_init__folder_that_cannot_be_written__is_refused_and_made_whole_or_not_at_all(
+    tmp_path: Path, mode: int
+) -> None:
+    tmp_path.chmod(mode)
+    words = ("init", "--network", "ethereum", "--directory", tmp_path, "--json")
+    with modes_hold():
+        said = attest(*words)
+    tmp_path.chmod(0o700)
+    assert said.code == said.document["exit_code"] == EXIT_USAGE
+    assert str(tmp_path) in said.document["error"]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("origin", ["issuer.example/our reserves", "issuer+example", "", "issuer\u202e.example"])
+def test_init__name_that_no_log_can_have__is_usage(tmp_path: Path, origin: str) -> None:
+    words = ("init", "--network", "ethereum", "--directory", tmp_path, "--log-origin", origin, "--json")
+    assert (attest(*words).code, attest(*words).document["code"]) == (EXIT_USAGE, "usage")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_init__keys_there_already__overwrites_none(tmp_path: Path) -> None:
