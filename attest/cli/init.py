@@ -20,6 +20,12 @@ def _check_origin(ctx: click.Context, parameter: click.Parameter, value: str) ->
     return value
 
 
+def _named(ctx: click.Context, parameter: click.Parameter, value: str) -> str:
+    if not 1 <= len(value) <= 200:
+        raise click.BadParameter("takes 1 to 200 characters")
+    return value
+
+
 @click.command(
     epilog="""\b
 Examples:
@@ -29,8 +35,8 @@ Examples:
 )
 @click.option("--network", type=click.Choice(NETWORKS), required=True, help="The kind of chain.")
 @click.option("--directory", type=click.Path(path_type=Path, file_okay=False), default=Path(), help="Default: here.")
-@click.option("--issuer", default="Your company's name", show_default=True)
-@click.option("--contact", default="reserves@issuer.example", show_default=True)
+@click.option("--issuer", default="Your company's name", show_default=True, callback=_named)
+@click.option("--contact", default="reserves@issuer.example", show_default=True, callback=_named)
 @click.option(
     "--log-origin",
     default="issuer.example/reserves",

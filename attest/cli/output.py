@@ -76,4 +76,4 @@ class Output:
 def _styled() -> bool:
     import os
 
-    return sys.stderr.isatty() and "NO_COLOR" not in os.environ
+    return sys.stderr.isatty() and not os.environ.get("NO_COLOR")

@@ -204,6 +204,6 @@ def _entry(label: str, text: str, indent: int, *, plain: bool = False) -> None:
     padded = f"{printable(label):<{indent}}"
     if not plain and label.strip():
         padded = click.style(padded, fg=_COLOURS.get(label, "red"), bold=True)
-    click.echo(padded + lines[0], color=False if "NO_COLOR" in os.environ else None)
+    click.echo(padded + lines[0], color=False if os.environ.get("NO_COLOR") else None)
     for line in lines[1:]:
         click.echo(" " * indent + line)

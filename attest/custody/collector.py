@@ -79,7 +79,9 @@ def collect(
                 _keep(evidence, digest, document)
             return observe(name, account, source, fetched, retrieved_at, cutoff)
         except SourceError as fault:
-            return SourceFailure(name, source.id, fault.code, fault.message, fault.reason, fault.advice, digests)
+            # Whose failure it is stands beside the message.
+            message = fault.message.removeprefix(f"account {name}, source {source.id}: ")
+            return SourceFailure(name, source.id, fault.code, message, fault.reason, fault.advice, digests)
 
     with ThreadPoolExecutor(max_workers=min(MAX_CONCURRENT, len(asked)), thread_name_prefix="source") as pool:
         answers = [pool.submit(ask, *one) for one in asked]

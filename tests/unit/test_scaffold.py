@@ -262,3 +262,15 @@ def test_trust_example__one_address_on_two_chains__has_each_chains_own_code(tmp_
     )
     assert example.oracle.code_hash == oracle
     assert [deployment.code_hash for deployment in example.tokens[0].deployments] == [None, token]
+
+
+@pytest.mark.parametrize("option", ["--issuer", "--contact"])
+def test_init__name_that_no_configuration_takes__is_refused_before_keys_are_made(tmp_path: Path, option: str) -> None:
+    from click.testing import CliRunner
+
+    from attest.cli.init import init
+    from attest.cli.output import Output
+
+    words = ["--network", "besu-138", "--directory", str(tmp_path / "new"), option, ""]
+    assert CliRunner().invoke(init, words, obj=Output(json=False)).exit_code == 2
+    assert not (tmp_path / "new").exists()
