@@ -96,7 +96,11 @@ def _is_key(key: str) -> bool:
 
 class LocalStore:
     """A folder on local disk. Create is: temporary file, fsync, hard link, fsync of the folder. ``secret``: only its
-    owner can read what is written (balances and salts)."""
+    owner can read what is written (balances and salts).
+
+    Temporary files are in a folder of their own (``.tmp``, on the same file system): what a crash leaves of one must
+    not lie among published files, whose readers refuse a folder with anything else in it.
+    """
 
     def __init__(self, root: Path, *, secret: bool = False) -> None:
         self.root = root
@@ -154,7 +158,8 @@ class LocalStore:
 
     def _write_temporary(self, path: Path, data: bytes) -> Path:
         self._make_folders(path.parent)
-        temporary = path.parent / f".tmp-{secrets.token_hex(8)}"
+        self._make_folders(self.root / ".tmp")
+        temporary = self.root / ".tmp" / secrets.token_hex(8)
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, self._mode)
         try:
             with os.fdopen(descriptor, "wb") as file:

@@ -87,9 +87,8 @@ class Week:
 
     def stored(self, store: str = "private") -> Mapping[str, bytes]:
         root = self.folder / store
-        return {
-            path.relative_to(root).as_posix(): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()
-        }
+        files = [path for path in sorted(root.rglob("*")) if path.is_file() and path.parent.name != ".tmp"]
+        return {path.relative_to(root).as_posix(): path.read_bytes() for path in files}
 
 
 @contextmanager

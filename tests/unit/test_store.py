@@ -229,7 +229,7 @@ def test_create__many_processes_at_once__exactly_one_wins_and_all_read_it(store:
     for n in range(20):
         (winner,) = [word for word, row in zip("abcd", made, strict=True) if row[n]]
         assert store.get(f"deep/{n}/key") == winner.encode() * 1000
-    assert len(list(store.root.rglob("*.tmp*"))) == 0
+    assert list((store.root / ".tmp").iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -324,7 +324,7 @@ def test_write__file_larger_than_allowed__raises_and_leaves_nothing(store: Local
     exit_code, output = finish(in_process(code, str(store.root)))
     assert exit_code == 0
     assert "cannot write big (File too large)" in output
-    assert list(store.root.iterdir()) == []
+    assert [path for path in store.root.rglob("*") if path.is_file()] == []
 
 
 def test_write__folder_is_read_only__raises_and_reading_still_works() -> None:
@@ -419,3 +419,17 @@ def test_local_store__private_or_public__is_readable_by_its_owner_or_by_all(
     store.create("a/leaf", b"x")
     store.replace("a/page", b"x")
     assert [(tmp_path / "store/a" / name).stat().st_mode & 0o777 for name in ("leaf", "page")] == [mode, mode]
+
+
+def test_local_store__killed_in_the_middle_of_a_create__leaves_nothing_beside_the_objects(tmp_path: Path) -> None:
+    """A published folder holds its own files and nothing else, or its readers would refuse it."""
+    script = (
+        "import os, sys; from pathlib import Path; from attest.store import LocalStore;"
+        "store = LocalStore(Path(sys.argv[1])); store.create('bundle/first', b'1');"
+        "os.link = lambda *_: os._exit(9); store.create('bundle/second', b'2')"
+    )
+    assert subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False).returncode == 9
+    assert [path.name for path in (tmp_path / "bundle").iterdir()] == ["first"]
+    store = LocalStore(tmp_path)
+    assert store.list("") == ["bundle/first"]
+    assert store.create("bundle/second", b"2")
