@@ -256,6 +256,8 @@ def _await_quorum(run: Run, opened: Opened, committed: Committed) -> Confirmatio
             opened=opened.supply,
         )
         missing = [consensus.token for consensus in reading.consensus if not consensus.quorum_met]
+        if any(_fallen(run, reserve, _consensus(reading, reserve.token)) for reserve in committed.tokens):
+            return reading  # our own reports do not stand: no other reporter's can help
         if not missing or waited >= run.config.oracle.quorum_deadline_seconds:
             return reading
         environment.narrator.progress(f"waiting for other reporters: {', '.join(missing)}")
@@ -267,25 +269,32 @@ def _consensus(reading: ConfirmationReading, token: str) -> TokenConsensus:
     return next(consensus for consensus in reading.consensus if consensus.token == token)
 
 
+def _fallen(run: Run, reserve: TokenReserve, consensus: TokenConsensus) -> list[str]:
+    """The reporters held here whose report of ``reserve`` does not stand."""
+    reports = {address.lower(): units for address, units in consensus.reports.items()}
+    reporters = [reporter.address for reporter in run.config.signing.reporters]
+    return [address for address in reporters if reports.get(address.lower()) != reserve.units]
+
+
 def check_consensus(run: Run, reserve: TokenReserve, consensus: TokenConsensus) -> None:
     """Own reports stand as sent, the quorum is met, and the consensus is within policy of our reserve."""
 
     def refuse(code: str, message: str, reason: str, advice: str) -> ChainError:
         return ChainError(f"token {reserve.token}: {message}", code=code, reason=reason, advice=advice)
 
-    reports = {address.lower(): units for address, units in consensus.reports.items()}
-    for reporter in run.config.signing.reporters:
-        if reports.get(reporter.address.lower()) != reserve.units:
-            raise refuse(
-                "report-not-standing",
-                f"the report of {reporter.address} does not stand on chain",
-                "It was mined, but has expired, was removed, or was replaced by another report of the same key.",
-                f"`attest report --period {run.period}` reports the same reserve again, with a fresh timestamp.",
-            )
+    fallen = _fallen(run, reserve, consensus)
+    if fallen:
+        raise refuse(
+            "report-not-standing",
+            f"the report of {fallen[0]} does not stand on chain",
+            "It was mined, but has expired, was removed, or was replaced by another report of the same key.",
+            f"`attest report --period {run.period}` reports the same reserve again, with a fresh timestamp.",
+        )
     if not consensus.quorum_met:
+        stand, needed = len(consensus.reports), consensus.required_quorum
         raise refuse(
             "oracle-quorum-not-met",
-            f"the oracle's quorum is not met ({len(reports)} reports stand, {consensus.required_quorum} are needed)",
+            f"the oracle's quorum is not met ({stand} reports stand, {needed} are needed)",
             "Other reporters have not reported yet, or their reports have expired.",
             "Ask the other operators to report; then run `attest run` again, which sends nothing twice.",
         )

@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -73,6 +75,15 @@ def test_submit__statement_larger_than_a_log_entry__nothing_is_sent(
     assert f"{RUN}/fate" not in operator.stored()
 
 
+def test_submit__log_key_in_the_place_of_a_witness__nothing_is_sent(operator: Week) -> None:
+    (log_vkey,) = re.findall(r'vkey = "(issuer\.example/reserves\+[^"]*)"', operator.config_path.read_text())
+    operator.edit_config(lambda text: re.sub(r'vkey = "witness\.[^"]*"', f'vkey = "{log_vkey}"', text))
+    before = operator.sent()
+    with pytest.raises(OperatorError, match="not a key for this purpose"):
+        operator.run()
+    assert operator.sent() == before
+
+
 # -- reports that do not land at once --------------------------------------------------------------------------------
 
 
@@ -113,6 +124,59 @@ def test_report__another_configuration__renews_nothing(operator: Week) -> None:
     with pytest.raises(ConflictError, match="another configuration"):
         pipeline.report(operator.environment(), devnet.PERIOD)
     assert operator.sent() == before
+
+
+def test_confirm__reports_expired_before_they_were_confirmed__are_renewed_by_report(operator: Week) -> None:
+    pipeline.run(operator.environment(), devnet.PERIOD, until="submit")
+    advance_to(operator.url, int(datetime(2026, 12, 3, tzinfo=UTC).timestamp()))
+    with pytest.raises(ChainError, match="does not stand") as refused:
+        operator.run()
+    assert "attest report" in refused.value.advice
+    assert pipeline.report(operator.environment(), devnet.PERIOD).exit_code == 0
+    assert operator.run().exit_code == 0
+
+
+@contextmanager
+def another_operator(operator: Week, says: str) -> Iterator[Week]:
+    """Reporters 2 and 3 belong to somebody else, in whose files usd-operating holds another balance."""
+    folder = operator.folder.with_name("other")
+    shutil.copytree(operator.folder, folder)
+    other = Week(folder, operator.url)
+    sections = re.findall(r"\[\[signing\.reporters\]\](?:\n(?!\[).*)*\n", operator.config_path.read_text())
+    operator.edit_config(lambda text: text.replace(sections[1], "").replace(sections[2], ""))
+    other.edit_config(lambda text: text.replace(sections[0], ""))
+    for name in ("atlantic-trustees-usd.csv", "first-harbor-bank.camt053.xml"):
+        path = other.statement_file(name)
+        text = path.read_text(encoding="utf-8")
+        path.write_text(text.replace("84,613.07", says).replace("84613.07", says), encoding="utf-8")
+    pipeline.run(other.environment(), devnet.PERIOD, until="submit")
+    yield other
+
+
+def test_confirm__other_operators_report_a_little_less__the_lower_counts(operator: Week) -> None:
+    with another_operator(operator, "80500.00"):
+        outcome = operator.run()
+    (usd,) = [token for token in outcome.tokens if token.token == "USDW"]
+    assert usd.consensus is not None
+    assert (usd.reserve_units, usd.consensus.units) == (1_204_113_070_000, 1_200_000_000_000)
+    assert (usd.verdict, usd.surplus_units) == ("sufficient", 0)
+
+
+def test_confirm__other_operators_report_a_cent_less_than_the_supply__is_short(operator: Week) -> None:
+    with another_operator(operator, "80499.99"):
+        outcome = operator.run()
+    assert outcome.exit_code == 4
+    assert {token.token: token.verdict for token in outcome.tokens}["USDW"] == "short"
+
+
+def test_confirm__other_operators_report_much_less__refuses_and_signs_nothing(operator: Week) -> None:
+    with (
+        another_operator(operator, "34613.07"),
+        pytest.raises(ChainError, match="on-chain consensus is 1,154,113") as refused,
+    ):
+        operator.run()
+    assert refused.value.exit_code == 5
+    assert f"{RUN}/confirmation" not in operator.stored()
 
 
 def later_week_was_reported(operator: Week) -> None:
@@ -179,6 +243,36 @@ def test_run__what_the_statement_says_of_the_run_changed_in_the_store__nothing_i
     assert operator.sent() == before
 
 
+def test_run__change_acknowledged_by_nobody__nothing_is_sent(operator: Week) -> None:
+    pipeline.run(operator.environment(), devnet.PERIOD, until="decide")
+    rewrite(operator, "verdict", lambda verdict: verdict.update(acknowledged=["usd-operating"]))
+    before = operator.sent()
+    with pytest.raises(ConflictError, match="usd-operating was never acknowledged"):
+        operator.run()
+    assert operator.sent() == before
+
+
+def test_run__withheld_token_brought_back_in_the_store__nothing_is_sent(operator: Week) -> None:
+    operator.statement_file("atlantic-trustees-usd.csv").unlink()
+    with pytest.raises(SourceError):
+        operator.run()
+    pipeline.run(operator.environment(), devnet.PERIOD, Choices(withhold=("USDW",)), until="decide")
+    rewrite(operator, "verdict", lambda verdict: verdict.update(withheld=[]))
+    before = operator.sent()
+    with pytest.raises((ConflictError, ValueError)):
+        operator.run()
+    assert operator.sent() == before
+
+
+def test_run__leaf_taken_out_of_the_store__nothing_is_sent(operator: Week) -> None:
+    pipeline.run(operator.environment(), devnet.PERIOD, until="commit")
+    rewrite(operator, "commitment", lambda committed: committed["leaves"].pop())
+    before = operator.sent()
+    with pytest.raises(ConflictError, match="has no leaf"):
+        operator.run()
+    assert operator.sent() == before
+
+
 def test_run__token_withheld_by_nobody__nothing_is_sent(operator: Week) -> None:
     """A shortfall cannot be hidden by editing the verdict."""
     pipeline.run(operator.environment(), devnet.PERIOD, until="decide")
@@ -242,13 +336,17 @@ def stop_before_logging(operator: Week) -> None:
         operator.run(public=Public(operator.folder / "public"))
 
 
-def test_log__envelope_replaced_in_the_store__is_never_logged(operator: Week) -> None:
+@pytest.mark.parametrize("forged", ["payload", "signature"])
+def test_log__envelope_replaced_in_the_store__is_never_logged(operator: Week, forged: str) -> None:
     stop_before_logging(operator)
 
     def forge(envelope: dict[str, Any]) -> None:
         statement = json.loads(base64.b64decode(envelope["payload"]))
-        statement["predicate"]["issuer"] = "Somebody Else Ltd"
-        envelope["payload"] = base64.b64encode(records.dump_plain(statement)).decode()
+        if forged == "payload":
+            statement["predicate"]["issuer"] = "Somebody Else Ltd"
+            envelope["payload"] = base64.b64encode(records.dump_plain(statement)).decode()
+        else:
+            envelope["signatures"][0]["sig"] = base64.b64encode(bytes(70)).decode()
 
     rewrite(operator, "envelope", forge)
     with pytest.raises(ConflictError, match="envelope"):
@@ -314,6 +412,14 @@ def test_anchor__what_would_be_anchored_changed_in_the_store__is_never_anchored(
     assert refused.value.exit_code == 7
     *_, publisher = [count - before[address] for address, count in operator.sent().items()]
     assert publisher == 0
+
+
+def test_publish__anchor_changed_in_the_store__is_never_published(operator: Week) -> None:
+    pipeline.run(operator.environment(), devnet.PERIOD, until="anchor")
+    rewrite(operator, "anchor", lambda anchored: anchored["anchor"].update(log_size=2))
+    with pytest.raises(ConflictError, match="not the entry"):
+        operator.run()
+    assert not [key for key in operator.stored("public") if key.startswith("attestations/")]
 
 
 def test_log__payload_logged_already_with_another_signature__is_no_proof_of_ours(operator: Week) -> None:
