@@ -130,7 +130,7 @@ def test_confirm__reports_expired_before_they_were_confirmed__are_renewed_by_rep
     pipeline.run(operator.environment(), devnet.PERIOD, until="submit")
     advance_to(operator.url, int(datetime(2026, 12, 3, tzinfo=UTC).timestamp()))
     with pytest.raises(ChainError, match="does not stand") as refused:
-        operator.run()
+        operator.run(sleep=lambda seconds: None)
     assert "attest report" in refused.value.advice
     assert pipeline.report(operator.environment(), devnet.PERIOD).exit_code == 0
     assert operator.run().exit_code == 0
