@@ -10,7 +10,8 @@ of an account             ``agreed``, ``agreed-with-dissent`` (accepted); ``chan
 of a source, counted      ``agrees``
 of a source, not counted  ``dissents``, ``valid`` (nothing was decided); ``failed``, ``missing``, ``duplicate-source``,
                           ``wrong-account``, ``wrong-currency``, ``wrong-balance-kind``, ``future``, ``stale``,
-                          ``old-business-date``, ``after-retrieval``
+                          ``old-business-date``, ``after-retrieval``, ``same-document`` (as another source: one document
+                          is one witness, whatever its copies are called)
 ========================  ==========================================================================================
 """
 
@@ -147,7 +148,7 @@ class _Account:
         self.considered: dict[str, Considered] = {}
         for source in policy.sources:
             key = (policy.account, source.source)
-            fault = self._fault(source, said.get(key, []), failed.get(key, []))
+            fault = self._fault(source, said.get(key, []), failed.get(key, [])) or self._copied(said[key][0])
             if fault is None:
                 self.valid.append((source, said[key][0]))
                 self._consider(source.source, "valid", f"states {self._written(said[key][0])}")
@@ -188,6 +189,13 @@ class _Account:
             return "old-business-date", (
                 f"is of {one.business_date}, but the bank's last business date by the cutoff is {source.business_date}"
             )
+        return None
+
+    def _copied(self, said: Observation) -> tuple[str, str] | None:
+        """Rule 4 counts origins, and what is born twice has no two."""
+        for source, other in self.valid:
+            if set(other.evidence) & set(said.evidence):
+                return "same-document", f"was read from the same document as source {source.source}"
         return None
 
     # -- rules 4 to 10 -----------------------------------------------------------------------------------------------

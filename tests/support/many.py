@@ -77,7 +77,7 @@ def due_week(folder: Path, *, tokens: int, reporters: int) -> Iterator[Path]:
         )
         folder.mkdir(parents=True)
         scaffold.write_new(folder / "attest.toml", text)
-        rows = "".join(f"ACCOUNT-{number:04d},USD,1234.56,2026-11-20\n" for number in range(tokens))
         for source in ("bank", "trustee"):
-            scaffold.write_new(folder / f"statements/{source}.csv", f"Account,Currency,Amount,Date\n{rows}")
+            rows = "".join(f"{source},ACCOUNT-{number:04d},USD,1234.56,2026-11-20\n" for number in range(tokens))
+            scaffold.write_new(folder / f"statements/{source}.csv", f"From,Account,Currency,Amount,Date\n{rows}")
         yield folder

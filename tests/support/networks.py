@@ -160,11 +160,11 @@ def network(folder: Path, plan: Plan) -> Iterator[Network]:
         scaffold.write_new(folder / "attest.toml", text)
         for number in range(max(len(account.states) for account in plan.accounts.values())):
             rows = "".join(
-                f"{name},{account.currency},{account.states[number]},2026-11-20\n"
+                f"bank {number},{name},{account.currency},{account.states[number]},2026-11-20\n"
                 for name, account in plan.accounts.items()
                 if number < len(account.states)
             )
-            scaffold.write_new(folder / f"statements/bank-{number}.csv", f"Account,Currency,Amount,Date\n{rows}")
+            scaffold.write_new(folder / f"statements/bank-{number}.csv", f"From,Account,Currency,Amount,Date\n{rows}")
         yield Network(folder, [node.url for node in nodes])
 
 

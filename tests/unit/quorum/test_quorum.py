@@ -91,6 +91,19 @@ def codes(one: AccountVerdict) -> dict[str, str]:
     return {considered.source: considered.code for considered in one.considered}
 
 
+# -- one document is one witness --------------------------------------------------------------------------------------
+
+
+def test_decide__two_sources_read_the_same_document__count_once_whatever_their_origins() -> None:
+    copy = says("b", evidence=("0" * 64, "a" * 64))
+    one = verdict([says("a"), copy])
+    assert (one.outcome, one.code, codes(one)) == ("refused", "too-few-sources", {"a": "valid", "b": "same-document"})
+    assert "source b was read from the same document as source a" in one.detail
+    assert needs_new_evidence(one)
+    third = verdict([says("a"), copy, says("c")])
+    assert (third.outcome, third.origins, codes(third)["b"]) == ("accepted", 2, "same-document")
+
+
 # -- agreement -------------------------------------------------------------------------------------------------------
 
 
