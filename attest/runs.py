@@ -93,7 +93,8 @@ class RunArea:
 
     @classmethod
     def current(cls, store: Store, period: Period) -> RunArea:
-        """The attempt that a run works on: the first that is not abandoned."""
+        """The attempt that a run works on: the first that is not abandoned. Raises :class:`ConflictError` for one that is
+        said to be abandoned, but whose reports were submitted."""
         abandoned: list[AbandonedAttempt] = []
         attempt = 1
         while True:
@@ -101,6 +102,8 @@ class RunArea:
             fate = area.fate()
             if fate is None or fate.fate == "submitting":
                 return area
+            if area.bytes_of("submission") is not None:
+                raise area._conflict("fate", "says abandoned, but reports were submitted")
             abandoned.append(AbandonedAttempt(attempt, fate.reason))
             attempt += 1
 

@@ -434,6 +434,16 @@ def test_log__payload_logged_already_with_another_signature__is_no_proof_of_ours
     assert f"{RUN}/anchor" not in operator.stored()
 
 
+def test_run__fate_changed_after_the_reports__begins_no_second_attempt(operator: Week) -> None:
+    """Whoever can write to the store must not have everything reported once more."""
+    pipeline.run(operator.environment(), devnet.PERIOD, until="submit")
+    rewrite(operator, "fate", lambda fate: fate.update(fate="abandoned", reason="a reason that nobody gave"))
+    before = operator.sent()
+    with pytest.raises(ConflictError, match="abandoned"):
+        operator.run()
+    assert operator.sent() == before
+
+
 # -- the change against the weeks before -----------------------------------------------------------------------------
 
 
