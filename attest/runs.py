@@ -93,8 +93,10 @@ class RunArea:
 
     @classmethod
     def current(cls, store: Store, period: Period) -> RunArea:
-        """The attempt that a run works on: the first that is not abandoned. Raises :class:`ConflictError` for one that is
-        said to be abandoned, but whose reports were submitted."""
+        """The attempt that a run works on: the first that is not abandoned.
+
+        Raises :class:`ConflictError` for one that is said to be abandoned, but whose reports were submitted.
+        """
         abandoned: list[AbandonedAttempt] = []
         attempt = 1
         while True:
