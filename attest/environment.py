@@ -28,13 +28,6 @@ def clock(loaded: Loaded) -> Callable[[], datetime]:
     pinned = loaded.config.schedule.clock
     if pinned is None:
         return lambda: datetime.now(UTC).replace(microsecond=0)
-    if pinned.tzinfo is None:
-        raise OperatorError(
-            "schedule.clock has no time zone",
-            code="configuration",
-            reason="A time without a zone is not an instant.",
-            advice="Write it with Z or an offset, for example 2026-11-23T06:00:00Z.",
-        )
     instant = pinned.astimezone(UTC).replace(microsecond=0)
     return lambda: instant
 

@@ -25,9 +25,8 @@ from cryptography.hazmat.primitives.serialization import (
 
 from attest.errors import ConflictError, VerificationError
 from attest.records import decode_base64, encode_base64, from_json, to_json
+from attest.signing.signer import SECP256K1_ORDER
 
-#: The order of secp256k1's group (SEC 2, section 2.4.1).
-ORDER = 0xFFFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFE_BAAEDCE6_AF48A03B_BFD25E8C_D0364141
 #: A log entry's length is a u16 (C2SP tlog-tiles), and the entry is the whole envelope.
 MAX_ENVELOPE_BYTES = 65_535
 
@@ -48,9 +47,9 @@ def message_digest(payload_type: str, body: bytes) -> bytes:
 
 def encode_der(r: int, s: int) -> bytes:
     """The DER signature, ``s`` brought into the lower half of the group order. Raises ``ValueError`` out of range."""
-    if not (0 < r < ORDER and 0 < s < ORDER):
+    if not (0 < r < SECP256K1_ORDER and 0 < s < SECP256K1_ORDER):
         raise ValueError("r and s of a secp256k1 signature lie between 1 and the group order")
-    return encode_dss_signature(r, min(s, ORDER - s))
+    return encode_dss_signature(r, min(s, SECP256K1_ORDER - s))
 
 
 def verify_signature(public_key: bytes, payload_type: str, body: bytes, signature: bytes) -> None:
@@ -67,7 +66,7 @@ def verify_signature(public_key: bytes, payload_type: str, body: bytes, signatur
         raise _refuse(
             "signature-encoding", "the signature is not canonical DER (two integers and nothing else)"
         ) from None
-    if s > ORDER // 2:
+    if s > SECP256K1_ORDER // 2:
         raise _refuse("signature-high-s", "the signature has a high s: anyone can make it from the low-s one")
     try:
         key.verify(signature, pae(payload_type, body), ec.ECDSA(SHA256()))

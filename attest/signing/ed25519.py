@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -16,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from attest.errors import OperatorError
+from attest.signing.keyfile import write_new_key
 
 
 class Ed25519Signer:
@@ -43,18 +43,7 @@ def generate_note_key(path: Path, password: bytes) -> Ed25519Signer:
         raise _refuse(path, "an empty password protects nothing", "Set the password that this key's secret names.")
     key = Ed25519PrivateKey.generate()
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(password))
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(pem)
-            file.flush()
-            os.fsync(file.fileno())
-    except FileExistsError:
-        raise _refuse(
-            path, "already exists; a key is never overwritten", "Choose another path, or move the old key away."
-        ) from None
-    except OSError as fault:
-        raise _refuse(path, f"cannot be written ({fault.strerror})", "Check that its folder exists.") from fault
+    write_new_key(path, pem, _refuse)
     return Ed25519Signer(key)
 
 

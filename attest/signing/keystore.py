@@ -7,13 +7,13 @@ encrypted PKCS#8 PEM (:mod:`attest.signing.ed25519`).
 from __future__ import annotations
 
 import json
-import os
 import secrets
 from pathlib import Path
 
 from attest.errors import OperatorError
 from attest.secrets import Secret
 from attest.signing.ed25519 import Ed25519Signer, load_note_signer
+from attest.signing.keyfile import write_new_key
 from attest.signing.signer import SECP256K1_ORDER, Signature
 
 #: The scrypt cost of new keystores (RFC 7914's N): about two seconds a key, as geth's default.
@@ -97,18 +97,7 @@ def generate_keystore(path: Path, password: str, *, n: int = SCRYPT_N) -> Keysto
         raise _refuse(path, "an empty password protects nothing", "Set the password that this key's secret names.")
     key = (1 + secrets.randbelow(SECP256K1_ORDER - 1)).to_bytes(32, "big")
     text = json.dumps(Account.encrypt(key, password, kdf="scrypt", iterations=n), indent=2) + "\n"
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-    except FileExistsError:
-        raise _refuse(
-            path, "already exists; a key is never overwritten", "Choose another path, or move the old key away."
-        ) from None
-    except OSError as fault:
-        raise _refuse(path, f"cannot be written ({fault.strerror})", "Check that its folder exists.") from None
+    write_new_key(path, text.encode("ascii"), _refuse)
     return KeystoreSigner(key)
 
 

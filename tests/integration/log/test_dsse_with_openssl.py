@@ -13,7 +13,6 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from attest.errors import VerificationError
 from attest.signing.dsse import (
-    ORDER,
     assemble_envelope,
     encode_der,
     keyid_of,
@@ -24,6 +23,7 @@ from attest.signing.dsse import (
     spki_pem,
     verify_signature,
 )
+from attest.signing.signer import SECP256K1_ORDER
 
 pytestmark = pytest.mark.requires("openssl", "apt-get install openssl")
 
@@ -54,7 +54,7 @@ def test_openssl__signature_in_the_envelope__verifies_over_the_pae(tmp_path: Pat
 def test_openssl__accepts_a_high_s_twin__which_this_project_refuses(tmp_path: Path) -> None:
     body = b"{}"
     r, s = decode_dss_signature(KEY.sign(message_digest(TYPE, body), ec.ECDSA(Prehashed(SHA256()))))
-    twin = encode_dss_signature(r, ORDER - min(s, ORDER - s))
+    twin = encode_dss_signature(r, SECP256K1_ORDER - min(s, SECP256K1_ORDER - s))
     assert openssl_verifies(tmp_path, pae(TYPE, body), twin, spki_pem(POINT))
     with pytest.raises(VerificationError, match="high s"):
         verify_signature(POINT, TYPE, body, twin)

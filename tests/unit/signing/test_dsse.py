@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from attest.errors import ConflictError, VerificationError
 from attest.signing.dsse import (
     MAX_ENVELOPE_BYTES,
-    ORDER,
     address_of,
     assemble_envelope,
     encode_der,
@@ -28,6 +27,7 @@ from attest.signing.dsse import (
     spki_pem,
     verify_signature,
 )
+from attest.signing.signer import SECP256K1_ORDER
 
 TYPE = "application/vnd.in-toto+json"
 BODY = b'{"_type":"https://in-toto.io/Statement/v1"}\n'
@@ -102,11 +102,11 @@ def test_verify__any_type_and_body__round_trips(payload_type: str, body: bytes) 
 
 def test_encode_der__high_s__is_brought_into_the_lower_half() -> None:
     r, s = sign()
-    assert encode_der(r, s) == encode_der(r, ORDER - s)
-    assert decode_dss_signature(encode_der(r, s))[1] <= ORDER // 2
+    assert encode_der(r, s) == encode_der(r, SECP256K1_ORDER - s)
+    assert decode_dss_signature(encode_der(r, s))[1] <= SECP256K1_ORDER // 2
 
 
-@pytest.mark.parametrize(("r", "s"), [(0, 1), (1, 0), (ORDER, 1), (1, ORDER), (-1, 1)])
+@pytest.mark.parametrize(("r", "s"), [(0, 1), (1, 0), (SECP256K1_ORDER, 1), (1, SECP256K1_ORDER), (-1, 1)])
 def test_encode_der__number_outside_the_group__is_a_programming_error(r: int, s: int) -> None:
     with pytest.raises(ValueError, match="between 1 and the group order"):
         encode_der(r, s)
@@ -114,7 +114,7 @@ def test_encode_der__number_outside_the_group__is_a_programming_error(r: int, s:
 
 def test_attack_21__high_s_twin__is_refused() -> None:
     r, s = sign()
-    twin = encode_dss_signature(r, ORDER - min(s, ORDER - s))
+    twin = encode_dss_signature(r, SECP256K1_ORDER - min(s, SECP256K1_ORDER - s))
     refused("signature-high-s", lambda: verify_signature(PUBLIC, TYPE, BODY, twin))
 
 

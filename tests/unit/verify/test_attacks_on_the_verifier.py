@@ -17,7 +17,7 @@ import pytest
 from attest.documents import PAYLOAD_TYPE, Predicate
 from attest.errors import VerificationError
 from attest.records import decode_base64, encode_base64, to_json
-from attest.signing import dsse
+from attest.signing.signer import SECP256K1_ORDER
 from attest.verify.inclusion import verify_proof
 from attest.verify.report import exit_code
 from attest.verify.trust import load_trust
@@ -238,7 +238,7 @@ def test_attack_21__high_s_twin__refused() -> None:
 
     def twin(body: bytes, signature: bytes) -> bytes:
         r, s = decode_dss_signature(signature)
-        return encode_dss_signature(r, dsse.ORDER - s)
+        return encode_dss_signature(r, SECP256K1_ORDER - s)
 
     assert failed(judged(Forge(alter_envelope=resigned(twin)))) == ["signatures"]
 
