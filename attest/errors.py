@@ -17,6 +17,11 @@ EXIT_VERIFICATION = 6
 EXIT_CONFLICT = 7
 
 
+def printable(text: str) -> str:
+    """``text`` for a message or a terminal: control, bidirectional and undecodable characters are escaped."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
 class AttestError(Exception):
     """Base of all errors that this package raises on purpose.
 

@@ -11,7 +11,7 @@ import click
 
 from attest.cli.common import config_option, json_option, load, period_option
 from attest.cli.output import Output
-from attest.cli.text import printable
+from attest.errors import printable
 
 if TYPE_CHECKING:
     from attest.chain.preflight import Finding

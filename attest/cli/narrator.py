@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from attest.cli.text import printable
+from attest.errors import printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress

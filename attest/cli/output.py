@@ -8,8 +8,7 @@ from typing import Any
 
 import click
 
-from attest.cli.text import printable
-from attest.errors import AttestError, OperatorError
+from attest.errors import AttestError, OperatorError, printable
 
 #: click's way (since 8.2) of saying that a group was called without a command; its message is the help.
 _NO_COMMAND = getattr(click.exceptions, "NoArgsIsHelpError", ())

@@ -11,7 +11,8 @@ import click
 
 from attest.cli.common import chosen_period, config_option, json_option, load, period_option
 from attest.cli.output import Output
-from attest.cli.text import printable, table
+from attest.cli.text import table
+from attest.errors import printable
 
 if TYPE_CHECKING:
     from attest.config import Loaded

@@ -13,8 +13,7 @@ import click
 
 from attest.cli.common import json_option
 from attest.cli.output import Output
-from attest.cli.text import printable
-from attest.errors import EXIT_DONE, EXIT_SHORTFALL, EXIT_VERIFICATION, OperatorError
+from attest.errors import EXIT_DONE, EXIT_SHORTFALL, EXIT_VERIFICATION, OperatorError, printable
 
 if TYPE_CHECKING:
     from attest.verify.case import Rpc

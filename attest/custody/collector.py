@@ -15,8 +15,8 @@ from zoneinfo import ZoneInfo
 from attest import records
 from attest.config import Account, Loaded, Source
 from attest.custody import formats, transport
-from attest.custody.transport import Fetched, printable
-from attest.errors import AttestError, ConflictError, SourceError
+from attest.custody.transport import Fetched
+from attest.errors import AttestError, ConflictError, SourceError, printable
 from attest.model import Observation, SourceFailure, StatedBalance
 from attest.money import currency, group
 from attest.quorum import account_key

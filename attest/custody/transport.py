@@ -13,7 +13,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from attest.errors import OperatorError, SourceError
+from attest.errors import OperatorError, SourceError, printable
 
 #: More than any statement that a bank sends (camt files are split long before), little enough to hold in memory.
 MAX_BYTES = 64 * 1024 * 1024
@@ -86,11 +86,6 @@ def fetch(location: str, *, base: Path, period: str) -> tuple[Fetched, ...]:
         files.append(read_file(base / name, room))
         room -= len(files[-1].data)
     return tuple(files)
-
-
-def printable(text: str) -> str:
-    """``text`` for a message or a terminal: control, bidirectional and undecodable characters are escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def read_file(path: Path, room: int = MAX_BYTES) -> Fetched:

@@ -8,8 +8,8 @@ import click
 import pytest
 
 from attest.cli.output import Output
-from attest.cli.text import printable, table
-from attest.errors import ChainError, SourceError
+from attest.cli.text import table
+from attest.errors import ChainError, SourceError, printable
 from tests.unit.cli.test_narrator import on_terminal
 
 FAULT = SourceError("file: two\nlines", code="some-code", reason="Because.", advice="Do that.")

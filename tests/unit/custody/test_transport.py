@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from attest.custody import transport
-from attest.custody.transport import Fetched, check_location, fetch, printable
-from attest.errors import OperatorError, SourceError
+from attest.custody.transport import Fetched, check_location, fetch
+from attest.errors import OperatorError, SourceError, printable
 
 
 def write(base: Path, name: str, data: bytes = b"x") -> Path:
