@@ -51,10 +51,15 @@ def _zone(value: str) -> str:
     return value
 
 
+def _evidence_key(value: str) -> str:
+    return value if re.fullmatch(r"aws-kms:[\x21-\x7e]+", value) else check_reference(value)
+
+
 Name = Annotated[str, AfterValidator(_name)]
 Address = Annotated[str, AfterValidator(_address)]
 Zone = Annotated[str, AfterValidator(_zone)]
 SecretReference = Annotated[str, AfterValidator(check_reference)]
+EvidenceKey = Annotated[str, AfterValidator(_evidence_key)]
 Bps = Annotated[int, Field(ge=0, le=10_000)]
 Count = Annotated[int, Field(ge=1)]
 _Waiver = Literal["single-custodian", "single-feed", "new-account", "migration"]
@@ -105,6 +110,18 @@ class Stores(Section):
 
     private: str = Field(description="file://PATH, s3://BUCKET/PREFIX, az://… or gs://…: evidence, salts, decisions.")
     public: str = Field(description="The same schemes: statement, log, receipts, dashboard.")
+    evidence_key: EvidenceKey | None = Field(
+        default=None,
+        description="Encrypts evidence: a reference to 32 random bytes in base64, or aws-kms:KEY for a data key each.",
+    )
+
+
+class Collection(Section):
+    """How sources are asked."""
+
+    max_concurrent: int = Field(default=64, ge=1, le=256, description="Sources asked at the same time.")
+    per_host: Count = Field(default=8, description="Requests to one server at the same time.")
+    deadline_seconds: Count = Field(default=600, description="What has not answered by then has failed.")
 
 
 class Fees(Section):
@@ -210,15 +227,163 @@ class Quorum(Section):
         return self
 
 
+class HttpConnection(Section):
+    """How an HTTPS server is spoken to, for files (`https://…`) and APIs alike."""
+
+    kind: Literal["http"]
+    headers: dict[str, SecretReference] = Field(
+        default_factory=dict, description="Headers whose values are secret: name = reference."
+    )
+    public_headers: dict[str, str] = Field(
+        default_factory=dict, description="Headers that may stand here in clear, for example x-fapi-financial-id."
+    )
+    bearer: SecretReference | None = Field(default=None, description="Bearer token.")
+    basic_user: str | None = Field(default=None, description="User of HTTP basic authentication.")
+    basic_password: SecretReference | None = Field(default=None, description="Its password.")
+    token_url: str | None = Field(
+        default=None, pattern="^https?://", description="OAuth 2 client credentials: where tokens are issued."
+    )
+    client_id: str | None = Field(default=None, description="OAuth 2 client id.")
+    client_secret: SecretReference | None = Field(default=None, description="OAuth 2 client secret.")
+    scope: str | None = Field(default=None, description="OAuth 2 scope.")
+    api_key: SecretReference | None = Field(default=None, description="API key of a custodian that signs requests.")
+    api_secret: SecretReference | None = Field(
+        default=None, description="What requests are signed with: an HMAC secret, or an RSA key (PEM) for Fireblocks."
+    )
+    passphrase: SecretReference | None = Field(default=None, description="API passphrase (Coinbase Prime).")
+    client_certificate: str | None = Field(default=None, description="PEM file of the client certificate (mTLS).")
+    client_key: str | None = Field(default=None, description="PEM file of its private key.")
+    client_key_password: SecretReference | None = Field(default=None, description="The private key's password.")
+    ca_file: str | None = Field(default=None, description="PEM file of the only authorities to trust for this server.")
+    max_concurrent: Count | None = Field(
+        default=None, description="Requests to this server at the same time, instead of collection.per_host."
+    )
+    timeout_seconds: Count = Field(default=30, description="Total time of one request.")
+
+    @model_validator(mode="after")
+    def _complete(self) -> HttpConnection:
+        for one, other in (
+            ("basic_user", "basic_password"),
+            ("client_certificate", "client_key"),
+            ("token_url", "client_id"),
+            ("client_id", "client_secret"),
+        ):
+            if (getattr(self, one) is None) != (getattr(self, other) is None):
+                raise ValueError(f"{one} and {other} belong together")
+        ways = [name for name in ("bearer", "basic_user", "token_url") if getattr(self, name) is not None]
+        if len(ways) > 1:
+            raise ValueError(f"{' and '.join(ways)}: one way of authentication at a time")
+        for name, value in {**self.public_headers, **self.headers}.items():
+            if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) or not re.fullmatch(r"[\x20-\x7e]*", value):
+                raise ValueError(f"{name!r} is not a header")
+        for name in self.public_headers:
+            if re.search(r"auth|cookie|key|token|secret|passw|sign", name, re.IGNORECASE):
+                raise ValueError(f"public_headers.{name} looks like a secret: put a reference into headers")
+        return self
+
+
+class S3Connection(Section):
+    """An S3 account. Without keys the environment's own (AWS_…, instance role) are used."""
+
+    kind: Literal["s3"]
+    region: str | None = None
+    endpoint: str | None = Field(default=None, pattern="^https?://", description="An S3 server other than AWS.")
+    access_key_id: SecretReference | None = None
+    secret_access_key: SecretReference | None = None
+
+
+class AzureConnection(Section):
+    """An Azure storage account (`az://CONTAINER/PATH`)."""
+
+    kind: Literal["azure"]
+    account: str = Field(min_length=1, description="The storage account's name.")
+    account_key: SecretReference | None = None
+    sas_token: SecretReference | None = None
+    endpoint: str | None = Field(default=None, pattern="^https?://")
+
+
+class GcsConnection(Section):
+    """Google Cloud Storage (`gs://BUCKET/PATH`)."""
+
+    kind: Literal["gcs"]
+    service_account: SecretReference | None = Field(default=None, description="The service account's JSON key.")
+    endpoint: str | None = Field(default=None, pattern="^https?://")
+
+
+class SftpConnection(Section):
+    """An SFTP server (`sftp://HOST[:PORT]/PATH`). Its host key is pinned: no other server is spoken to."""
+
+    kind: Literal["sftp"]
+    user: str = Field(min_length=1)
+    host_key: str = Field(
+        pattern=r"^(ssh|ecdsa)-[a-z0-9-]+ [A-Za-z0-9+/=]+$",
+        description="The server's public key as in known_hosts, without the host: ssh-ed25519 AAAA…",
+    )
+    password: SecretReference | None = None
+    private_key: str | None = Field(default=None, description="File of the private key.")
+    private_key_password: SecretReference | None = None
+    timeout_seconds: Count = 30
+
+    @model_validator(mode="after")
+    def _authenticated(self) -> SftpConnection:
+        if (self.password is None) == (self.private_key is None):
+            raise ValueError("either password or private_key")
+        return self
+
+
+class SqlConnection(Section):
+    """A database, read by one query per account."""
+
+    kind: Literal["sql"]
+    url: SecretReference = Field(
+        description="Reference to its SQLAlchemy URL: postgresql+psycopg://… or sqlite:///PATH"
+    )
+    statement_timeout_seconds: Count = 30
+
+
+Connection = Annotated[
+    HttpConnection | S3Connection | AzureConnection | GcsConnection | SftpConnection | SqlConnection,
+    Field(discriminator="kind"),
+]
+
+
+class StatementSignature(Section):
+    """The custodian's detached signature over each document, as it was sent."""
+
+    kind: Literal["pgp", "cms"]
+    suffix: str = Field(
+        default=".sig", pattern=r"^[A-Za-z0-9._-]{1,20}$", description="What a signature's name adds to its document's."
+    )
+    key: str = Field(
+        min_length=1, description="File of the custodian's OpenPGP public key, or of its certificate (PEM) for CMS."
+    )
+
+
 class Source(Section):
-    """One place that says what an account holds: a format read over a transport."""
+    """One place that says what an account holds: a format read over a transport, or an API that is asked."""
 
     id: Name = Field(description="Unique within the account.")
     origin: Name = Field(description="Where the number is born; two feeds of one bank core are one origin.")
     issuer_hosted: bool = Field(default=False, description="True if the issuer itself hosts or produces this source.")
-    format: Name = Field(description="`camt053`, `csv`, …: see `attest custody read --help`.")
-    location: str = Field(min_length=1, description="File path or glob. `{period}` is replaced by the period.")
+    format: Name = Field(description="`camt053`, `mt940`, `csv`, …: `attest custody formats` lists them.")
+    location: str = Field(
+        default="",
+        description="File path or glob, https://, s3://, az://, gs:// or sftp:// URL, or an API's URL. `{period}` is "
+        "replaced by the period.",
+    )
+    connection: Name | None = Field(default=None, description="The name of its connection in [connections].")
     options: dict[str, Any] = Field(default_factory=dict, description="The format's own options.")
+    signature: StatementSignature | None = Field(
+        default=None, description="Refuse documents that the custodian did not sign."
+    )
+    corroborates: bool = Field(
+        default=False, description="Compared with the others and shown in the explanation; never counts itself."
+    )
+    snapshot: bool = Field(
+        default=False,
+        description="For APIs that tell only what is there now: asked by `attest custody snapshot` before the cutoff; "
+        "the run takes the newest such answer.",
+    )
 
 
 class Account(Section):
@@ -234,6 +399,12 @@ class Account(Section):
     holidays: tuple[date, ...] = Field(default=(), description="Dates without statement, besides weekends.")
     sources: tuple[Source, ...] = Field(min_length=1)
     quorum: Quorum | None = Field(default=None, description="Instead of the general [quorum].")
+
+    @model_validator(mode="after")
+    def _countable(self) -> Account:
+        if self.balance_kind == "interim-booked":
+            raise ValueError("balance_kind: an intraday balance only corroborates")
+        return self
 
 
 class Signer(Section):
@@ -300,6 +471,8 @@ class Config(Section):
     registry: Contract
     tokens: dict[Name, Token] = Field(min_length=1)
     quorum: Quorum = Field(default_factory=Quorum)
+    collection: Collection = Field(default_factory=Collection)
+    connections: dict[Name, Connection] = Field(default_factory=dict)
     accounts: dict[Name, Account] = Field(min_length=1)
     signing: Signing
     log: Log
@@ -338,6 +511,12 @@ class Config(Section):
             sources = [source.id for source in account.sources]
             if len(set(sources)) != len(sources):
                 raise ValueError(f"accounts.{name}.sources: two sources have the same id")
+            for source in account.sources:
+                if source.connection is not None and source.connection not in self.connections:
+                    raise ValueError(
+                        f"accounts.{name}.sources.{source.id}.connection: there is no {source.connection!r} in "
+                        "[connections]"
+                    )
             reached = ("".join(account.external_account.split()).casefold(), account.currency)
             if reached in seen:
                 raise ValueError(f"accounts.{name} and accounts.{seen[reached]} are one account (double counting)")
@@ -358,7 +537,9 @@ _OPERATIONAL: Any = {
     "stores": True,
     "chains": {"__all__": {"endpoints", "read_quorum", "confirm_timeout_seconds", "request_timeout_seconds", "fees"}},
     "oracle": {"quorum_deadline_seconds"},
-    "accounts": {"__all__": {"sources": {"__all__": {"location"}}}},
+    "collection": True,
+    "connections": True,
+    "accounts": {"__all__": {"sources": {"__all__": {"location", "connection"}}}},
     "signing": {
         "reporters": {"__all__": {"uri", "password"}},
         "publisher": {"uri", "password"},

@@ -10,6 +10,7 @@ from attest import quorum
 from attest.chain.preflight import Finding, preflight
 from attest.config import Loaded
 from attest.custody import collector
+from attest.custody.evidence import Evidence
 from attest.custody.policies import account_policies
 from attest.environment import ConfiguredKeys, clock, connect_chains, post
 from attest.errors import AttestError
@@ -38,8 +39,7 @@ def examine(loaded: Loaded, period: Period) -> Iterator[Finding]:
     yield from _keys(loaded)
     yield from _chains(loaded)
     cutoff = config.schedule.schedule.cutoff(period)
-    for account, source, ok, message in collector.check_sources(loaded, period=str(period), cutoff=cutoff):
-        yield Finding("ok" if ok else "error", f"source {account}/{source}", message)
+    yield from _sources(loaded, period, cutoff)
     yield from _accounts(loaded, period, cutoff)
     yield from _witnesses(loaded)
 
@@ -110,12 +110,31 @@ def _chains(loaded: Loaded) -> Iterator[Finding]:
         yield _failed("chains", fault)
 
 
+def _sources(loaded: Loaded, period: Period, cutoff: datetime) -> Iterator[Finding]:
+    """What each source says now; nothing is kept."""
+    try:
+        private = OverlayStore(open_store(loaded.config.stores.private, base=loaded.base))
+        clients = connect_chains(loaded)
+    except AttestError as fault:
+        yield _failed("sources", fault)
+        return
+    for account, source, ok, message in collector.check_sources(
+        loaded, period=str(period), cutoff=cutoff, clients=clients, evidence=Evidence(private), now=clock(loaded)
+    ):
+        yield Finding("ok" if ok else "error", f"source {account}/{source}", message)
+
+
 def _accounts(loaded: Loaded, period: Period, cutoff: datetime) -> Iterator[Finding]:
     """What the quorum would decide if a run collected now; nothing is kept."""
     try:
         private = OverlayStore(open_store(loaded.config.stores.private, base=loaded.base))
         collected = collector.collect(
-            loaded, period=str(period), cutoff=cutoff, now=clock(loaded), evidence=private, progress=None
+            loaded,
+            period=str(period),
+            cutoff=cutoff,
+            now=clock(loaded),
+            evidence=Evidence(private),
+            clients=connect_chains(loaded),
         )
         rules = account_policies(loaded.config, cutoff)
         _, previous = last_balances(private, period)

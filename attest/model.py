@@ -14,7 +14,8 @@ from typing import Literal
 
 from attest.records import Amount, Hex32
 
-BalanceKind = Literal["closing-booked", "closing-available", "custody-total", "on-chain"]
+#: ``interim-booked`` is of no account's kind: an intraday balance only corroborates.
+BalanceKind = Literal["closing-booked", "closing-available", "custody-total", "on-chain", "interim-booked"]
 Ownership = Literal["key-proven", "custodian-confirmed", "unproven"]
 
 # -- custody: who says what ------------------------------------------------------------------------------------------
@@ -42,7 +43,8 @@ class Observation:
     """One configured source's word on one configured account, with the evidence that it was read from.
 
     ``account`` is the configured id, ``external_account`` what the custodian calls it (IBAN, address); ``evidence`` are
-    the sha256 digests of the raw bytes.
+    the sha256 digests of the raw bytes, ``provenance`` says of each what identifies it where it came from (object
+    version, checksum, the server's date; empty for a plain file).
     """
 
     account: str
@@ -56,6 +58,7 @@ class Observation:
     retrieved_at: datetime
     evidence: tuple[Hex32, ...]
     business_date: str | None = None
+    provenance: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -78,12 +81,13 @@ class SourceFailure:
 class SourcePolicy:
     """What the rule needs to know of a source. ``origin``: two feeds of one bank core are one origin.
     ``business_date``: the last business date of that bank at or before the cutoff, which a date-only balance must have
-    reached."""
+    reached. ``corroborates``: it is compared and shown, and never counts."""
 
     source: str
     origin: str
     issuer_hosted: bool
     business_date: str
+    corroborates: bool = False
 
 
 @dataclass(frozen=True)

@@ -12,15 +12,17 @@ import contextlib
 import os
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 from urllib.parse import urlsplit
 
 from attest.errors import OperatorError
 
 #: No part begins with a dot: not ``.`` or ``..``, and not the local store's temporary files.
 _KEY = re.compile(r"[A-Za-z0-9_@+=-][A-Za-z0-9._@+=-]*(?:/[A-Za-z0-9_@+=-][A-Za-z0-9._@+=-]*)*", re.ASCII)
+#: Bytes read at a time.
+_PIECE = 1 << 20
 
 
 class Store(Protocol):
@@ -37,6 +39,12 @@ class Store(Protocol):
 
     def create(self, key: str, data: bytes) -> bool:
         """Put if absent, durably: True if this call created the object, False if it was already there."""
+
+    def create_from(self, key: str, chunks: Iterable[bytes]) -> bool:
+        """:meth:`create` for large objects; local disk holds no more than one chunk in memory."""
+
+    def chunks(self, key: str) -> Iterator[bytes] | None:
+        """:meth:`get` for large objects, piece by piece."""
 
     def replace(self, key: str, data: bytes) -> None:
         """Put unconditionally, atomically: for pointers and pages only."""
@@ -116,14 +124,35 @@ class LocalStore:
         except OSError as fault:
             raise self._failed("read", key, fault) from fault
 
+    def chunks(self, key: str) -> Iterator[bytes] | None:
+        path = self._path(key)
+        try:
+            file = path.open("rb")
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as fault:
+            raise self._failed("read", key, fault) from fault
+        return self._pieces(file, key)
+
+    def _pieces(self, file: BinaryIO, key: str) -> Iterator[bytes]:
+        with file:
+            try:
+                while piece := file.read(_PIECE):
+                    yield piece
+            except OSError as fault:
+                raise self._failed("read", key, fault) from fault
+
     def create(self, key: str, data: bytes) -> bool:
+        return self.create_from(key, (data,))
+
+    def create_from(self, key: str, chunks: Iterable[bytes]) -> bool:
         path = self._path(key)
         try:
             if path.exists():
                 # A crash may have come between the winner's link and its fsync; what we build on must be durable.
                 self._sync_folder(path.parent)
                 return False
-            temporary = self._write_temporary(path, data)
+            temporary = self._write_temporary(path, chunks)
             try:
                 os.link(temporary, path)
                 created = True
@@ -139,7 +168,7 @@ class LocalStore:
     def replace(self, key: str, data: bytes) -> None:
         path = self._path(key)
         try:
-            temporary = self._write_temporary(path, data)
+            temporary = self._write_temporary(path, (data,))
             temporary.replace(path)
             self._sync_folder(path.parent)
         except OSError as fault:
@@ -156,14 +185,14 @@ class LocalStore:
     def _path(self, key: str) -> Path:
         return self.root / check_key(key)
 
-    def _write_temporary(self, path: Path, data: bytes) -> Path:
+    def _write_temporary(self, path: Path, chunks: Iterable[bytes]) -> Path:
         self._make_folders(path.parent)
         self._make_folders(self.root / ".tmp")
         temporary = self.root / ".tmp" / secrets.token_hex(8)
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, self._mode)
         try:
             with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
+                file.writelines(chunks)
                 file.flush()
                 os.fsync(file.fileno())
         except BaseException:
@@ -231,6 +260,14 @@ class ObjectStore:
             raise self._failed("write", key, fault) from fault
         return True
 
+    def create_from(self, key: str, chunks: Iterable[bytes]) -> bool:
+        # An upload in parts cannot be put-if-absent, so the whole is one put.
+        return self.create(key, b"".join(chunks))
+
+    def chunks(self, key: str) -> Iterator[bytes] | None:
+        data = self.get(key)
+        return None if data is None else iter((data,))
+
     def replace(self, key: str, data: bytes) -> None:
         check_key(key)
         try:
@@ -272,6 +309,13 @@ class OverlayStore:
             return False
         self._written[key] = data
         return True
+
+    def create_from(self, key: str, chunks: Iterable[bytes]) -> bool:
+        return self.create(key, b"".join(chunks))
+
+    def chunks(self, key: str) -> Iterator[bytes] | None:
+        written = self._written.get(check_key(key))
+        return self.base.chunks(key) if written is None else iter((written,))
 
     def replace(self, key: str, data: bytes) -> None:
         self._written[check_key(key)] = data

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ def group() -> None:
 
 
 @group.command("read")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--format", "format_name", metavar="FORMAT", help="camt053 or csv. Default: what --source says.")
 @click.option("--account", metavar="ID", help="Only this account: its IBAN or number, or its id in the configuration.")
 @click.option("--zone", metavar="ZONE", help="The bank's time zone, for example Europe/Berlin.")
@@ -36,7 +37,7 @@ def group() -> None:
 @click.pass_context
 def read(
     ctx: click.Context,
-    file: Path,
+    files: tuple[Path, ...],
     format_name: str | None,
     account: str | None,
     zone: str | None,
@@ -64,7 +65,8 @@ def read(
     Exit codes: 0 read, 2 usage or options, 3 the file was refused.
     """
     from attest.custody import formats
-    from attest.custody.transport import read_file
+    from attest.custody.transports.file import read_file
+    from attest.custody.unpack import unpacked
 
     output: Output = ctx.obj
     if source is not None and account is not None:
@@ -75,7 +77,7 @@ def read(
     taken: dict[str, Any] = {}
     if configured is not None:
         settings, one = configured
-        from attest.custody.collector import zone_of
+        from attest.custody.reach import zone_of
 
         zone = zone or zone_of(settings)
         account = settings.external_account
@@ -87,10 +89,10 @@ def read(
     taken.update(_parse_options(options))
     _check_zone(zone)
     formats.check_options(format_name, taken, f"--format {format_name}")
-    document = read_file(file)
-    balances = formats.read(format_name, document.data, taken, zone=zone, where=document.name)
+    documents = unpacked([read_file(file) for file in files], formats.find(format_name, "--format"))
+    balances = formats.read(format_name, documents, taken, zone=zone, retrieved_at=datetime.now(UTC))
     if account is not None:
-        balances = _only(balances, account, document.name)
+        balances = _only(balances, account, documents[0].name)
     if output.json:
         output.result([_as_json(balance) for balance in balances])
     for line in _table(balances, zone or "UTC"):

@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 from attest.custody import calendar, xml
+from attest.custody.document import Document
+from attest.custody.formats import Format, no_options
 from attest.errors import SourceError
 from attest.model import StatedBalance
 from attest.money import currency, parse_amount
@@ -119,17 +121,21 @@ _REFUSALS: dict[str, tuple[str, str]] = {
 }
 
 
-def check_options(options: Mapping[str, object]) -> tuple[()]:
-    """camt.053 says everything itself: there are no options."""
-    return ()
-
-
-def read(data: bytes, settings: object, *, zone: str | None, where: str) -> tuple[StatedBalance, ...]:
+def read(
+    documents: Sequence[Document], settings: object, *, zone: str | None, retrieved_at: datetime
+) -> tuple[StatedBalance, ...]:
     """The closing booked balances of all statements, in document order; a debit is negative.
 
     ``zone`` is the bank's time zone: a date-only balance is that of the date's end there (UTC if it is None), and a
-    local time without one is refused. Raises :class:`SourceError` naming ``where``.
+    local time without one is refused. Raises :class:`SourceError` naming the document.
     """
+    stated: list[StatedBalance] = []
+    for document in documents:
+        stated += _read_one(document.read(FORMAT.max_bytes), zone, document.name)
+    return tuple(stated)
+
+
+def _read_one(data: bytes, zone: str | None, where: str) -> tuple[StatedBalance, ...]:
     message = _Message(zone, where)
     xml.read(
         data,
@@ -464,3 +470,6 @@ class _Message:
 def _refuse(where: str, code: str, detail: str) -> SourceError:
     reason, advice = _REFUSALS[code]
     return SourceError(f"{where}: {detail}", code=code, reason=reason, advice=advice)
+
+
+FORMAT = Format("ISO 20022 camt.053 XML statements", no_options, read)

@@ -6,27 +6,34 @@ One source that fails is reported beside all the others. What a source said is p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from attest import records
 from attest.config import Account, Loaded, Source
-from attest.custody import formats, transport
-from attest.custody.transport import Fetched
-from attest.errors import AttestError, ConflictError, SourceError, printable
+from attest.custody import formats, signatures, snapshots, transport, unpack
+from attest.custody.document import Document
+from attest.custody.evidence import Evidence, contradicted
+from attest.custody.reach import Asked, Reach, zone_of
+from attest.errors import AttestError, OperatorError, SourceError
 from attest.model import Observation, SourceFailure, StatedBalance
 from attest.money import currency, group
 from attest.quorum import account_key
 from attest.records import format_instant
-from attest.store import Store
 
-#: Sources asked at the same time.
-MAX_CONCURRENT = 64
+if TYPE_CHECKING:
+    from attest.chain.rpc import ChainClient
+
 #: The kinds of which an account has one a day.
 _CLOSING = {"closing-booked", "closing-available"}
+#: How often a waiting collection says what it waits for, in seconds.
+_TELL_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -37,18 +44,93 @@ class Collection:
     failures: tuple[SourceFailure, ...]
 
 
-def zone_of(account: Account) -> str | None:
-    """The account's time zone if it is configured: the default says what a date means, but not what a local time is."""
-    return account.zone if "zone" in account.model_fields_set else None
+@dataclass(frozen=True)
+class _Question:
+    """One configured source of one account."""
+
+    name: str
+    account: Account
+    source: Source
+
+    def __str__(self) -> str:
+        return f"{self.name}/{self.source.id}"
 
 
 def check_configuration(loaded: Loaded) -> None:
-    """Raises :class:`OperatorError` for the first source whose format, options or location cannot work."""
+    """Raises :class:`OperatorError` for the first source whose format, options, location or connection cannot work."""
     for name, account in loaded.config.accounts.items():
         for source in account.sources:
-            where = f"accounts.{name}.sources.{source.id}"
-            formats.check_options(source.format, source.options, where)
-            transport.check_location(source.location, where)
+            check_source(loaded, source, f"accounts.{name}.sources.{source.id}")
+
+
+def check_source(loaded: Loaded, source: Source, where: str) -> None:
+    """Raises :class:`OperatorError` naming ``where`` if one source cannot work as it is configured."""
+    formats.check_options(source.format, source.options, where)
+    known = formats.find(source.format, where)
+    connection = None if source.connection is None else loaded.config.connections[source.connection]
+
+    def refuse(code: str, detail: str, reason: str, advice: str) -> OperatorError:
+        return OperatorError(f"{where}: {detail}", code=code, reason=reason, advice=advice)
+
+    if known.corroborates and not source.corroborates:
+        raise refuse(
+            "only-corroborates",
+            f"format {source.format} states intraday balances, which never count",
+            "Before the day's books are closed a balance can still change for that day.",
+            "Add `corroborates = true` to this source, and have enough others that count.",
+        )
+    if not source.location and known.location == "required":
+        raise refuse(
+            "location-missing",
+            "has no location",
+            "Without it nobody knows where the statement is.",
+            "Add `location`: a path, a glob or a URL.",
+        )
+    if source.location and known.location == "none":
+        raise refuse(
+            "location-unused",
+            f"format {source.format} takes no location",
+            "A setting that has no effect hides a mistake.",
+            "Leave `location` out; the options say what is asked.",
+        )
+    if known.fetch is None:
+        transport.check_location(source.location, connection, where)
+    elif connection is None and known.connections:
+        raise refuse(
+            "connection-missing",
+            f"format {source.format} needs a connection",
+            "Without it nobody knows how the source is reached.",
+            f'Name one with kind = "{known.connections[0]}" in [connections].',
+        )
+    elif connection is not None and connection.kind not in known.connections:
+        raise refuse(
+            "wrong-connection",
+            f"format {source.format} takes no connection of kind {connection.kind}",
+            "A source can be reached only by what belongs to it.",
+            f"It takes: {', '.join(known.connections) or 'none'}.",
+        )
+    if source.signature is not None and known.fetch is not None:
+        raise refuse(
+            "signature-unused",
+            f"format {source.format} asks an API, whose answers carry no detached signature",
+            "A setting that has no effect hides a mistake.",
+            "Leave `signature` out.",
+        )
+
+
+def reach_of(loaded: Loaded, clients: Mapping[str, ChainClient], clock: Callable[[], float] = time.monotonic) -> Reach:
+    """How the configured sources are reached, until the collection's deadline from now. To be closed by its user."""
+    from attest.custody.http import HttpClient
+
+    limits = loaded.config.collection
+    return Reach(
+        base=loaded.base,
+        http=HttpClient(limits, base=loaded.base, clock=clock),
+        clients=clients,
+        until=clock() + limits.deadline_seconds,
+        clock=clock,
+        finality={name: chain.finality for name, chain in loaded.config.chains.items()},
+    )
 
 
 def collect(
@@ -57,60 +139,165 @@ def collect(
     period: str,
     cutoff: datetime,
     now: Callable[[], datetime],
-    evidence: Store,
+    evidence: Evidence,
+    clients: Mapping[str, ChainClient],
     progress: Callable[[str], None] | None = None,
 ) -> Collection:
-    """Every source of every account, at most :data:`MAX_CONCURRENT` at a time. The raw bytes are created in
-    ``evidence`` as ``evidence/<sha256>`` before they are read. ``progress`` gets one line per source that answered.
+    """Every source of every account, at most ``collection.max_concurrent`` at a time, none beyond
+    ``collection.deadline_seconds``. The raw bytes are created in ``evidence`` before they are read. ``progress`` is
+    told what has answered, and which sources are waited for longest.
 
     Raises :class:`OperatorError` for a configuration that cannot work or a store that fails, :class:`ConflictError`
     if stored evidence is not what its name says; a source's own failure is in the result.
     """
     check_configuration(loaded)
-    asked = [(name, account, source) for name, account in loaded.config.accounts.items() for source in account.sources]
+    with reach_of(loaded, clients) as reach:
 
-    def ask(name: str, account: Account, source: Source) -> Observation | SourceFailure:
-        digests: tuple[str, ...] = ()
-        try:
-            fetched = transport.fetch(source.location, base=loaded.base, period=period)
-            retrieved_at = now().replace(microsecond=0)
-            digests = _digests(fetched)
-            for digest, document in zip(digests, fetched, strict=True):
-                _keep(evidence, digest, document)
-            return observe(name, account, source, fetched, retrieved_at, cutoff)
-        except SourceError as fault:
-            # Whose failure it is stands beside the message.
-            message = fault.message.removeprefix(f"account {name}, source {source.id}: ")
-            return SourceFailure(name, source.id, fault.code, message, fault.reason, fault.advice, digests)
+        def ask(question: _Question) -> Observation | SourceFailure:
+            name, account, source = question.name, question.account, question.source
+            asked = Asked.of(loaded, name, account, source, period, cutoff)
+            digests: tuple[str, ...] = ()
+            try:
+                if source.snapshot:
+                    fetched, retrieved_at = snapshots.newest(evidence, period, name, source.id, cutoff)
+                else:
+                    fetched = fetch(asked, source, reach)
+                    retrieved_at = now().replace(microsecond=0)
+                digests = tuple(document.digest for document in fetched)
+                for document in fetched:
+                    evidence.keep(document)
+                return observe(name, account, source, fetched, retrieved_at, cutoff, base=loaded.base)
+            except SourceError as fault:
+                return _failure(question, fault, digests)
 
-    with ThreadPoolExecutor(max_workers=min(MAX_CONCURRENT, len(asked)), thread_name_prefix="source") as pool:
-        answers = [pool.submit(ask, *one) for one in asked]
-        names = {
-            answer: f"account {name}, source {source.id}"
-            for answer, (name, _, source) in zip(answers, asked, strict=True)
-        }
-        for done, answer in enumerate(as_completed(answers), 1):
-            if progress is not None and answer.exception() is None:
-                said = "failed" if isinstance(answer.result(), SourceFailure) else "read"
-                progress(f"{done} of {len(asked)}: {names[answer]} {said}")
-    results = [answer.result() for answer in answers]
+        questions = _questions(loaded)
+        answers = _ask_all(questions, ask, reach, loaded.config.collection.max_concurrent, progress)
+    results = [answers.get(number) or _failure(question, _late(), ()) for number, question in enumerate(questions)]
     return Collection(
         tuple(result for result in results if isinstance(result, Observation)),
         tuple(result for result in results if isinstance(result, SourceFailure)),
     )
 
 
+def fetch(asked: Asked, source: Source, reach: Reach) -> tuple[Document, ...]:
+    """The documents that a source gives now: by its format's own way of asking, or by the transport of its location.
+
+    Raises :class:`SourceError` naming what failed; :class:`OperatorError` for a configuration that cannot work.
+    """
+    known = formats.find(source.format, asked.where)
+    if known.fetch is None:
+        return transport.fetch(asked, reach, source.signature)
+    return tuple(known.fetch(asked, formats.check_options(source.format, source.options, asked.where), reach))
+
+
+def _questions(loaded: Loaded) -> list[_Question]:
+    return [
+        _Question(name, account, source)
+        for name, account in loaded.config.accounts.items()
+        for source in account.sources
+    ]
+
+
+def _failure(question: _Question, fault: AttestError, digests: tuple[str, ...]) -> SourceFailure:
+    name, source = question.name, question.source.id
+    # Whose failure it is stands beside the message.
+    message = fault.message.removeprefix(f"account {name}, source {source}: ")
+    return SourceFailure(name, source, fault.code, message, fault.reason, fault.advice, digests)
+
+
+def _late() -> SourceError:
+    return SourceError(
+        "had not answered when the time for collecting was over",
+        code="deadline",
+        reason="One source that hangs must not keep the others waiting for ever.",
+        advice="Run again; if it is slow by nature, raise collection.deadline_seconds.",
+    )
+
+
+def _ask_all(
+    questions: Sequence[_Question],
+    ask: Callable[[_Question], Observation | SourceFailure],
+    reach: Reach,
+    concurrent: int,
+    progress: Callable[[str], None] | None,
+) -> dict[int, Observation | SourceFailure]:
+    """The answers that came in time, by their question's number. A thread that hangs is left behind: it is a daemon,
+    and its answer is taken by nobody. What one raises that is no source's failure is raised here."""
+    waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
+    answered: queue.SimpleQueue[tuple[int, Observation | SourceFailure | BaseException]] = queue.SimpleQueue()
+    for number in range(len(questions)):
+        waiting.put(number)
+    begun: dict[int, float] = {}
+    over = threading.Event()
+
+    def work() -> None:
+        while not over.is_set():
+            try:
+                number = waiting.get_nowait()
+            except queue.Empty:
+                return
+            begun[number] = reach.clock()
+            try:
+                answered.put((number, ask(questions[number])))
+            except BaseException as fault:
+                answered.put((number, fault))
+
+    for number in range(min(concurrent, len(questions))):
+        threading.Thread(target=work, name=f"source-{number}", daemon=True).start()
+    answers: dict[int, Observation | SourceFailure] = {}
+    try:
+        while len(answers) < len(questions):
+            left = reach.until - reach.clock()
+            if left <= 0:
+                break
+            try:
+                number, answer = answered.get(timeout=min(left, _TELL_SECONDS))
+            except queue.Empty:
+                number, answer = -1, None
+            if isinstance(answer, BaseException):
+                raise answer
+            if answer is not None:
+                answers[number] = answer
+            if progress is not None:
+                progress(_told(questions, answers, dict(begun), number, reach.clock()))
+    finally:
+        over.set()
+    return answers
+
+
+def _told(
+    questions: Sequence[_Question],
+    answers: Mapping[int, Observation | SourceFailure],
+    begun: Mapping[int, float],
+    number: int,
+    now: float,
+) -> str:
+    """How far it is: what has just answered, or what is waited for, the slowest first."""
+    text = f"{len(answers)} of {len(questions)}"
+    slow = sorted((at, one) for one, at in begun.items() if one not in answers and now - at >= _TELL_SECONDS)
+    if slow:
+        shown = ", ".join(f"{questions[one]} ({now - at:.0f} s)" for at, one in slow[:3])
+        return f"{text}; waiting for {shown}" + (f" and {len(slow) - 3} more" if len(slow) > 3 else "")
+    if number >= 0:
+        said = "failed" if isinstance(answers[number], SourceFailure) else "read"
+        return f"{text}: {questions[number]} {said}"
+    return text
+
+
 def observe(
     account_id: str,
     account: Account,
     source: Source,
-    fetched: Sequence[Fetched],
+    fetched: Sequence[Document],
     retrieved_at: datetime,
     cutoff: datetime,
+    *,
+    base: Path,
 ) -> Observation:
     """What the documents of one source say of one account at the cutoff: the newest balance at or before it. Pure.
 
-    ``retrieved_at`` and ``cutoff`` are aware. Raises :class:`SourceError` naming the account and the source when a
+    ``retrieved_at`` and ``cutoff`` are aware; ``base`` is what the signature's key file is relative to. Signatures are
+    checked first, then archives are unpacked. Raises :class:`SourceError` naming the account and the source when a
     document is refused, or none states a balance of this account, currency and kind by the cutoff.
     """
     where = f"account {account_id}, source {source.id}"
@@ -118,13 +305,17 @@ def observe(
     def refuse(code: str, detail: str, reason: str, advice: str) -> SourceError:
         return SourceError(f"{where}: {detail}", code=code, reason=reason, advice=advice)
 
-    zone = zone_of(account)
-    stated: list[StatedBalance] = []
-    for document in fetched:
-        try:
-            stated += formats.read(source.format, document.data, source.options, zone=zone, where=document.name)
-        except SourceError as fault:
-            raise refuse(fault.code, fault.message, fault.reason, fault.advice) from None
+    stated: tuple[StatedBalance, ...] = ()
+    try:
+        documents: Sequence[Document] = fetched
+        if source.signature is not None:
+            documents = signatures.verified(fetched, source.signature, base=base, at=retrieved_at)
+        documents = unpack.unpacked(documents, formats.find(source.format, where))
+        stated = formats.read(
+            source.format, documents, source.options, zone=zone_of(account), retrieved_at=retrieved_at
+        )
+    except SourceError as fault:
+        raise refuse(fault.code, fault.message, fault.reason, fault.advice) from None
     files = ", ".join(document.name for document in fetched)
     for balance in stated:
         if not balance.account.isascii():
@@ -153,6 +344,8 @@ def observe(
             "Check the account's currency, and whether the right file lies there.",
         )
     of_kind = [balance for balance in in_currency if balance.balance_kind == account.balance_kind]
+    if source.corroborates and not of_kind:
+        of_kind = in_currency  # an intraday balance is compared, and counts for nothing
     if not of_kind:
         raise refuse(
             "wrong-balance-kind",
@@ -175,7 +368,7 @@ def observe(
     for balance in by_cutoff:
         # Timed snapshots of one day may differ; two closing balances of one day may not.
         same = balance.as_of.astimezone(zone_info).date() == day and (
-            account.balance_kind in _CLOSING or balance.as_of == newest.as_of
+            newest.balance_kind in _CLOSING or balance.as_of == newest.as_of
         )
         if same and balance.minor_units != newest.minor_units:
             unit = currency(account.currency)
@@ -196,13 +389,14 @@ def observe(
         as_of=newest.as_of,
         statement_id=newest.statement_id,
         retrieved_at=retrieved_at,
-        evidence=_digests(fetched),
+        evidence=tuple(document.digest for document in fetched),
         business_date=newest.business_date,
+        provenance=tuple(document.provenance for document in fetched),
     )
 
 
 def reobserve(
-    loaded: Loaded, observations: Iterable[Observation], evidence: Store, cutoff: datetime
+    loaded: Loaded, observations: Iterable[Observation], evidence: Evidence, cutoff: datetime
 ) -> tuple[Observation, ...]:
     """Read the stored evidence of ``observations`` once more; returns them if it says exactly the same.
 
@@ -215,59 +409,45 @@ def reobserve(
         account = loaded.config.accounts.get(observation.account)
         source = next((s for s in account.sources if s.id == observation.source), None) if account else None
         if account is None or source is None:
-            raise _contradicted(f"{where}: is not in the configuration")
-        documents = [_stored(evidence, digest, where) for digest in observation.evidence]
+            raise contradicted(f"{where}: is not in the configuration")
+        documents = [evidence.load(digest, where) for digest in observation.evidence]
         try:
-            read = observe(observation.account, account, source, documents, observation.retrieved_at, cutoff)
+            read = observe(
+                observation.account, account, source, documents, observation.retrieved_at, cutoff, base=loaded.base
+            )
         except SourceError as fault:
-            raise _contradicted(f"{where}: the stored evidence is refused: {fault.message}") from None
-        if read != observation:
-            raise _contradicted(f"{where}: the stored evidence says something else than the stored observation")
-        again.append(read)
+            raise contradicted(f"{where}: the stored evidence is refused: {fault.message}") from None
+        # Where a document came from is not in it, so that alone is taken as it stands.
+        if replace(read, provenance=observation.provenance) != observation:
+            raise contradicted(f"{where}: the stored evidence says something else than the stored observation")
+        again.append(observation)
     return tuple(again)
 
 
-def check_sources(loaded: Loaded, *, period: str, cutoff: datetime) -> Iterator[tuple[str, str, bool, str]]:
+def check_sources(
+    loaded: Loaded,
+    *,
+    period: str,
+    cutoff: datetime,
+    clients: Mapping[str, ChainClient],
+    evidence: Evidence,
+    now: Callable[[], datetime],
+) -> Iterator[tuple[str, str, bool, str]]:
     """For every source ``(account, source, ok, message)``: what it says for ``period``, or why it cannot be read and
-    what to do. Keeps nothing. ``cutoff`` is aware."""
-    for name, account in loaded.config.accounts.items():
-        for source in account.sources:
-            where = f"accounts.{name}.sources.{source.id}"
+    what to do. Keeps nothing: ``evidence`` is where snapshots are looked for. ``cutoff`` is aware."""
+    with reach_of(loaded, clients) as reach:
+        for question in _questions(loaded):
+            name, account, source = question.name, question.account, question.source
             try:
-                formats.check_options(source.format, source.options, where)
-                fetched = transport.fetch(source.location, base=loaded.base, period=period)
-                seen = observe(name, account, source, fetched, cutoff, cutoff)
+                check_source(loaded, source, f"accounts.{name}.sources.{source.id}")
+                retrieved_at = now()
+                if source.snapshot:
+                    fetched, retrieved_at = snapshots.newest(evidence, period, name, source.id, cutoff)
+                else:
+                    fetched = fetch(Asked.of(loaded, name, account, source, period, cutoff), source, reach)
+                seen = observe(name, account, source, fetched, retrieved_at, cutoff, base=loaded.base)
             except AttestError as fault:
                 yield name, source.id, False, f"{fault.message}. {fault.advice}"
                 continue
             amount = group(currency(seen.currency).format(seen.minor_units))
             yield name, source.id, True, f"{amount} {seen.currency} as of {format_instant(seen.as_of)}"
-
-
-def _digests(fetched: Sequence[Fetched]) -> tuple[str, ...]:
-    return tuple(records.digest(document.data) for document in fetched)
-
-
-def _keep(evidence: Store, digest: str, document: Fetched) -> None:
-    """Create the evidence; what is there already must be the same bytes."""
-    if not evidence.create(f"evidence/{digest}", document.data):
-        _stored(evidence, digest, document.name)
-
-
-def _stored(evidence: Store, digest: str, where: str) -> Fetched:
-    key = f"evidence/{digest}"
-    data = evidence.get(key)
-    if data is None:
-        raise _contradicted(f"{where}: {key} is missing from {evidence.url}")
-    if records.digest(data) != digest:
-        raise _contradicted(f"{where}: {key} in {evidence.url} does not have the digest that its name says")
-    return Fetched(key, data)
-
-
-def _contradicted(message: str) -> ConflictError:
-    return ConflictError(
-        printable(message),
-        code="evidence-contradicts",
-        reason="What was decided must follow from the stored evidence, byte for byte.",
-        advice="Find out who has write access to the private store, and restore the evidence from its backup.",
-    )

@@ -9,12 +9,14 @@ from __future__ import annotations
 import codecs
 import csv
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, NoReturn
 
 from attest.custody import calendar
+from attest.custody.document import Document
+from attest.custody.formats import Format
 from attest.errors import SourceError
 from attest.model import BalanceKind, StatedBalance
 from attest.money import currency, parse_amount
@@ -168,11 +170,20 @@ def check_options(options: Mapping[str, object]) -> Mapped:
     return Mapped(**values)
 
 
-def read(data: bytes, settings: Mapped, *, zone: str | None, where: str) -> tuple[StatedBalance, ...]:
+def read(
+    documents: Sequence[Document], settings: Mapped, *, zone: str | None, retrieved_at: datetime
+) -> tuple[StatedBalance, ...]:
     """One balance for each row, in the rows' order. ``zone`` as in camt.053: what a date or a local time means.
 
-    Raises :class:`SourceError` naming ``where`` and the line.
+    Raises :class:`SourceError` naming the document and the line.
     """
+    stated: list[StatedBalance] = []
+    for document in documents:
+        stated += _read_one(document.read(FORMAT.max_bytes), settings, zone, document.name)
+    return tuple(stated)
+
+
+def _read_one(data: bytes, settings: Mapped, zone: str | None, where: str) -> tuple[StatedBalance, ...]:
     reader = _Reader(settings, zone, where)
     rows = reader.rows(reader.decode(data))
     places = reader.header(next(rows, (1, []))[1])
@@ -345,3 +356,6 @@ def _date_pattern(date_format: str) -> re.Pattern[str]:
     for token, literal in zip(tokens, literals[1:], strict=True):
         pattern += _TOKENS[token] + re.escape(literal)
     return re.compile(pattern, re.ASCII)
+
+
+FORMAT = Format("CSV exports, columns mapped", check_options, read, OPTIONS)

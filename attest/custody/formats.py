@@ -1,54 +1,123 @@
-"""The formats by name. A format reads one document's bytes into what it states; it fetches nothing and knows no
-configuration, so that the same bytes always say the same.
+"""The formats by name. A format reads documents into what they state. Reading is pure: it knows no network and no
+configuration but its options, so that the same bytes always say the same.
 
-To add one: a module with ``read`` and ``check_options`` as below, and a line in :data:`FORMATS`.
+Most formats read documents that a transport brings. One that has ``fetch`` asks by itself (an API, a database, a
+chain): what it was answered are its documents.
+
+To add one: a module with a ``FORMAT`` and a line in :data:`BUILT_IN`; or, in a package of your own, an entry point of
+the group ``attest.custody`` whose name is the format's and whose object is a :class:`Format`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import datetime
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any, Literal, Protocol
 
-from attest.custody import camt053, csv_file
+from attest.custody.document import Document
+from attest.custody.reach import Asked, Reach
 from attest.errors import OperatorError, SourceError
 from attest.model import StatedBalance
+
+GROUP = "attest.custody"
+
+#: name -> ``module:object``, as an entry point says it.
+BUILT_IN: Mapping[str, str] = {
+    "camt053": "attest.custody.camt053:FORMAT",
+    "csv": "attest.custody.csv_file:FORMAT",
+}
+
+
+class Read(Protocol):
+    """Reads all documents of one source together (pages of one statement may lie in several). Pure.
+
+    ``zone`` (IANA name) says what a date or local time means; None refuses local times and takes the end of a date in
+    UTC. ``retrieved_at`` (aware) is when the documents were fetched: the time of a balance that has none of its own.
+    Raises :class:`SourceError` naming the document.
+    """
+
+    def __call__(
+        self, documents: Sequence[Document], settings: Any, *, zone: str | None, retrieved_at: datetime
+    ) -> tuple[StatedBalance, ...]: ...
+
+
+#: Asks a source by itself: ``fetch(asked, settings, reach)``. Raises :class:`SourceError` naming ``asked.where``,
+#: :class:`ChainError`, or :class:`OperatorError` for a configuration that cannot work.
+Fetch = Callable[[Asked, Any, Reach], Iterable[Document]]
 
 
 @dataclass(frozen=True)
 class Format:
     """One format. ``options`` maps the name of every option to what it means.
 
-    ``prepare`` turns options into the settings that ``read`` takes; it raises ``ValueError`` saying what is wrong.
-    ``read(data, settings, zone=..., where=...)`` is pure and raises :class:`SourceError` only.
+    ``prepare`` turns options into the settings that ``read`` and ``fetch`` take; it raises ``ValueError`` saying what
+    is wrong. ``max_bytes`` bounds one document, unpacked. ``container``: its documents are zip archives themselves, and
+    are not unpacked. ``corroborates``: a source of it may never count (intraday reports). ``location`` and
+    ``connections`` say what a source of it needs (``connections`` are the kinds it takes; empty: none or, without
+    ``fetch``, the transport's).
     """
 
     title: str
     prepare: Callable[[Mapping[str, object]], Any]
-    read: Callable[..., tuple[StatedBalance, ...]]
+    read: Read
     options: Mapping[str, str] = field(default_factory=dict)
+    fetch: Fetch | None = None
+    max_bytes: int = 64 * 1024 * 1024
+    container: bool = False
+    corroborates: bool = False
+    location: Literal["required", "optional", "none"] = "required"
+    connections: tuple[str, ...] = ()
 
 
-FORMATS: Mapping[str, Format] = {
-    "camt053": Format("ISO 20022 camt.053 XML statements", camt053.check_options, camt053.read),
-    "csv": Format("CSV exports, columns mapped", csv_file.check_options, csv_file.read, csv_file.OPTIONS),
-}
+def names() -> tuple[str, ...]:
+    """All formats' names: the built-in ones, then those of installed packages."""
+    others = sorted({point.name for point in entry_points(group=GROUP)} - set(BUILT_IN))
+    return (*BUILT_IN, *others)
 
 
-def check_options(format_name: str, options: Mapping[str, object], where: str) -> Any:
-    """The settings for a format's ``read``.
+def find(format_name: str, where: str) -> Format:
+    """A format by its name. A built-in one cannot be replaced by a package.
 
-    Raises :class:`OperatorError` naming ``where`` for an unknown format or option (the known ones are listed), and for
-    a value that the format does not take.
+    Raises :class:`OperatorError` naming ``where`` if there is none, or a package's cannot be loaded.
     """
-    known = FORMATS.get(format_name)
-    if known is None:
+    if format_name in BUILT_IN:
+        module, _, name = BUILT_IN[format_name].partition(":")
+        built_in: Format = getattr(import_module(module), name)
+        return built_in
+    points = [point for point in entry_points(group=GROUP) if point.name == format_name]
+    if not points:
         raise OperatorError(
             f"{where}: there is no format {format_name!r}",
             code="unknown-format",
             reason="A statement is read by exactly the rules of its format, or not at all.",
-            advice=f"The formats are: {', '.join(FORMATS)}.",
+            advice=f"The formats are: {', '.join(names())}.",
         )
+    try:
+        if len(points) > 1:
+            raise TypeError(f"{len(points)} packages have a format of this name")
+        loaded = points[0].load()
+        if not isinstance(loaded, Format):
+            raise TypeError(f"{points[0].value} is not a Format")
+    except Exception as fault:  # whatever a stranger's package does when it is imported
+        raise OperatorError(
+            f"{where}: the format {format_name!r} cannot be loaded: {fault}",
+            code="format-not-loaded",
+            reason="A statement is read by exactly the rules of its format, or not at all.",
+            advice="Install the package that has it anew, or remove it.",
+        ) from fault
+    return loaded
+
+
+def check_options(format_name: str, options: Mapping[str, object], where: str) -> Any:
+    """The settings for a format's ``read`` and ``fetch``.
+
+    Raises :class:`OperatorError` naming ``where`` for an unknown format or option (the known ones are listed), and for
+    a value that the format does not take.
+    """
+    known = find(format_name, where)
     unknown = sorted(set(options) - set(known.options))
     if unknown:
         listed = ", ".join(known.options) or "it has none"
@@ -69,16 +138,26 @@ def check_options(format_name: str, options: Mapping[str, object], where: str) -
         ) from None
 
 
-def read(
-    format_name: str, data: bytes, options: Mapping[str, object], *, zone: str | None, where: str
-) -> tuple[StatedBalance, ...]:
-    """All closing balances that the document states, signed (a debit is negative). Pure.
+def no_options(options: Mapping[str, object]) -> tuple[()]:
+    """``prepare`` of a format whose documents say everything themselves."""
+    return ()
 
-    ``zone`` (IANA name) says what a date or a local time means; None refuses local times and takes the end of a date in
-    UTC. Raises :class:`SourceError` naming ``where``, or :class:`OperatorError` as :func:`check_options` does.
+
+def read(
+    format_name: str,
+    documents: Sequence[Document],
+    options: Mapping[str, object],
+    *,
+    zone: str | None,
+    retrieved_at: datetime,
+) -> tuple[StatedBalance, ...]:
+    """All balances that the documents state, signed (a debit is negative), as :class:`Read` does. Pure.
+
+    Raises :class:`SourceError` naming the document, or :class:`OperatorError` as :func:`check_options` does.
     """
+    where = documents[0].name
     settings = check_options(format_name, options, where)
-    stated = FORMATS[format_name].read(data, settings, zone=zone, where=where)
+    stated = find(format_name, where).read(documents, settings, zone=zone, retrieved_at=retrieved_at)
     for balance in stated:
         for text in (balance.account, balance.statement_id):
             if not text.isprintable():

@@ -26,7 +26,7 @@ def account_policies(config: Config, cutoff: datetime) -> tuple[AccountPolicy, .
                 balance_kind=account.balance_kind,
                 ownership=account.ownership,
                 sources=tuple(
-                    SourcePolicy(source.id, source.origin, source.issuer_hosted, business_date)
+                    SourcePolicy(source.id, source.origin, source.issuer_hosted, business_date, source.corroborates)
                     for source in account.sources
                 ),
                 min_sources=rule.min_sources,

@@ -1,137 +1,140 @@
-"""Brings a source's bytes here, whatever their format: the ``file`` transport, a path or a glob.
+"""Brings a source's documents here, whatever their format: by the scheme of the source's location.
 
 Nothing is interpreted on the way: a format reads the bytes, and the newest statement is chosen by the date in it, never
 by a file's name or age.
+
+To add a transport: a module in :mod:`attest.custody.transports` with ``check`` and ``fetch``, and a line in
+:data:`TRANSPORTS`.
 """
 
 from __future__ import annotations
 
-import glob
-import os
 import re
-import stat
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from importlib import import_module
+from typing import Protocol, cast
 
-from attest.errors import OperatorError, SourceError, printable
+from attest.config import Connection, StatementSignature
+from attest.custody.document import Document
+from attest.custody.reach import Asked, Reach
+from attest.errors import OperatorError, SourceError
 
-#: More than any statement that a bank sends (camt files are split long before), little enough to hold in memory.
-MAX_BYTES = 64 * 1024 * 1024
-#: A glob that catches more files than this is a mistake (an archive folder, the wrong `**`).
-MAX_FILES = 400
+#: More documents than this for one source are a mistake (an archive folder, the wrong ``**``).
+MAX_DOCUMENTS = 400
 
-TRANSPORTS = ("file",)
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
-_REASON = "An account can be attested only from what its custodian stated."
+
+
+class Transport(Protocol):
+    """One way to reach documents; a module is one."""
+
+    def check(self, location: str) -> None:
+        """Raises ``ValueError`` saying what is wrong with a location of this transport. Reaches nothing."""
+
+    def fetch(self, asked: Asked, reach: Reach, *, exact: bool) -> Iterable[tuple[str, Document]]:
+        """The documents at ``asked.location``, sorted by name, each with the exact location to fetch it again from.
+        ``exact``: the location is one document's, and nothing in it is a pattern.
+
+        Raises :class:`SourceError` naming the document when there is none, or one is unreadable, empty or too large;
+        at most :data:`MAX_DOCUMENTS` are taken.
+        """
+        ...
 
 
 @dataclass(frozen=True)
-class Fetched:
-    """One document as it arrived: where it came from, for messages, and its bytes."""
+class _Known:
+    """``connection``: the kind of connection that it takes."""
 
-    name: str
-    data: bytes
+    module: str
+    connection: str | None = None
+    connection_required: bool = False
+
+    def load(self) -> Transport:
+        return cast(Transport, import_module(self.module))
 
 
-def check_location(location: str, where: str) -> None:
-    """Raises :class:`OperatorError` naming ``where`` if no transport here can reach ``location``."""
-    scheme = _SCHEME.match(location)
-    if scheme is not None:
+TRANSPORTS = {
+    "file": _Known("attest.custody.transports.file"),
+}
+
+
+def check_location(location: str, connection: Connection | None, where: str) -> None:
+    """Raises :class:`OperatorError` naming ``where`` if no transport here can reach ``location`` by ``connection``."""
+    scheme = _scheme(location)
+    known = TRANSPORTS.get(scheme)
+    if known is None:
         raise OperatorError(
-            f"{where}: {location!r} needs the transport {scheme[1].lower()!r}, which does not exist",
+            f"{where}: {location!r} needs the transport {scheme!r}, which does not exist",
             code="unknown-transport",
             reason="A location that cannot be reached would be missing in every run.",
             advice=f"The transports are: {', '.join(TRANSPORTS)}. Write a path or a glob relative to the "
-            "configuration's folder, for example statements/{period}/account.xml.",
+            "configuration's folder, for example statements/{period}/account.xml, or a URL.",
         )
-    if "\0" in location:
+    kind = None if connection is None else connection.kind
+    if kind != known.connection and (kind is not None or known.connection_required):
         raise OperatorError(
-            f"{where}: {location!r} holds a NUL character",
+            f"{where}: a {scheme} location takes a connection of kind {known.connection or 'none'}, "
+            f"not {kind or 'none'}",
+            code="wrong-connection",
+            reason="A location can be reached only by what belongs to it.",
+            advice=f'Name one with kind = "{known.connection}" in [connections].'
+            if known.connection
+            else "Leave `connection` out.",
+        )
+    try:
+        known.load().check(location)
+    except ValueError as fault:
+        raise OperatorError(
+            f"{where}: location {location!r}: {fault}",
             code="malformed-location",
-            reason="No file can have such a name.",
-            advice="Write a path or a glob relative to the configuration's folder.",
-        )
+            reason="A location that cannot be reached would be missing in every run.",
+            advice="Correct the source's location.",
+        ) from None
 
 
-def fetch(location: str, *, base: Path, period: str) -> tuple[Fetched, ...]:
-    """Everything at ``location``: a path or glob relative to ``base``, ``{period}`` replaced. Several files of a glob
-    come sorted by name.
+def fetch(asked: Asked, reach: Reach, signature: StatementSignature | None = None) -> tuple[Document, ...]:
+    """Everything at ``asked.location``, sorted by name; with ``signature``, each document is followed by the one that
+    holds its signature.
 
-    Raises :class:`SourceError` naming the file when there is none, or one is unreadable, empty, not a regular file or
-    (together) larger than :data:`MAX_BYTES`; :class:`OperatorError` for a transport that does not exist.
+    Raises as :meth:`Transport.fetch` and :func:`check_location` do, and :class:`SourceError` for more than
+    :data:`MAX_DOCUMENTS` documents or one without signature (``signature-missing``).
     """
-    check_location(location, "location")
-    place = location.replace("{period}", period)
-    if not glob.has_magic(place):
-        return (read_file(base / place),)
-    # Not Path.glob: it takes no absolute pattern.
-    names = sorted(glob.glob(place, root_dir=base, recursive=True))  # noqa: PTH207
-    where = printable(str(base / place))
-    if not names:
-        raise SourceError(
-            f"{where}: no file matches",
-            code="file-missing",
-            reason=_REASON,
-            advice="Put the custodian's statement there, or correct the source's location.",
-        )
-    if len(names) > MAX_FILES:
-        raise SourceError(
-            f"{where}: {len(names)} files match, at most {MAX_FILES} are read",
-            code="too-many-files",
-            reason="So many files are an archive rather than one period's statements.",
-            advice="Narrow the location, for example with {period} in it.",
-        )
-    files, room = [], MAX_BYTES
-    for name in names:
-        files.append(read_file(base / name, room))
-        room -= len(files[-1].data)
-    return tuple(files)
-
-
-def read_file(path: Path, room: int = MAX_BYTES) -> Fetched:
-    """One regular file, whole, of at most ``room`` bytes. Raises :class:`SourceError` as :func:`fetch` does."""
-    where = printable(str(path))
-
-    def refuse(code: str, detail: str, advice: str) -> SourceError:
-        return SourceError(f"{where}: {detail}", code=code, reason=_REASON, advice=advice)
-
-    try:
-        # Not blocking: opening a pipe would wait for a writer for ever.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError:
-        raise refuse(
-            "file-missing",
-            "there is no such file",
-            "Put the custodian's statement there, or correct the source's location.",
-        ) from None
-    except (OSError, ValueError) as fault:
-        detail = fault.strerror if isinstance(fault, OSError) else str(fault)
-        raise refuse(
-            "file-unreadable",
-            f"cannot be read ({detail})",
-            "Check that the file and its folders may be read by this user.",
-        ) from None
-    try:
-        mode = os.fstat(descriptor).st_mode
-        if not stat.S_ISREG(mode):
-            kind = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
-            raise refuse(
-                "not-a-file", f"is {kind}", "Name the file itself, or a glob for the files in a folder (folder/*.xml)."
+    check_location(asked.location, asked.connection, asked.where)
+    transport = TRANSPORTS[_scheme(asked.location)].load()
+    documents: list[Document] = []
+    for number, (location, document) in enumerate(transport.fetch(asked, reach, exact=False), 1):
+        if number > MAX_DOCUMENTS:
+            raise SourceError(
+                f"{asked.location}: more than {MAX_DOCUMENTS} documents match",
+                code="too-many-files",
+                reason="So many are an archive rather than one period's statements.",
+                advice="Narrow the location, for example with {period} in it.",
             )
-        with os.fdopen(descriptor, "rb", closefd=False) as file:
-            data = file.read(room + 1)
-    except OSError as fault:
-        raise refuse(
-            "file-unreadable", f"cannot be read ({fault.strerror})", "Check the disk or network share."
+        documents.append(document)
+        if signature is not None:
+            documents.append(_companion(transport, asked, reach, location, signature.suffix))
+    return tuple(documents)
+
+
+def _companion(transport: Transport, asked: Asked, reach: Reach, location: str, suffix: str) -> Document:
+    """The document that holds the signature of the one at ``location``."""
+    path, question, query = location.partition("?")
+    beside = replace(asked, location=f"{path}{suffix}{question}{query}")
+    try:
+        ((_, document),) = transport.fetch(beside, reach, exact=True)
+    except SourceError as fault:
+        if fault.code != "file-missing":
+            raise
+        raise SourceError(
+            f"{beside.location}: there is no signature",
+            code="signature-missing",
+            reason="This custodian signs its statements, so one without signature may be anybody's.",
+            advice="Fetch the signature file that belongs to the statement and put it beside it.",
         ) from None
-    finally:
-        os.close(descriptor)
-    if not data:
-        raise refuse("file-empty", "is empty", "Fetch the statement again; the download or export was not complete.")
-    if len(data) > room:
-        raise refuse(
-            "file-too-large",
-            f"is larger than {MAX_BYTES // 1024 // 1024} MiB, together with what was read before it",
-            "Ask for a balance report, or for fewer days and accounts in one file.",
-        )
-    return Fetched(where, data)
+    return document
+
+
+def _scheme(location: str) -> str:
+    match = _SCHEME.match(location)
+    return match[1].lower() if match else "file"

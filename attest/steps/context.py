@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar
 
 from attest.chain.rpc import ChainClient
 from attest.config import Config, Loaded
+from attest.custody.evidence import Evidence
 from attest.errors import ConflictError
 from attest.period import Period
 from attest.runs import RunArea
@@ -63,6 +64,11 @@ class Environment:
     @property
     def config(self) -> Config:
         return self.loaded.config
+
+    @property
+    def evidence(self) -> Evidence:
+        """Where custodians' documents are kept."""
+        return Evidence(self.private)
 
     def client(self, chain: str) -> ChainClient:
         return self.clients[chain]

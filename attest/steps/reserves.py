@@ -164,7 +164,8 @@ def collect(run: Run) -> tuple[Collected, str]:
             period=opened.period,
             cutoff=opened.cutoff,
             now=environment.now,
-            evidence=environment.private,
+            evidence=environment.evidence,
+            clients=environment.clients,
             progress=environment.narrator.progress,
         )
         collected = Collected(
@@ -439,7 +440,7 @@ def recheck(run: Run) -> None:
         raise tampered(area, "open", "the cutoff or the quorum rules are not those of the configuration")
     if opened.previous != _previous_again(environment.private, opened):
         raise tampered(area, "open", "the last balances are not those of their verdicts")
-    collector.reobserve(environment.loaded, collected.observations, environment.private, opened.cutoff)
+    collector.reobserve(environment.loaded, collected.observations, environment.evidence, opened.cutoff)
     asked = {(policy.account, source.source) for policy in opened.policies for source in policy.sources}
     answered = [(seen.account, seen.source) for seen in collected.observations]
     answered += [(failure.account, failure.source) for failure in collected.failures]
