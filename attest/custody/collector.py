@@ -305,7 +305,13 @@ def observe(
     def refuse(code: str, detail: str, reason: str, advice: str) -> SourceError:
         return SourceError(f"{where}: {detail}", code=code, reason=reason, advice=advice)
 
-    stated: tuple[StatedBalance, ...] = ()
+    if not fetched:
+        raise refuse(
+            "no-document",
+            "gave no document",
+            "An account can be attested only from what its custodian stated.",
+            "Ask whoever maintains this source's format.",
+        )
     try:
         documents: Sequence[Document] = fetched
         if source.signature is not None:

@@ -13,10 +13,13 @@ import pytest
 
 from attest import records
 from attest.config import Account, Config, Loaded, Quorum
-from attest.custody import collector, transport
+from attest.config import Collection as Limits
+from attest.custody import transport
 from attest.custody.collector import Collection, check_sources, collect, observe, reobserve
+from attest.custody.document import Document
+from attest.custody.evidence import Evidence
 from attest.custody.policies import account_policies
-from attest.custody.transport import Fetched
+from attest.custody.reach import Asked, Reach
 from attest.errors import ConflictError, OperatorError, SourceError
 from attest.model import Observation
 from attest.store import LocalStore, OverlayStore
@@ -38,10 +41,13 @@ def account(*sources: dict[str, Any], **changes: Any) -> dict[str, Any]:
     } | changes  # fmt: skip
 
 
-def loaded(base: Path, **accounts: dict[str, Any]) -> Loaded:
+def loaded(base: Path, limits: Limits | None = None, **accounts: dict[str, Any]) -> Loaded:
     """A configuration of which only the accounts matter here."""
     read = {name: Account.model_validate(one) for name, one in accounts.items()}
-    return Loaded(Config.model_construct(accounts=read, quorum=Quorum()), base)
+    config = Config.model_construct(
+        accounts=read, quorum=Quorum(), collection=limits or Limits(), connections={}, chains={}
+    )
+    return Loaded(config, base)
 
 
 def csv(*rows: str) -> bytes:
@@ -49,14 +55,16 @@ def csv(*rows: str) -> bytes:
 
 
 def run(setup: Loaded, store: Any = None, progress: Callable[[str], None] | None = None) -> Collection:
-    evidence = store or LocalStore(setup.base / "private")
-    return collect(setup, period="2026-W47", cutoff=CUTOFF, now=lambda: NOW, evidence=evidence, progress=progress)
+    evidence = Evidence(store or LocalStore(setup.base / "private"))
+    return collect(
+        setup, period="2026-W47", cutoff=CUTOFF, now=lambda: NOW, evidence=evidence, clients={}, progress=progress
+    )
 
 
 def seen(*files: bytes, **changes: Any) -> Observation:
     one = Account.model_validate(account(**changes))
-    fetched = [Fetched(f"file{n}", data) for n, data in enumerate(files)]
-    return observe("main", one, one.sources[0], fetched, NOW, CUTOFF)
+    fetched = [Document.of(f"file{n}", data) for n, data in enumerate(files)]
+    return observe("main", one, one.sources[0], fetched, NOW, CUTOFF, base=Path())
 
 
 def refusal(*files: bytes, **changes: Any) -> SourceError:
@@ -85,6 +93,7 @@ def test_observe__statement_of_the_account__is_the_observation_with_its_evidence
         retrieved_at=NOW,
         evidence=(records.digest(data),),
         business_date="2026-11-20",
+        provenance=("",),
     )
 
 
@@ -178,7 +187,7 @@ def test_observe__local_time__needs_a_configured_zone_and_not_the_default() -> N
     del changes["zone"]
     unzoned = Account.model_validate(changes)
     with pytest.raises(SourceError) as caught:
-        observe("main", unzoned, unzoned.sources[0], [Fetched("f", data)], NOW, CUTOFF)
+        observe("main", unzoned, unzoned.sources[0], [Document.of("f", data)], NOW, CUTOFF, base=Path())
     assert caught.value.code == "naive-time"
 
 
@@ -196,7 +205,7 @@ def test_collect__every_source__is_observed_in_the_configuration_s_order(tmp_pat
     assert result.failures == ()
     assert result.observations[0].retrieved_at == NOW.replace(microsecond=0)
     assert sorted(line.split(": ")[1] for line in lines) == [
-        "account a, source one read", "account b, source one read", "account b, source two read",
+        "a/one read", "b/one read", "b/two read",
     ]  # fmt: skip
     assert lines[-1].startswith("3 of 3: ")
 
@@ -256,9 +265,9 @@ def test_collect__store_that_cannot_be_written__stops_everything(tmp_path: Path)
 @pytest.mark.parametrize(
     ("changes", "code"),
     [
-        ({"format": "mt940"}, "unknown-format"),
+        ({"format": "mt942"}, "unknown-format"),
         ({"options": CSV | {"colour": "red"}}, "unknown-option"),
-        ({"location": "https://bank.example"}, "unknown-transport"),
+        ({"location": "gopher://bank.example"}, "unknown-transport"),
     ],
 )
 def test_collect__configuration_that_cannot_work__is_refused_before_anything_is_read(
@@ -273,15 +282,38 @@ def test_collect__configuration_that_cannot_work__is_refused_before_anything_is_
 
 
 def test_collect__many_sources__are_asked_at_the_same_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    together = threading.Barrier(collector.MAX_CONCURRENT, timeout=20)
+    together = threading.Barrier(5, timeout=20)
 
-    def fetch(location: str, *, base: Path, period: str) -> tuple[Fetched, ...]:
+    def fetch(asked: Asked, reach: Reach, signature: object) -> tuple[Document, ...]:
         together.wait()
-        return (Fetched(location, csv("1234,5.00,2026-11-20")),)
+        return (Document.of(asked.location, csv("1234,5.00,2026-11-20")),)
 
     monkeypatch.setattr(transport, "fetch", fetch)
-    sources = [source(f"s{n}") for n in range(collector.MAX_CONCURRENT)]
-    assert len(run(loaded(tmp_path, main=account(*sources))).observations) == collector.MAX_CONCURRENT
+    sources = [source(f"s{n}") for n in range(10)]
+    setup = loaded(tmp_path, Limits(max_concurrent=5), main=account(*sources))
+    assert len(run(setup).observations) == 10
+
+
+def test_collect__source_that_hangs__fails_at_the_deadline_is_named_before_and_the_others_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hanging = threading.Event()
+
+    def fetch(asked: Asked, reach: Reach, signature: object) -> tuple[Document, ...]:
+        if asked.location == "slow.csv":
+            hanging.wait(20)
+        return (Document.of(asked.location, csv("1234,5.00,2026-11-20")),)
+
+    monkeypatch.setattr(transport, "fetch", fetch)
+    lines: list[str] = []
+    setup = loaded(
+        tmp_path, Limits(deadline_seconds=3), main=account(source("slow", location="slow.csv"), source("quick"))
+    )
+    result = run(setup, progress=lines.append)
+    hanging.set()
+    assert [one.source for one in result.observations] == ["quick"]
+    assert [(one.source, one.code) for one in result.failures] == [("slow", "deadline")]
+    assert any(line.startswith("1 of 2; waiting for main/slow (") for line in lines)
 
 
 # -- reobserve -------------------------------------------------------------------------------------------------------
@@ -306,12 +338,12 @@ def test_reobserve__stored_evidence__gives_equal_observations_without_the_files(
     setup, store, observations = kept
     assert len(observations[0].evidence) == 2
     stored = records.from_json(Collection, records.to_json(Collection(observations, ())), "x").observations
-    assert reobserve(setup, stored, store, CUTOFF) == observations
+    assert reobserve(setup, stored, Evidence(store), CUTOFF) == observations
 
 
 def conflict(setup: Loaded, store: LocalStore, observation: Observation) -> ConflictError:
     with pytest.raises(ConflictError) as caught:
-        reobserve(setup, [observation], store, CUTOFF)
+        reobserve(setup, [observation], Evidence(store), CUTOFF)
     assert (caught.value.exit_code, caught.value.code) == (7, "evidence-contradicts")
     return caught.value
 
@@ -334,7 +366,7 @@ def test_reobserve__any_field_that_was_changed__is_a_conflict(kept: Kept, change
 def test_reobserve__order_of_several_documents__is_part_of_what_was_observed(kept: Kept) -> None:
     setup, store, observations = kept
     swapped = dataclasses.replace(observations[0], evidence=observations[0].evidence[::-1])
-    assert reobserve(setup, [swapped], store, CUTOFF) == (swapped,)
+    assert reobserve(setup, [swapped], Evidence(store), CUTOFF) == (swapped,)
 
 
 @pytest.mark.parametrize("damage", ["missing", "changed"])
@@ -354,7 +386,10 @@ def test_check_sources__each_source__says_what_it_states_or_what_to_do(tmp_path:
     setup = loaded(
         tmp_path, main=account(good, source("gone"), source("bad", format="x")), other=account(good | {"id": "s"})
     )
-    checks = list(check_sources(setup, period="2026-W47", cutoff=CUTOFF))
+    evidence = Evidence(LocalStore(tmp_path / "private"))
+    checks = list(
+        check_sources(setup, period="2026-W47", cutoff=CUTOFF, clients={}, evidence=evidence, now=lambda: NOW)
+    )
     assert checks[0] == ("main", "good", True, "1,234,567.00 USD as of 2026-11-20T23:59:59Z")
     assert [(one[0], one[1], one[2]) for one in checks[1:]] == [
         ("main", "gone", False), ("main", "bad", False), ("other", "s", True),
