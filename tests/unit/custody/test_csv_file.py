@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attest.custody import csv_file
+from attest.custody import table
+from attest.custody.document import Document
 from attest.custody.formats import check_options, read
 from attest.errors import OperatorError, SourceError
 from attest.model import StatedBalance
@@ -22,13 +23,15 @@ OPTIONS: dict[str, Any] = {
     "date_column": "Date",
     "id_column": "No",
 }
+NOW = datetime(2026, 11, 23, 6, tzinfo=UTC)
 HEADER = "No,Date,IBAN,Currency,Balance,Note\n"
 ROW = "224,2026-11-20,DE19999300000412007700,EUR,1234.56,x\n"
 
 
 def stated(text: str | bytes, zone: str | None = "Europe/Berlin", **options: Any) -> tuple[StatedBalance, ...]:
     merged = {name: value for name, value in (OPTIONS | options).items() if value is not None}
-    return read("csv", text if isinstance(text, bytes) else text.encode(), merged, zone=zone, where="bank.csv")
+    document = Document.of("bank.csv", text if isinstance(text, bytes) else text.encode())
+    return read("csv", [document], merged, zone=zone, retrieved_at=NOW)
 
 
 def refusal(text: str | bytes, zone: str | None = "Europe/Berlin", **options: Any) -> SourceError:
@@ -349,10 +352,10 @@ def test_read__very_long_line_or_field__is_refused(length: int, text: str) -> No
 
 
 def test_read__more_balances_than_any_export_has__are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(csv_file, "MAX_ROWS", 2)
+    monkeypatch.setattr(table, "MAX_ROWS", 2)
     rows = [ROW.replace("DE19", f"DE{n}") for n in range(20, 23)]
     assert len(stated(HEADER + "".join(rows[:2]))) == 2
-    assert refusal(HEADER + "".join(rows)).code == "malformed-csv"
+    assert refusal(HEADER + "".join(rows)).code == "too-many-rows"
 
 
 # -- options ---------------------------------------------------------------------------------------------------------
