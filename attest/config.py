@@ -404,6 +404,8 @@ class Account(Section):
     def _countable(self) -> Account:
         if self.balance_kind == "interim-booked":
             raise ValueError("balance_kind: an intraday balance only corroborates")
+        if all(source.corroborates for source in self.sources):
+            raise ValueError("sources: none of them counts, all only corroborate")
         return self
 
 

@@ -12,6 +12,8 @@ of a source, not counted  ``dissents``, ``valid`` (nothing was decided); ``faile
                           ``wrong-account``, ``wrong-currency``, ``wrong-balance-kind``, ``future``, ``stale``,
                           ``old-business-date``, ``after-retrieval``, ``same-document`` (as another source: one document
                           is one witness, whatever its copies are called)
+of one that corroborates  ``corroborates``, ``contradicts`` (the attested value, within the account's tolerance or not),
+                          ``not-compared`` (there is no such value), or why it says nothing valid, as above
 ========================  ==========================================================================================
 """
 
@@ -28,6 +30,33 @@ from attest.model import AccountPolicy, AccountVerdict, Considered, Observation,
 from attest.money import currency, group
 
 _LACKING = {"too-few-sources", "too-few-origins", "issuer-hosted-only"}
+
+#: code of an account's verdict -> the number of the rule that decided, and the rule in words (the custody design,
+#: "Quorum: exact semantics").
+RULES: Mapping[str, tuple[int, str]] = {
+    "agreed": (6, "The valid sources agree within the tolerance; the lowest of what they state is attested."),
+    "agreed-with-dissent": (
+        7,
+        "More than half of the valid sources agree, the lowest among them, and no more dissent than is allowed; the "
+        "lowest is attested and the dissent published as a count.",
+    ),
+    "change-limit": (
+        9,
+        "The sources agree, but the change against the last attested period is beyond its limit: a person must "
+        "acknowledge it.",
+    ),
+    "too-few-sources": (4, "Fewer sources gave a valid balance than the rule needs."),
+    "too-few-origins": (4, "The valid balances were born in fewer places than the rule needs."),
+    "issuer-hosted-only": (4, "At least one valid source must be hosted by somebody else than the issuer."),
+    "waiver-missing": (4, "A single source or origin needs a waiver with a coded reason."),
+    "disagreement": (
+        5,
+        "What the valid sources state differs by more than the tolerance. Of two none is dropped; of more, only as "
+        "many as the rule allows, and never the lowest.",
+    ),
+    "overdraft": (5, "A source states a debit balance; an overdrawn account backs nothing."),
+    "double-counted": (10, "The same external account is reached by two configured accounts."),
+}
 
 
 @dataclass(frozen=True)
@@ -145,15 +174,18 @@ class _Account:
         self.policy = policy
         self.cutoff = cutoff
         self.valid: list[tuple[SourcePolicy, Observation]] = []
+        self.corroborating: list[Observation] = []
         self.considered: dict[str, Considered] = {}
         for source in policy.sources:
             key = (policy.account, source.source)
             fault = self._fault(source, said.get(key, []), failed.get(key, [])) or self._copied(said[key][0])
-            if fault is None:
+            if fault is not None:
+                self._consider(source.source, *fault)
+            elif source.corroborates:
+                self.corroborating.append(said[key][0])
+            else:
                 self.valid.append((source, said[key][0]))
                 self._consider(source.source, "valid", f"states {self._written(said[key][0])}")
-            else:
-                self._consider(source.source, *fault)
 
     # -- rules 1 to 3: what is valid ---------------------------------------------------------------------------------
 
@@ -175,7 +207,7 @@ class _Account:
             return "wrong-account", f"speaks of account {one.external_account!r}, not {policy.external_account!r}"
         if one.currency != policy.currency:
             return "wrong-currency", f"is in {one.currency}, not {policy.currency}"
-        if one.balance_kind != policy.balance_kind:
+        if one.balance_kind != policy.balance_kind and not source.corroborates:
             return "wrong-balance-kind", f"is {one.balance_kind}, not {policy.balance_kind}"
         if one.as_of > one.retrieved_at:
             return "after-retrieval", f"is as of {_time(one.as_of)}, after it was retrieved ({_time(one.retrieved_at)})"
@@ -185,7 +217,7 @@ class _Account:
             return "stale", (
                 f"is as of {_time(one.as_of)}, more than {policy.max_age_seconds / 3600:g} hours before the cutoff"
             )
-        if one.business_date is not None and one.business_date < source.business_date:
+        if not source.corroborates and one.business_date is not None and one.business_date < source.business_date:
             return "old-business-date", (
                 f"is of {one.business_date}, but the bank's last business date by the cutoff is {source.business_date}"
             )
@@ -311,6 +343,8 @@ class _Account:
         previous: int | None = None,
     ) -> AccountVerdict:
         agreeing = [pair for pair in self.valid if self.considered[pair[0].source].counted] or self.valid
+        for observation in self.corroborating:
+            self._corroborate(observation, minor_units)
         return AccountVerdict(
             account=self.policy.account,
             token=self.policy.token,
@@ -327,6 +361,15 @@ class _Account:
             waiver=self.policy.waiver,
             previous_minor_units=previous,
         )
+
+    def _corroborate(self, said: Observation, agreed: int | None) -> None:
+        """What does not count is compared all the same: nobody should have to find a contradiction by chance."""
+        if agreed is None:
+            code = "not-compared"
+        else:
+            low, high = sorted((agreed, said.minor_units))
+            code = "corroborates" if self._within_tolerance(low, high) else "contradicts"
+        self._consider(said.source, code, f"states {self._written(said)} ({said.balance_kind}), which does not count")
 
     def _consider(self, source: str, code: str, detail: str) -> None:
         self.considered[source] = Considered(source, code == "agrees", code, detail)

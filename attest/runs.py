@@ -62,7 +62,8 @@ class Withholding:
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a step stopped. Kept apart and dated; the next run begins that step anew."""
+    """Why a step stopped. Kept apart and dated; the next run begins that step anew. ``collected`` is what the sources
+    said, as a collection is stored; what follows from it is computed again."""
 
     format: Literal["attest-run-refusal/1"]
     period: str
@@ -73,7 +74,7 @@ class Refusal:
     error: str
     reason: str
     advice: str
-    detail: str
+    collected: str
     amounts: Mapping[str, Amount]
 
 
@@ -224,7 +225,7 @@ class RunArea:
     def withheld(self, token: str) -> Withholding | None:
         return self.stored(f"withheld/{token}", Withholding)
 
-    def refuse(self, step: str, error: AttestError, now: datetime, detail: str, amounts: Mapping[str, int]) -> str:
+    def refuse(self, step: str, error: AttestError, now: datetime, collected: str, amounts: Mapping[str, int]) -> str:
         """Keep a refusal, dated; returns its key."""
         made = Refusal(
             "attest-run-refusal/1",
@@ -236,7 +237,7 @@ class RunArea:
             error.message,
             error.reason,
             error.advice,
-            detail,
+            collected,
             amounts,
         )
         data = records.to_json(made)
@@ -244,3 +245,12 @@ class RunArea:
         key = f"refusals/{self.period}/{stamp}-{records.digest(data)[:16]}"
         self.store.create(key, data)
         return key
+
+    def last_refusal(self) -> Refusal | None:
+        """The newest refusal of this attempt, if there is one."""
+        for key in reversed(self.store.list(f"refusals/{self.period}")):
+            data = self.store.get(key)
+            refusal = None if data is None else records.from_json(Refusal, data, key, ConflictError)
+            if refusal is not None and refusal.attempt == self.attempt:
+                return refusal
+        return None

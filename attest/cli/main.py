@@ -28,6 +28,7 @@ COMMANDS = {
     "abandon": ("attest.cli.run", "abandon", "Give up an attempt before anything was reported."),
     "status": ("attest.cli.status", "status", "What the chain and the store say now."),
     "custody": ("attest.cli.custody", "group", "Read custodians' files."),
+    "quorum": ("attest.cli.quorum", "group", "Why the sources' word was accepted, held or refused."),
     "prove": ("attest.cli.prove", "prove", "Write one account's inclusion proof."),
     "verify": ("attest.cli.verify", "verify", "Verify an attestation, trusting only your trust file."),
     "verify-proof": ("attest.cli.verify", "verify_proof", "Verify one account's inclusion proof."),

@@ -179,7 +179,7 @@ def collect(run: Run) -> tuple[Collected, str]:
         lacking = [account for account in verdict.accounts if quorum.needs_new_evidence(account)]
         failing = _still_failing(run, opened, lacking)
         if failing:
-            raise _refused(run, "collect", opened, collected, verdict, failing)
+            raise _refused(run, "collect", opened, collected, failing)
         return collected
 
     collected = area.artifact("collection", Collected, compute)
@@ -209,7 +209,7 @@ def _still_failing(run: Run, opened: Opened, failing: Iterable[AccountVerdict]) 
 
 
 def _refused(
-    run: Run, step: str, opened: Opened, collected: Collected, verdict: Verdict, failing: list[AccountVerdict]
+    run: Run, step: str, opened: Opened, collected: Collected, failing: list[AccountVerdict]
 ) -> SourceError:
     deadline = opened.cutoff + timedelta(hours=run.config.schedule.deadline_hours)
     tokens = sorted({account.token for account in failing})
@@ -240,8 +240,7 @@ def _refused(
     amounts = {
         f"{observation.account}/{observation.source}": observation.minor_units for observation in collected.observations
     }
-    detail = records.to_json(collected).decode() + records.to_json(verdict).decode()
-    run.area.refuse(step, error, run.environment.now(), detail, amounts)
+    run.area.refuse(step, error, run.environment.now(), records.to_json(collected).decode(), amounts)
     return error
 
 
@@ -274,7 +273,7 @@ def decide(run: Run) -> tuple[Decided, str]:
         if failing:
             if held:
                 area.show_held(digest)
-            raise _refused(run, "decide", opened, collected, verdict, failing)
+            raise _refused(run, "decide", opened, collected, failing)
         withheld = []
         for token in run.config.tokens:
             given_up = area.withheld(token)
