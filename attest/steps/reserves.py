@@ -227,6 +227,7 @@ def _refused(
             "Find out which source is wrong. To read them again, `attest abandon --reason ...` ends this attempt "
             "(the statement gives the reason), then run again."
         )
+    advice += f" `attest quorum explain --period {run.period}` shows what every source said."
     advice += (
         f" To go on without {', '.join(tokens)}, add {' '.join(f'--withhold {token}' for token in tokens)};"
         f" after {records.format_instant(deadline)} they are withheld by themselves."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -520,3 +521,52 @@ def test_quorum__module__imports_only_the_model_money_the_errors_and_the_standar
         "attest.model",
         "attest.money",
     }
+
+
+# -- sources that only corroborate -----------------------------------------------------------------------------------
+
+
+def corroborated(by: int, **changes: Any) -> AccountPolicy:
+    """``by`` sources of which the last only corroborates."""
+    rule = policy(by, **changes)
+    return replace(rule, sources=(*rule.sources[:-1], replace(rule.sources[-1], corroborates=True)))
+
+
+def test_decide__corroborating_source__never_counts_towards_the_quorum() -> None:
+    one = verdict([says("a"), says("b", balance_kind="interim-booked", business_date=None)], corroborated(2))
+    assert (one.outcome, one.code, one.valid_sources) == ("refused", "too-few-sources", 1)
+    assert codes(one)["b"] == "not-compared"
+
+
+@pytest.mark.parametrize(("value", "code"), [(100, "corroborates"), (99, "contradicts"), (101, "contradicts")])
+def test_decide__corroborating_source__is_compared_and_decides_nothing(value: int, code: str) -> None:
+    interim = says("c", value, balance_kind="interim-booked", business_date="2026-11-19")
+    one = verdict([says("a"), says("b"), interim], corroborated(3))
+    assert (one.outcome, one.minor_units, one.dissent, one.origins) == ("accepted", 100, 0, 2)
+    assert codes(one) == {"a": "agrees", "b": "agrees", "c": code}
+    assert f"states {group(currency('USD').format(value))} USD (interim-booked)" in one.considered[2].detail
+    assert not one.considered[2].counted
+
+
+def test_decide__corroborating_source_within_the_tolerance__corroborates() -> None:
+    rule = corroborated(3, tolerance_abs=1, tolerance_bps=200)
+    assert codes(verdict([says("a"), says("b"), says("c", 99)], rule))["c"] == "corroborates"
+
+
+def test_decide__corroborating_source_that_fails_or_is_stale__blocks_nothing_and_says_why() -> None:
+    stale = says("c", as_of=CUTOFF - timedelta(hours=97))
+    assert codes(verdict([says("a"), says("b"), stale], corroborated(3)))["c"] == "stale"
+    one = verdict([says("a"), says("b")], corroborated(3), [failure("c")])
+    assert (one.outcome, codes(one)["c"]) == ("accepted", "failed")
+
+
+def test_rules__every_code_of_an_account__is_put_in_words() -> None:
+    code = re.compile(r'"([a-z-]+)"')
+    source = Path(quorum.__file__).read_text(encoding="utf-8")
+    decided = {
+        *code.findall(" ".join(re.findall(r"_refused\(\s*\"[a-z-]+\"", source))),
+        *code.findall(" ".join(re.findall(r"return \"[a-z-]+\", f?\"", source.split("def _lacks_quorum")[1]))),
+        "agreed", "agreed-with-dissent", "change-limit",
+    }  # fmt: skip
+    assert len(decided) >= 10
+    assert decided <= set(quorum.RULES)
