@@ -52,7 +52,9 @@ _EXTRAS = {
     "pydantic": "run",
     "pymerkle": "run",
     "rich": "run",
+    "psycopg": "sql",
     "rlp": "run",
+    "sqlalchemy": "sql",
     "stamina": "run",
 }
 

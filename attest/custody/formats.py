@@ -28,6 +28,9 @@ GROUP = "attest.custody"
 BUILT_IN: Mapping[str, str] = {
     "camt053": "attest.custody.camt053:FORMAT",
     "csv": "attest.custody.csv_file:FORMAT",
+    "sql": "attest.custody.sql:FORMAT",
+    "erc20": "attest.custody.onchain:TOKEN",
+    "native": "attest.custody.onchain:COIN",
 }
 
 

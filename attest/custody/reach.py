@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -71,7 +72,7 @@ class Reach:
 
     def __post_init__(self) -> None:
         self._blocks: dict[tuple[str, int], Block] = {}
-        self._lock = threading.Lock()
+        self._turns = {name: threading.Lock() for name in self.clients}
 
     def __enter__(self) -> Self:
         return self
@@ -99,7 +100,13 @@ class Reach:
         """The chain's last block at or before ``cutoff`` whose successor is final, looked up once. Raises
         :class:`ChainError`."""
         key = chain, int(cutoff.timestamp())
-        with self._lock:
+        with self.client(chain) as client:
             if key not in self._blocks:
-                self._blocks[key] = self.clients[chain].block_at(key[1], self.finality.get(chain, "instant"))
+                self._blocks[key] = client.block_at(key[1], self.finality.get(chain, "instant"))
             return self._blocks[key]
+
+    @contextmanager
+    def client(self, chain: str) -> Iterator[ChainClient]:
+        """The chain's client, for one source at a time: it is not for several threads at once."""
+        with self._turns[chain]:
+            yield self.clients[chain]
