@@ -262,10 +262,8 @@ def _read_one(document: Document, settings: Settings) -> StatedBalance:
 
 
 def _minor_units(said: ChainBalance, unit: Currency, settings: Settings, where: str) -> int:
-    if said.decimals <= unit.exponent:
-        scaled: int = said.balance * 10 ** (unit.exponent - said.decimals)
-        return scaled
-    minor_units, dust = divmod(said.balance, 10 ** (said.decimals - unit.exponent))
+    shift = said.decimals - unit.exponent
+    minor_units, dust = divmod(said.balance * int(10 ** max(-shift, 0)), int(10 ** max(shift, 0)))
     if dust and settings.sub_minor_units == "refuse":
         whole = Currency("", said.decimals).format(said.balance)
         raise _refuse(where, "too-many-decimals", f"{whole} has more decimals than {unit.code} has ({unit.exponent})")
