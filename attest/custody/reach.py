@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from attest import secrets
 from attest.config import Account, Connection, Loaded, Source
@@ -73,6 +73,8 @@ class Reach:
     def __post_init__(self) -> None:
         self._blocks: dict[tuple[str, int], Block] = {}
         self._turns = {name: threading.Lock() for name in self.clients}
+        self._shared: dict[Hashable, Any] = {}
+        self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
         return self
@@ -95,6 +97,14 @@ class Reach:
                 advice="Run again; if it is slow by nature, raise collection.deadline_seconds.",
             )
         return left
+
+    def shared(self, key: Hashable, make: Callable[[], Any]) -> Any:
+        """What all sources that need it use together in this collection (a cloud's client, a server's places): made
+        when it is first asked for."""
+        with self._lock:
+            if key not in self._shared:
+                self._shared[key] = make()
+            return self._shared[key]
 
     def block_at(self, chain: str, cutoff: datetime) -> Block:
         """The chain's last block at or before ``cutoff`` whose successor is final, looked up once. Raises
