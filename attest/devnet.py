@@ -46,6 +46,8 @@ SCHEDULE = Schedule(7, time(23, 59, 59), "UTC")
 REPORTERS = 3
 QUORUM = 2
 MAX_AGE_HOURS = 96
+#: Our own node mines at once or, having left a transaction behind, not before it is sent a new one.
+LOCAL_REPLACE_SECONDS = 5
 
 TOKENS = (
     chain.TokenPlan("USDW", "W Dollar", 6, 1_200_000 * 10**6),
@@ -302,7 +304,8 @@ def _prepare(folder: Path, rpc: str, cutoff: datetime, *, local: bool) -> None:
         attestor=attestor.address,
         log_vkey=_log_key(folder).vkey,
     )
-    network = scaffold.Network(deployment.chain_id, "instant", "legacy", "file:rpc.url")
+    patience = LOCAL_REPLACE_SECONDS if local else None
+    network = scaffold.Network(deployment.chain_id, "instant", "legacy", "file:rpc.url", patience)
     text = scaffold.config_text(
         scaffold.Scaffold(
             issuer=ISSUER,

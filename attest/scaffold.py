@@ -28,6 +28,7 @@ class Network:
     finality: str
     fees: str
     endpoint: str
+    replace_after_seconds: int | None = None  # the configuration's own default
 
 
 NETWORKS: Mapping[str, Network] = {
@@ -125,6 +126,11 @@ def config_text(plan: Scaffold) -> str:
     clock = f"\n# A rehearsal: runs think it is this time, and the statement says so.\nclock = {plan.clock}" * bool(
         plan.clock
     )
+    wait = network.replace_after_seconds
+    patience = (
+        f"\n# A transaction unmined for so long is sent again, then replaced.\nreplace_after_seconds = {wait}"
+        * bool(wait)
+    )
     return f"""\
 # The configuration of `attest`. Paths are relative to this file; every key is in docs/configuration.md.
 # Secrets are references (env:NAME, file:PATH, aws-sm:ARN#KEY, keyring:SERVICE/USER), never written here.
@@ -159,7 +165,7 @@ finality = "{network.finality}"
 
 [chains.main.fees]
 # eip1559, legacy, or free (gas price zero)
-kind = "{network.fees}"
+kind = "{network.fees}"{patience}
 
 [oracle]
 chain = "main"

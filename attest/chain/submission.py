@@ -10,8 +10,11 @@ The rules, which hold for every command that sends:
 3. A nonce is over for its intent only when, at finality, the transaction reverted, was void, or another hash holds the
    nonce. Until then the intent gets no second nonce.
 4. A transaction that is stuck, priced out or about to be stale is replaced at the same nonce, so only one of the
-   attempts can land. Another intent that stands before ours and would now revert is voided by a transfer of nothing to
-   its sender.
+   attempts can land. Stuck is what ``fees.replace_after_seconds`` did not bring into a block: where blocks came
+   meanwhile, at once; where none came, attempt k (counted from 0) is first sent again k + 1 times as it is. Nodes that
+   make blocks only when something new is sent, and say "already known" of what they left behind, would else wait for us
+   as we for them; and while a chain stands still, the offer rises ever more slowly, and never beyond the cap. Another
+   intent that stands before ours and would now revert is voided by a transfer of nothing to its sender.
 5. Landed means: a receipt that ``read_quorum`` endpoints give alike, at the chain's finality.
 6. Before anything is signed, all is simulated at the chain's head, and the senders' balances are checked; timestamps
    are the head's, never the local clock's. If one intent would revert, nothing is signed, journaled or sent.
@@ -24,6 +27,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
@@ -166,8 +170,9 @@ class Submitter:
         self._signer = signer
         self._clock = clock
         self._sleep = sleep
-        #: The head's number when this process first sent a transaction, by its hash.
+        #: By a transaction's hash: the head's number when this process first sent it, and how often it was sent.
         self._sent_at: dict[str, int] = {}
+        self._times_sent: Counter[str] = Counter()
 
     # -- what commands ask ---------------------------------------------------------------------------------------------
 
@@ -236,6 +241,8 @@ class Submitter:
                 reason="Only what the journal holds can be confirmed.",
                 advice="Run `attest run`: it submits, then confirms.",
             )
+        for slot in slots:
+            self._times_sent.setdefault(slot.last.hash, 1)  # by whoever submitted it
         while True:
             trouble = ""
             try:
@@ -337,11 +344,12 @@ class Submitter:
         return last.purpose == "void" or (intent.valid_seconds is not None and not 0 <= 2 * age <= intent.valid_seconds)
 
     def _stuck(self, last: JournalEntry, tip: Tip, stuck: bool) -> bool:
-        """Whether the last attempt's price is too low. Where no block came since this process sent it, a higher price
-        would not help: it is only sent again."""
+        """Whether the last attempt is to be replaced: no block takes its price, or it was waited for (``stuck``) while
+        blocks came; or none came, though it was sent as often as rule 4 says."""
         if priced_out(self._chain.fees, tip.market, last.transaction):
             return True
-        return stuck and self._sent_at.get(last.hash, tip.head.number) < tip.head.number
+        passed_over = self._sent_at.get(last.hash, tip.head.number) < tip.head.number
+        return stuck and (passed_over or self._times_sent[last.hash] > last.attempt + 1)
 
     # -- deciding ------------------------------------------------------------------------------------------------------
 
@@ -578,6 +586,7 @@ class Submitter:
         refused = []
         for entry, each in zip(entries, outcomes, strict=True):
             self._sent_at.setdefault(entry.hash, view.tip.head.number)
+            self._times_sent[entry.hash] += 1
             _log.info("sent 0x%s (%s): %s", entry.hash, entry.description, "; ".join(map(_outcome_text, each)))
             if all(_is_refusal(outcome) for outcome in each):
                 refused.append((entry, each))

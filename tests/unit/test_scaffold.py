@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import stat
 from itertools import takewhile
@@ -15,7 +16,7 @@ from attest import scaffold
 from attest.cli import init
 from attest.cli.common import load
 from attest.cli.main import main
-from attest.config import Loaded
+from attest.config import Fees, Loaded
 from attest.custody.csv_file import OPTIONS
 from attest.diagnosis import examine
 from attest.errors import EXIT_DONE, EXIT_USAGE, OperatorError
@@ -39,11 +40,11 @@ KEYS = scaffold.KeySet(
 )
 
 
-def written(tmp_path: Path, network: str = "besu-138", **changes: object) -> Loaded:
+def written(tmp_path: Path, usual: str = "besu-138", **changes: object) -> Loaded:
     settings: dict[str, object] = {
         "issuer": "Example Issuer Ltd",
         "contact": "reserves@issuer.example",
-        "network": scaffold.NETWORKS[network],
+        "network": scaffold.NETWORKS[usual],
         "oracle": ADDRESS,
         "registry": ADDRESS,
         "tokens": {"USDW": ("USD", scaffold.PLACEHOLDER, 6)},
@@ -68,6 +69,13 @@ def test_config_text__each_network__loads_with_every_option_known(tmp_path: Path
     assert (chain.chain_id, chain.finality, chain.fees.kind) == (usual.chain_id, usual.finality, usual.fees)
     assert [signer.address.lower() for signer in config.signing.reporters] == list(KEYS.reporters)
     assert config.schedule.clock is None
+    assert chain.fees.replace_after_seconds == Fees().replace_after_seconds
+
+
+def test_config_text__network_that_mines_at_once__says_when_to_replace(tmp_path: Path) -> None:
+    network = dataclasses.replace(scaffold.NETWORKS["besu-138"], replace_after_seconds=3)
+
+    assert written(tmp_path, network=network).config.chains["main"].fees.replace_after_seconds == 3
 
 
 def test_config_text__example_account__has_two_origins_and_a_csv_that_names_its_columns(tmp_path: Path) -> None:

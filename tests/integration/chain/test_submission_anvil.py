@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -297,6 +298,37 @@ def test_confirm__dropped_by_the_node_while_blocks_come__replaced_at_the_same_no
     assert receipts[0].transaction != entries[0].hash
     assert [receipt.nonce - nonce for receipt in receipts if receipt.sender == ALICE] == [0, 1]
     assert chain.nonce(ALICE) == nonce + 2
+
+
+@pytest.mark.parametrize("kind", ["legacy", "eip1559"])
+def test_confirm__left_behind_by_a_node_that_mines_on_demand__sent_again_then_replaced(
+    anvil: Anvil, tmp_path: Path, kind: str
+) -> None:
+    chain = deployed(anvil, kind, tmp_path)
+    chain.rpc("evm_setAutomine", False)
+    intents = chain.reports("2026-W47")
+    used = {sender: chain.nonce(sender) for sender in (ALICE, BOB)}
+    entries = chain.submitter().submit(intents)
+    # A block takes less than all of them. What is left anvil keeps until something new is sent, and sending the same
+    # again changes nothing. So it can end with what it takes in while it makes a block.
+    limit = chain.rpc("eth_getBlockByNumber", "latest", False)["gasLimit"]
+    chain.rpc("evm_setBlockGasLimit", hex(entries[0].gas * 3 // 2))
+    chain.rpc("evm_setAutomine", True)
+    deadline = time.monotonic() + 10
+    while (waiting := chain.rpc("txpool_status"))["pending"] == hex(len(entries)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    chain.rpc("evm_setBlockGasLimit", limit)
+    assert waiting == {"pending": hex(len(entries) - 1), "queued": "0x0"}
+
+    again = chain.submitter()
+    assert again.submit(intents) == entries
+    receipts = again.confirm(intents)
+
+    assert 10 <= chain.seconds <= 15
+    assert {sender: chain.nonce(sender) - used[sender] for sender in used} == {ALICE: 2, BOB: 2}
+    assert {receipt.transaction for receipt in receipts} != {entry.hash for entry in entries}
+    assert len(chain.store.list("tx")) == len(entries) + int(waiting["pending"], 16)
+    assert chain.rpc("txpool_status") == {"pending": "0x0", "queued": "0x0"}
 
 
 def test_confirm__foreign_transaction_took_the_nonce__lands_at_another_one(chain: OnAnvil) -> None:

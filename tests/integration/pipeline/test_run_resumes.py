@@ -117,6 +117,36 @@ def test_run__killed_at_random_points_again_and_again__ends_the_same_way(fresh: 
         assert_finished_once(operator, before, decided)
 
 
+def test_run__the_node_left_a_killed_runs_reports_waiting__recovers_in_seconds(
+    fresh: Fresh, clean_run: list[tuple[str, str]]
+) -> None:
+    sending = [n for n, operation in enumerate(clean_run, 1) if operation == ("submit", "rpc request")][-1]
+    with fresh() as operator:
+        before = operator.sent()
+        operator.rpc("evm_setAutomine", False)
+        process = start_run(operator.folder, sending)
+        process.join()
+        assert process.exitcode == KILLED
+        decided = operator.stored()
+        # A block takes one report (of 74,000 gas, limited to 111,000), so that the price does not rise. anvil keeps the
+        # others until it is sent something new.
+        limit = operator.rpc("eth_getBlockByNumber", "latest", False)["gasLimit"]
+        operator.rpc("evm_setBlockGasLimit", hex(170_000))
+        operator.rpc("evm_setAutomine", True)
+        deadline = time.monotonic() + 10
+        while operator.sent() == before and time.monotonic() < deadline:
+            time.sleep(0.05)
+        operator.rpc("evm_setBlockGasLimit", limit)
+        waiting = int(operator.rpc("txpool_status")["pending"], 16)
+        assert waiting == 8
+
+        begun = time.monotonic()
+        operator.run()
+
+        assert 10 < time.monotonic() - begun < 30, "the practice network's patience is 5 s, twice"
+        assert_finished_once(operator, before, decided)
+
+
 @pytest.mark.parametrize("seed", range(30 if SOAK else 4))
 def test_run__two_started_together__end_with_one_set_of_everything(fresh: Fresh, seed: int) -> None:
     dice = random.Random(seed)

@@ -437,7 +437,7 @@ def test_submit__connection_lost_after_the_node_took_it__no_failure_and_confirme
 
 
 def test_confirm__transaction_dropped_before_the_node_saw_it__sent_again_as_it_was(world: World) -> None:
-    world.ledger.every = None  # no block comes, so a higher price would not help
+    world.ledger.every = None  # no block comes, so the price is no reason yet
     drops = [1]
 
     def drop(methods: list[str]) -> None:
@@ -572,6 +572,71 @@ def test_confirm__stuck_while_blocks_come__replaced_at_the_same_nonce(world: Wor
     with pytest.raises(Error, match="Nonce too low"):
         world.ledger.accept(hidden)
     world.assert_each_landed_once(THREE[:1])
+
+
+@pytest.mark.parametrize("fees", [LEGACY, FREE, TYPE_2], ids=lambda fees: fees.kind)
+def test_confirm__chain_that_mines_on_demand_left_one_waiting__sent_again_once_then_replaced(
+    world: World, fees: Fees
+) -> None:
+    world.fees, world.ledger.every = fees, None
+    world.ledger.base_fee, world.ledger.gas_price = (0, 0) if fees.kind == "free" else (7, 10)
+    world.submitter().submit(THREE)
+    world.ledger.automine = True  # from now on: a block for whatever is new to the node, and for nothing else
+
+    again = world.submitter()
+    first = again.submit(THREE)
+    again.confirm(THREE)
+
+    world.assert_each_landed_once(THREE)
+    attempts = Counter((entry.sender, entry.nonce) for entry in world.journal())
+    assert attempts == {(ALICE, 0): 2, (ALICE, 1): 2, (BOB, 0): 2}
+    assert world.endpoint.sent[:9] == [f"0x{entry.raw}" for entry in first] * 3, "by the killed process, then twice"
+    assert 20 <= world.seconds < 30
+
+
+def test_confirm__reports_submitted_by_another_process_wait_on_such_a_chain__replaced_too(world: World) -> None:
+    world.ledger.every = None
+    world.submitter().submit(THREE)
+    world.ledger.automine = True
+
+    world.submitter().confirm(THREE)
+
+    world.assert_each_landed_once(THREE)
+    assert world.endpoint.sent[3:6] == world.endpoint.sent[:3]
+    assert 20 <= world.seconds < 30
+
+
+def test_confirm__chain_stands_still__the_price_rises_ever_more_slowly_from_run_to_run(world: World) -> None:
+    world.ledger.every = None
+    times_sent: Counter[str] = Counter()
+    attempts = []
+    for _ in range(3):
+        world.endpoint.requests.clear()
+        submitter = world.submitter()
+        submitter.submit(THREE[:1])
+        with pytest.raises(ChainError, match="is not mined"):
+            submitter.confirm(THREE[:1])
+        times_sent += Counter(world.endpoint.sent)
+        attempts.append(len(world.journal()))
+
+    *replaced, _ = sorted(world.journal(), key=lambda entry: entry.attempt)
+    assert all(times_sent[f"0x{entry.raw}"] >= entry.attempt + 2 for entry in replaced)
+    assert 3 < attempts[0] < 12, "of 60 waits"
+    assert attempts[2] - attempts[0] < attempts[0]
+    world.ledger.mine()
+    world.assert_each_landed_once(THREE[:1])
+
+
+def test_confirm__chain_stands_still__never_offered_more_than_the_cap(world: World) -> None:
+    world.fees = LEGACY.model_copy(update={"max_fee_per_gas": 15})
+    world.ledger.every = None
+    submitter = world.submitter()
+    submitter.submit(THREE[:1])
+
+    with pytest.raises(ChainError, match="is not mined"):
+        submitter.confirm(THREE[:1])
+
+    assert [entry.max_fee_per_gas for entry in world.journal()] == [12, 14]
 
 
 def test_confirm__first_attempt_lands_though_it_was_replaced__confirmed_by_it(world: World) -> None:
