@@ -12,7 +12,7 @@ from attest.config import Loaded
 from attest.custody import collector
 from attest.custody.evidence import Evidence
 from attest.custody.policies import account_policies
-from attest.environment import ConfiguredKeys, clock, connect_chains, post
+from attest.environment import ConfiguredKeys, clock, connect_chains, evidence_cipher, post
 from attest.errors import AttestError
 from attest.period import Period
 from attest.scaffold import PLACEHOLDER
@@ -69,6 +69,14 @@ def _stores(loaded: Loaded) -> Iterator[Finding]:
             yield Finding("ok", f"{name} store", f"{store.url} can be written, and keeps what was written first")
         except AttestError as fault:
             yield _failed(f"{name} store", fault)
+    cipher = evidence_cipher(loaded)
+    if cipher is not None:
+        try:
+            opened = b"".join(cipher.open(cipher.seal((b"attest doctor",)), "doctor's probe"))
+            assert opened == b"attest doctor"
+            yield Finding("ok", "evidence key", "seals evidence and opens it again")
+        except AttestError as fault:
+            yield _failed("evidence key", fault)
 
 
 def _keys(loaded: Loaded) -> Iterator[Finding]:
@@ -119,7 +127,12 @@ def _sources(loaded: Loaded, period: Period, cutoff: datetime) -> Iterator[Findi
         yield _failed("sources", fault)
         return
     for account, source, ok, message in collector.check_sources(
-        loaded, period=str(period), cutoff=cutoff, clients=clients, evidence=Evidence(private), now=clock(loaded)
+        loaded,
+        period=str(period),
+        cutoff=cutoff,
+        clients=clients,
+        evidence=Evidence(private, evidence_cipher(loaded)),
+        now=clock(loaded),
     ):
         yield Finding("ok" if ok else "error", f"source {account}/{source}", message)
 
@@ -133,7 +146,7 @@ def _accounts(loaded: Loaded, period: Period, cutoff: datetime) -> Iterator[Find
             period=str(period),
             cutoff=cutoff,
             now=clock(loaded),
-            evidence=Evidence(private),
+            evidence=Evidence(private, evidence_cipher(loaded)),
             clients=connect_chains(loaded),
         )
         rules = account_policies(loaded.config, cutoff)

@@ -18,6 +18,7 @@ from attest.store import open_store
 
 if TYPE_CHECKING:
     from attest.chain.rpc import ChainClient
+    from attest.custody.sealing import Cipher
     from attest.signing.signer import DigestSigner, NoteSigner
     from attest.signing.transaction import TransactionSigner
     from attest.steps.context import Environment, Narrator
@@ -86,6 +87,14 @@ class ConfiguredKeys:
         return None if reference is None else resolve(reference, base=self.loaded.base)
 
 
+def evidence_cipher(loaded: Loaded) -> Cipher | None:
+    """What seals evidence, if a key is configured. The key is fetched when it is first used."""
+    from attest.custody.sealing import Cipher
+
+    key = loaded.config.stores.evidence_key
+    return None if key is None else Cipher(key, lambda reference: resolve(reference, base=loaded.base).reveal())
+
+
 def post(url: str, body: bytes) -> tuple[int, bytes]:
     """POST to a witness; returns status and body. Raises ``OSError`` when it cannot be reached, without the URL, which
     may carry credentials."""
@@ -123,4 +132,5 @@ def build(
         token_bytes=secrets.token_bytes,
         post=post,
         narrator=narrator,
+        cipher=evidence_cipher(loaded),
     )

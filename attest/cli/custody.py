@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from attest.cli.common import config_option, json_option, load
+from attest.cli.common import chosen_period, config_option, json_option, load, period_option
 from attest.cli.output import Output
-from attest.errors import OperatorError, SourceError
+from attest.errors import OperatorError, SourceError, printable
 
 if TYPE_CHECKING:
     from attest.config import Account, Source
+    from attest.custody.document import Document
     from attest.model import StatedBalance
 
 _WIDTH = 80
@@ -27,7 +30,9 @@ def group() -> None:
 
 @group.command("read")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--format", "format_name", metavar="FORMAT", help="camt053 or csv. Default: what --source says.")
+@click.option(
+    "--format", "format_name", metavar="FORMAT", help="See `attest custody formats`. Default: what --source says."
+)
 @click.option("--account", metavar="ID", help="Only this account: its IBAN or number, or its id in the configuration.")
 @click.option("--zone", metavar="ZONE", help="The bank's time zone, for example Europe/Berlin.")
 @click.option("--option", "options", metavar="NAME=VALUE", multiple=True, help="An option of the format; repeatable.")
@@ -46,10 +51,11 @@ def read(
     source: str | None,
     as_json: bool,
 ) -> None:
-    """What one statement file says: every account's closing balance, a debit as a negative amount.
+    """What statement files say: every account's closing balance, a debit as a negative amount.
 
-    A balance that gives only a date is that of the date's end in the bank's zone (UTC without --zone). --config is read
-    for --source, or for an --account by its id if it is given.
+    Several files are read together, as those of one source are. A balance that gives only a date is that of the date's
+    end in the bank's zone (UTC without --zone). --config is read for --source, or for an --account by its id if it is
+    given.
 
     \b
     Examples:
@@ -85,7 +91,7 @@ def read(
             format_name = format_name or one.format
             taken.update(one.options)
     if format_name is None:
-        raise click.UsageError("give --format (camt053, csv) or --source", ctx)
+        raise click.UsageError("give --format (see `attest custody formats`) or --source", ctx)
     taken.update(_parse_options(options))
     _check_zone(zone)
     formats.check_options(format_name, taken, f"--format {format_name}")
@@ -97,6 +103,157 @@ def read(
         output.result([_as_json(balance) for balance in balances])
     for line in _table(balances, zone or "UTC"):
         output.line(line)
+
+
+@group.command(
+    "fetch",
+    epilog="""\b
+Examples:
+  attest custody fetch usd-main/bank-api
+  attest custody fetch usd-main/bank-api --period 2026-W47 --save answers/""",
+)
+@click.argument("source", metavar="ACCOUNT/SOURCE")
+@period_option
+@click.option(
+    "--save", metavar="FOLDER", type=click.Path(path_type=Path), help="Write the documents there, as they are."
+)
+@config_option
+@json_option
+@click.pass_obj
+def fetch(output: Output, source: str, period: str | None, save: Path | None, config_path: Path, as_json: bool) -> None:
+    """Ask one configured source now, as a run would, and show every balance that its documents state.
+
+    To try a new source: address, credentials, format and options. Nothing is kept or decided.
+
+    Exit codes: 0 read, 2 configuration, 3 the source failed or its documents were refused.
+    """
+    from attest.custody import collector
+    from attest.custody.reach import Asked, zone_of
+    from attest.environment import clock, connect_chains
+
+    loaded = load(config_path)
+    found = _configured(config_path, source, None, None)
+    assert found is not None
+    settings, one = found
+    assert one is not None
+    chosen, name = chosen_period(period, loaded), source.partition("/")[0]
+    cutoff = loaded.config.schedule.schedule.cutoff(chosen)
+    with collector.reach_of(loaded, connect_chains(loaded)) as reach:
+        documents = collector.fetch(Asked.of(loaded, name, settings, one, str(chosen), cutoff), one, reach)
+    if save is not None:
+        _save(save, documents)
+    balances = collector.stated(settings, one, documents, clock(loaded)(), base=loaded.base)
+    if output.json:
+        output.result([_as_json(balance) for balance in balances])
+    for line in _table(balances, zone_of(settings) or "UTC"):
+        output.line(line)
+
+
+def _save(folder: Path, documents: tuple[Document, ...]) -> None:
+    """Write each document under its number and digest: names of strangers are no names for files here."""
+    import shutil
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, document in enumerate(documents, 1):
+        with document.open() as data, (folder / f"{number:03}-{document.digest[:16]}").open("xb") as file:
+            shutil.copyfileobj(data, file)
+
+
+@group.command(
+    "snapshot",
+    epilog="""\b
+Examples:
+  attest custody snapshot
+  50 23 * * 0  attest custody snapshot      (cron, ten minutes before a cutoff on Sunday 23:59:59)""",
+)
+@period_option
+@config_option
+@json_option
+@click.pass_obj
+def snapshot(output: Output, period: str | None, config_path: Path, as_json: bool) -> int:
+    """Ask every source that knows only the present (`snapshot = true`) and keep what it says until the run.
+
+    Run it shortly before the cutoff; as often as you like, the run takes the newest snapshot by the cutoff. Exits 3 if
+    a source failed: the others are kept. Default period: the one whose cutoff comes next.
+    """
+    from attest.custody import collector
+    from attest.custody.evidence import Evidence
+    from attest.environment import clock, connect_chains, evidence_cipher
+    from attest.errors import EXIT_DONE, EXIT_SOURCE
+    from attest.money import currency
+    from attest.money import group as grouped
+    from attest.records import to_plain
+    from attest.store import open_store
+
+    loaded = load(config_path)
+    schedule, now = loaded.config.schedule.schedule, clock(loaded)
+    chosen = schedule.latest_due(now()).shifted(1) if period is None else chosen_period(period, loaded)
+    private = open_store(loaded.config.stores.private, base=loaded.base, secret=True)
+    taken = collector.snapshot(
+        loaded,
+        period=str(chosen),
+        cutoff=schedule.cutoff(chosen),
+        now=now,
+        evidence=Evidence(private, evidence_cipher(loaded)),
+        clients=connect_chains(loaded),
+    )
+    exit_code = EXIT_SOURCE if taken.failures else EXIT_DONE
+    if output.json:
+        output.result({"period": str(chosen), **to_plain(taken), "exit_code": exit_code})
+        return exit_code
+    for one in taken.observations:
+        amount = grouped(currency(one.currency).format(one.minor_units))
+        output.line(f"kept    {one.account}/{one.source}: {amount} {one.currency}, for {chosen}")
+    for failure in taken.failures:
+        output.line(f"failed  {failure.account}/{failure.source}: {printable(failure.message)} ({failure.code})")
+        output.line(f"        next: {printable(failure.advice)}")
+    return exit_code
+
+
+@group.command("evidence")
+@click.argument("digest", metavar="SHA256")
+@config_option
+@click.pass_obj
+def evidence(output: Output, digest: str, config_path: Path) -> None:
+    """Write one kept document to stdout, exactly as it arrived; decrypted if evidence is kept encrypted.
+
+    `attest quorum explain --json` gives the digests of what each source said.
+
+    \b
+    Example:
+      attest custody evidence 4f2a... > statement.xml
+    """
+    import shutil
+
+    from attest.custody.evidence import Evidence
+    from attest.environment import evidence_cipher
+    from attest.store import open_store
+
+    if re.fullmatch("[0-9a-f]{64}", digest) is None:
+        raise click.BadParameter("a digest is 64 hex digits in lower case", param_hint="SHA256")
+    loaded = load(config_path)
+    private = open_store(loaded.config.stores.private, base=loaded.base)
+    with Evidence(private, evidence_cipher(loaded)).load(digest, "evidence").open() as file:
+        shutil.copyfileobj(file, sys.stdout.buffer)
+    sys.stdout.buffer.flush()
+
+
+@group.command("formats")
+@json_option
+@click.pass_obj
+def formats_(output: Output, as_json: bool) -> None:
+    """The formats that are installed, and each one's options."""
+    from attest.custody import formats
+
+    known = {name: formats.find(name, "attest custody formats") for name in formats.names()}
+    if output.json:
+        output.result(
+            [{"format": name, "title": one.title, "options": dict(one.options)} for name, one in known.items()]
+        )
+    for name, one in known.items():
+        output.line(f"{name:<16} {printable(one.title)}")
+        for option, meaning in one.options.items():
+            output.line(f"    {option:<18} {printable(meaning)}")
 
 
 def _configured(

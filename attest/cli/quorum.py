@@ -67,7 +67,8 @@ def _text(explanation: Explanation) -> list[str]:
 
     lines = [
         f"Period {explanation.period}, attempt {explanation.attempt}: {_BASIS[explanation.basis]}",
-        f"Cutoff {format_instant(explanation.cutoff)}; sources were asked at {format_instant(explanation.collected_at)}",
+        f"Cutoff {format_instant(explanation.cutoff)}; the sources were asked by "
+        f"{format_instant(explanation.collected_at)}",
     ]
     for account in explanation.accounts:
         lines += ["", *_account(account)]

@@ -170,13 +170,56 @@ def collect(
             except SourceError as fault:
                 return _failure(question, fault, digests)
 
-        questions = _questions(loaded)
-        answers = _ask_all(questions, ask, reach, loaded.config.collection.max_concurrent, progress)
-    results = [answers.get(number) or _failure(question, _late(), ()) for number, question in enumerate(questions)]
-    return Collection(
-        tuple(result for result in results if isinstance(result, Observation)),
-        tuple(result for result in results if isinstance(result, SourceFailure)),
-    )
+        return _asked(_questions(loaded), ask, reach, loaded.config.collection.max_concurrent, progress)
+
+
+def snapshot(
+    loaded: Loaded,
+    *,
+    period: str,
+    cutoff: datetime,
+    now: Callable[[], datetime],
+    evidence: Evidence,
+    clients: Mapping[str, ChainClient],
+    progress: Callable[[str], None] | None = None,
+) -> Collection:
+    """Ask the sources with ``snapshot = true``, and keep what they say for :func:`collect`. A source whose answer
+    cannot be read is a failure, and gets no snapshot: an older one then still counts.
+
+    Raises :class:`OperatorError` as :func:`collect` does, and if no source is one (``nothing-to-snapshot``) or the
+    cutoff has passed (``too-late``).
+    """
+    check_configuration(loaded)
+    questions = [question for question in _questions(loaded) if question.source.snapshot]
+    if not questions:
+        raise OperatorError(
+            "no source has `snapshot = true`",
+            code="nothing-to-snapshot",
+            reason="Only sources that know nothing but the present are asked before the cutoff.",
+            advice="Set it on such a source, or leave `attest custody snapshot` out of your schedule.",
+        )
+    if now() > cutoff:
+        raise OperatorError(
+            f"period {period}: its cutoff {format_instant(cutoff)} has passed",
+            code="too-late",
+            reason="What a source says now is no word on what was there at the cutoff.",
+            advice="Schedule `attest custody snapshot` shortly before each cutoff.",
+        )
+
+    with reach_of(loaded, clients) as reach:
+
+        def ask(question: _Question) -> Observation | SourceFailure:
+            name, account, source = question.name, question.account, question.source
+            try:
+                fetched = fetch(Asked.of(loaded, name, account, source, period, cutoff), source, reach)
+                retrieved_at = now().replace(microsecond=0)
+                seen = observe(name, account, source, fetched, retrieved_at, cutoff, base=loaded.base)
+                snapshots.keep(evidence, period, name, source.id, fetched, retrieved_at)
+                return seen
+            except SourceError as fault:
+                return _failure(question, fault, ())
+
+        return _asked(questions, ask, reach, loaded.config.collection.max_concurrent, progress)
 
 
 def fetch(asked: Asked, source: Source, reach: Reach) -> tuple[Document, ...]:
@@ -211,6 +254,22 @@ def _late() -> SourceError:
         code="deadline",
         reason="One source that hangs must not keep the others waiting for ever.",
         advice="Run again; if it is slow by nature, raise collection.deadline_seconds.",
+    )
+
+
+def _asked(
+    questions: Sequence[_Question],
+    ask: Callable[[_Question], Observation | SourceFailure],
+    reach: Reach,
+    concurrent: int,
+    progress: Callable[[str], None] | None,
+) -> Collection:
+    """Every question's answer, in their order; what is not answered by the deadline has failed."""
+    answers = _ask_all(questions, ask, reach, concurrent, progress)
+    results = [answers.get(number) or _failure(question, _late(), ()) for number, question in enumerate(questions)]
+    return Collection(
+        tuple(result for result in results if isinstance(result, Observation)),
+        tuple(result for result in results if isinstance(result, SourceFailure)),
     )
 
 
@@ -313,17 +372,11 @@ def observe(
             "Ask whoever maintains this source's format.",
         )
     try:
-        documents: Sequence[Document] = fetched
-        if source.signature is not None:
-            documents = signatures.verified(fetched, source.signature, base=base, at=retrieved_at)
-        documents = unpack.unpacked(documents, formats.find(source.format, where))
-        stated = formats.read(
-            source.format, documents, source.options, zone=zone_of(account), retrieved_at=retrieved_at
-        )
+        balances = stated(account, source, fetched, retrieved_at, base=base)
     except SourceError as fault:
         raise refuse(fault.code, fault.message, fault.reason, fault.advice) from None
     files = ", ".join(document.name for document in fetched)
-    for balance in stated:
+    for balance in balances:
         if not balance.account.isascii():
             raise refuse(
                 "look-alike-account",
@@ -331,9 +384,9 @@ def observe(
                 "Letters of other scripts look the same as Latin ones, but name another account.",
                 "Ask the custodian for a correct file, and find out who changed this one.",
             )
-    ours = [balance for balance in stated if account_key(balance.account) == account_key(account.external_account)]
+    ours = [balance for balance in balances if account_key(balance.account) == account_key(account.external_account)]
     if not ours:
-        others = sorted({balance.account for balance in stated})
+        others = sorted({balance.account for balance in balances})
         listed = ", ".join(others[:5]) + (f" and {len(others) - 5} more" if len(others) > 5 else "")
         raise refuse(
             "account-not-found",
@@ -399,6 +452,20 @@ def observe(
         business_date=newest.business_date,
         provenance=tuple(document.provenance for document in fetched),
     )
+
+
+def stated(
+    account: Account, source: Source, fetched: Sequence[Document], retrieved_at: datetime, *, base: Path
+) -> tuple[StatedBalance, ...]:
+    """All balances that a source's documents state, whosever they are: signatures checked, archives unpacked, read.
+
+    Arguments as for :func:`observe`. Raises :class:`SourceError` naming the document. Pure.
+    """
+    documents: Sequence[Document] = fetched
+    if source.signature is not None:
+        documents = signatures.verified(fetched, source.signature, base=base, at=retrieved_at)
+    documents = unpack.unpacked(documents, formats.find(source.format, source.id))
+    return formats.read(source.format, documents, source.options, zone=zone_of(account), retrieved_at=retrieved_at)
 
 
 def reobserve(

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 from attest.custody.document import SMALL_BYTES, Document
-from attest.errors import ConflictError, SourceError, printable
+from attest.custody.sealing import Cipher, is_sealed
+from attest.errors import ConflictError, OperatorError, SourceError, printable
 from attest.store import Store
+
+_CHUNK = 1 << 20
 
 
 class Evidence:
-    """The documents in ``store``, as ``evidence/<sha256>`` of their bytes as they arrived."""
+    """The documents in ``store``, as ``evidence/<sha256>`` of their bytes as they arrived; sealed by ``cipher`` if
+    there is one. What was kept before there was one is still read."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, cipher: Cipher | None = None) -> None:
         self.store = store
+        self._cipher = cipher
 
     def keep(self, document: Document) -> None:
         """Create the evidence. What is there already must be the same bytes: :class:`ConflictError` otherwise."""
         key = f"evidence/{document.digest}"
-        if document.size <= SMALL_BYTES:
-            created = self.store.create(key, document.read(SMALL_BYTES))
-        else:
-            with document.open() as file:
-                created = self.store.create_from(key, iter(lambda: file.read(1 << 20), b""))
+        with document.open() as file:
+            chunks = iter(lambda: file.read(_CHUNK), b"")
+            sealed = chunks if self._cipher is None else self._cipher.seal(chunks)
+            if document.size <= SMALL_BYTES:
+                created = self.store.create(key, b"".join(sealed))
+            else:
+                created = self.store.create_from(key, sealed)
         if not created:
             self.load(document.digest, document.name)
 
@@ -31,6 +40,17 @@ class Evidence:
         chunks = self.store.chunks(key)
         if chunks is None:
             raise contradicted(f"{where}: {key} is missing from {self.store.url}")
+        begin = next(chunks, b"")
+        chunks = chain((begin,), chunks)
+        if is_sealed(begin):
+            if self._cipher is None:
+                raise OperatorError(
+                    f"{where}: {key} in {self.store.url} is encrypted, and no evidence_key is configured",
+                    code="evidence-key",
+                    reason="What was decided must be read again from the evidence.",
+                    advice="Set stores.evidence_key to the key that the evidence was kept with.",
+                )
+            chunks = self._cipher.open(chunks, f"{where}: {key} in {self.store.url}")
         try:
             document = Document(key, chunks)
         except SourceError:

@@ -10,6 +10,7 @@ from typing import Protocol, TypeVar
 from attest.chain.rpc import ChainClient
 from attest.config import Config, Loaded
 from attest.custody.evidence import Evidence
+from attest.custody.sealing import Cipher
 from attest.errors import ConflictError
 from attest.period import Period
 from attest.runs import RunArea
@@ -60,6 +61,7 @@ class Environment:
     token_bytes: Callable[[int], bytes]
     post: Callable[[str, bytes], tuple[int, bytes]]
     narrator: Narrator
+    cipher: Cipher | None = None
 
     @property
     def config(self) -> Config:
@@ -68,7 +70,7 @@ class Environment:
     @property
     def evidence(self) -> Evidence:
         """Where custodians' documents are kept."""
-        return Evidence(self.private)
+        return Evidence(self.private, self.cipher)
 
     def client(self, chain: str) -> ChainClient:
         return self.clients[chain]

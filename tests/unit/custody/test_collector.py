@@ -70,7 +70,7 @@ def seen(*files: bytes, **changes: Any) -> Observation:
 def refusal(*files: bytes, **changes: Any) -> SourceError:
     with pytest.raises(SourceError) as caught:
         seen(*files, **changes)
-    assert caught.value.message.startswith("account main, source one: file0")
+    assert caught.value.message.startswith("account main, source one: file")
     assert caught.value.reason
     assert caught.value.advice
     return caught.value
@@ -156,9 +156,9 @@ def test_observe__two_files_that_differ_on_one_date__are_refused_with_both_value
     assert seen(csv("1234,5.00,2026-11-20"), csv("1234,5.00,2026-11-20")).minor_units == 500
 
 
-def test_observe__files_that_differ_on_an_older_date__do_not_matter() -> None:
+def test_observe__files_that_differ_on_an_older_date__are_refused_as_well() -> None:
     older = (csv("1234,1.00,2026-11-18", "1234,5.00,2026-11-20"), csv("1234,2.00,2026-11-18"))
-    assert seen(*older).minor_units == 500
+    assert refusal(*older).code == "conflicting-statements"
 
 
 def test_observe__two_closing_balances_at_different_times_of_one_day__are_refused_unless_equal() -> None:
