@@ -172,6 +172,18 @@ def prepare(options: Mapping[str, object], extra: Collection[str] = ()) -> Colum
     return Columns(**values)
 
 
+def find_columns(header: Sequence[str], columns: Columns, at: str) -> dict[str, int]:
+    """Where each mapped column stands, by its option's name. Raises :class:`SourceError` (``wrong-header``) naming
+    ``at`` for one that is missing or there twice; other columns do not matter."""
+    places = {}
+    for option, name in columns.named().items():
+        if header.count(name) != 1:
+            found = "is missing" if name not in header else f"stands there {header.count(name)} times"
+            refuse(at, "wrong-header", f"the column {name!r} ({option}) {found}")
+        places[option] = header.index(name)
+    return places
+
+
 def read_rows(
     header: Sequence[str],
     rows: Iterable[tuple[int, Sequence[Cell]]],
@@ -192,33 +204,27 @@ def read_rows(
     ``malformed-amount``, ``too-many-decimals``, ``unknown-currency``, ``no-minor-unit``, ``naive-time``,
     ``duplicate-row``, ``too-many-rows``, ``no-closing-balance``.
     """
-    at_header = where if header_number is None else f"{where}: {place} {header_number}"
-    places = {}
-    for option, name in columns.named().items():
-        if header.count(name) != 1:
-            found = "is missing" if name not in header else f"stands there {header.count(name)} times"
-            _refuse(at_header, "wrong-header", f"the column {name!r} ({option}) {found}")
-        places[option] = header.index(name)
+    places = find_columns(header, columns, where if header_number is None else f"{where}: {place} {header_number}")
     reader = _Reader(columns, zone)
     stated: list[StatedBalance] = []
     seen: dict[tuple[str, str, datetime], int] = {}
     for number, row in rows:
         at = f"{where}: {place} {number}"
         if len(row) != len(header):
-            _refuse(at, "ragged-row", f"has {len(row)} fields, the header {len(header)}")
+            refuse(at, "ragged-row", f"has {len(row)} fields, the header {len(header)}")
         values = {option: row[column] for option, column in places.items()}
         if columns.kind_column is not None and values["kind_column"] != columns.kind_value:
             continue
         balance = reader.balance(values, at)
         key = _key(balance)
         if key in seen:
-            _refuse(at, "duplicate-row", f"states account {balance.account!r} again (first in {place} {seen[key]})")
+            refuse(at, "duplicate-row", f"states account {balance.account!r} again (first in {place} {seen[key]})")
         seen[key] = number
         stated.append(balance)
         if len(stated) > MAX_ROWS:
-            _refuse(at, "too-many-rows", f"is the balance after {MAX_ROWS} others")
+            refuse(at, "too-many-rows", f"is the balance after {MAX_ROWS} others")
     if not stated:
-        _refuse(where, "no-closing-balance", "holds no row" + (" of that kind" if columns.kind_column else ""))
+        refuse(where, "no-closing-balance", "holds no row" + (" of that kind" if columns.kind_column else ""))
     return tuple(stated)
 
 
@@ -234,7 +240,7 @@ def merge(tables: Iterable[tuple[str, Iterable[StatedBalance]]]) -> tuple[Stated
             earlier, known = kept.setdefault(_key(balance), (name, balance))
             if known.minor_units != balance.minor_units:
                 unit, time = currency(balance.currency), balance.business_date or balance.as_of
-                _refuse(
+                refuse(
                     f"{name}: account {balance.account!r}",
                     "conflicting-statements",
                     f"states {unit.format(balance.minor_units)} {unit.code} for {time}, but {earlier} states "
@@ -247,7 +253,8 @@ def _key(balance: StatedBalance) -> tuple[str, str, datetime]:
     return account_key(balance.account), balance.currency, balance.as_of
 
 
-def _refuse(where: str, code: str, detail: str) -> NoReturn:
+def refuse(where: str, code: str, detail: str) -> NoReturn:
+    """Raises the :class:`SourceError` that says ``detail`` of ``where``."""
     reason, advice = _REFUSALS[code]
     raise SourceError(f"{where}: {detail}", code=code, reason=reason, advice=advice)
 
@@ -265,7 +272,7 @@ class _Reader:
     def balance(self, values: Mapping[str, Cell], at: str) -> StatedBalance:
         account = (self.columns.account or _text(values, "account_column", at)).strip(" ")
         if not account:
-            _refuse(at, "malformed-row", "names no account")
+            refuse(at, "malformed-row", "names no account")
         at = f"{at}: account {account[:100]!r}"
         code = self.columns.currency or _text(values, "currency_column", at)
         as_of, business_date = self._date(values, at)
@@ -291,7 +298,7 @@ class _Reader:
         if plain.startswith("-") or mark not in {self.columns.credit, self.columns.debit}:
             signed = plain.startswith("-")
             detail = "has a sign besides its credit or debit mark" if signed else f"is marked {mark[:40]!r}"
-            _refuse(at, "malformed-amount", f"{str(cell)[:40]!r} {detail}")
+            refuse(at, "malformed-amount", f"{str(cell)[:40]!r} {detail}")
         return minor_units if mark == self.columns.credit else -minor_units
 
     def _written(self, text: str, at: str) -> str:
@@ -300,7 +307,7 @@ class _Reader:
         if match is None:
             thousands = f"thousands {self.columns.thousands!r}" if self.columns.thousands else "no thousands separator"
             written = f"decimal {self.columns.decimal!r}, {thousands}"
-            _refuse(at, "malformed-amount", f"{text[:40]!r} is no amount written with {written}")
+            refuse(at, "malformed-amount", f"{text[:40]!r} is no amount written with {written}")
         sign, whole, decimals = match[1], match[2], match[3]
         if self.columns.thousands:
             whole = whole.replace(self.columns.thousands, "")
@@ -324,9 +331,9 @@ class _Reader:
             clock = day.replace(hour=int(part["hour"]), minute=int(part["minute"]), second=int(part.get("second", 0)))
             return calendar.instant_of(clock, part.get("offset"), self.zone), None
         except calendar.NaiveTimeError:
-            _refuse(at, "naive-time", f"the time {str(cell)[:40]!r} has no time zone, and none is configured")
+            refuse(at, "naive-time", f"the time {str(cell)[:40]!r} has no time zone, and none is configured")
         except ValueError as fault:
-            _refuse(at, "malformed-row", f"the date {str(cell)[:40]!r}: {fault}")
+            refuse(at, "malformed-row", f"the date {str(cell)[:40]!r}: {fault}")
 
     def _end_of(self, day: date) -> tuple[datetime, str]:
         return calendar.end_of(day, self.zone or "UTC"), day.isoformat()
@@ -356,7 +363,7 @@ def _text(values: Mapping[str, Cell], option: str, at: str) -> str:
     plain = _plain(cell)
     if plain is None or "." in plain:
         code = "malformed-amount" if option == "amount_column" else "malformed-row"
-        _refuse(at, code, f"{str(cell)[:40]!r} ({option}) is of type {type(cell).__name__}")
+        refuse(at, code, f"{str(cell)[:40]!r} ({option}) is of type {type(cell).__name__}")
     return plain
 
 

@@ -36,14 +36,17 @@ def read(
     containers: Collection[str],
     on_element: OnElement,
     where: str,
+    max_text: int = MAX_TEXT,
 ) -> str:
     """Report every element whose path is one of ``leaves`` (with its text, outer white space cut, and attributes) or
-    ``containers`` (without text), when it ends, in document order. Returns the root's namespace.
+    ``containers`` (with attributes, without text), when it ends, in document order. Returns the root's namespace.
 
     The root's namespace must match ``namespace`` whole, and only elements of that same namespace are reported;
-    ``expected`` says in words what was looked for. Raises :class:`SourceError` naming ``where`` for anything refused.
+    ``expected`` says in words what was looked for; ``max_text`` bounds the characters of one leaf.
+
+    Raises :class:`SourceError` naming ``where`` for anything refused.
     """
-    reader = _Reader(namespace, expected, leaves, containers, on_element, where)
+    reader = _Reader(namespace, expected, leaves, containers, on_element, where, max_text)
     return reader.run(data)
 
 
@@ -56,8 +59,10 @@ class _Reader:
         containers: Collection[str],
         on_element: OnElement,
         where: str,
+        max_text: int,
     ) -> None:
         self.pattern, self.expected, self.where, self.on_element = namespace, expected, where, on_element
+        self.max_text = max_text
         self.leaves, self.containers = frozenset(leaves), frozenset(containers)
         wanted = self.leaves | self.containers
         self.followed = {path[: cut.start()] for path in wanted for cut in re.finditer("/|$", path)}
@@ -68,6 +73,7 @@ class _Reader:
         self.text: list[str] | None = None
         self.length = 0
         self.attributes: Mapping[str, str] = {}
+        self.held: list[Mapping[str, str]] = []
 
     def run(self, data: bytes) -> str:
         self.parser = parser = expat.ParserCreate(namespace_separator="}")
@@ -116,11 +122,13 @@ class _Reader:
         elif path in self.leaves:
             self.text, self.length, self.attributes = [], 0, attributes
             self.parser.CharacterDataHandler = self._characters
+        elif path in self.containers:
+            self.held.append(attributes)
 
     def _characters(self, text: str) -> None:
         self.length += len(text)
-        if self.length > MAX_TEXT or self.text is None:
-            raise self._malformed(f"{'/'.join(self.path)} is longer than {MAX_TEXT} characters")
+        if self.length > self.max_text or self.text is None:
+            raise self._malformed(f"{'/'.join(self.path)} is longer than {self.max_text} characters")
         self.text.append(text)
 
     def _end(self, name: str) -> None:
@@ -133,7 +141,7 @@ class _Reader:
             text, self.text = "".join(self.text).strip(_SPACE), None
             self.on_element(path, text, self.attributes)
         elif path in self.containers:
-            self.on_element(path, "", {})
+            self.on_element(path, "", self.held.pop())
         self.path.pop()
 
     def _refuse(self, what: str) -> NoReturn:
