@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -20,6 +21,11 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
+def _installed(program: str) -> bool:
+    """On the PATH, or where Debian keeps PostgreSQL's programs."""
+    return shutil.which(program) is not None or any(Path("/usr/lib/postgresql").glob(f"*/bin/{program}"))
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if "unit" in item.path.parts:
         from pytest_socket import disable_socket
@@ -27,7 +33,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         disable_socket(allow_unix_socket=True)
     for marker in item.iter_markers("requires"):
         program, install = marker.args
-        if shutil.which(program) is None:
+        if not _installed(program):
             message = f"{program} is not installed: {install}"
             if os.environ.get("ATTEST_REQUIRE_ALL") == "1":
                 pytest.fail(message)

@@ -262,13 +262,10 @@ def _ask_postgresql(url: URL, query: str, parameters: Mapping[str, Any], seconds
         # A cursor on the server: it takes nothing but a query, and no more rows travel than are fetched.
         cursor = connection.execution_options(stream_results=True, max_row_buffer=2)
         result = cursor.execute(text(query), dict(parameters))
-        names, rows = _fetched(result, where)
-        description = getattr(result.cursor, "description", None) or ()
-        kinds = [_POSTGRESQL.get(column[1]) for column in description]
-        cells = [
-            _cell(name, kind, value, where) for name, kind, value in zip(names, kinds, _one(rows, where), strict=True)
-        ]
-        return Row("attest-sql-row/1", tuple(cells)), f"server time {records.format_instant(now)}"
+        names = _names(result, where)
+        kinds = [_POSTGRESQL.get(column[1]) for column in getattr(result.cursor, "description", None) or ()]
+        values = _one(result, where)
+    return _row(names, kinds, values, where), f"server time {records.format_instant(now)}"
 
 
 def _ask_sqlite(
@@ -301,11 +298,9 @@ def _ask_sqlite(
     }
     engine = create_engine("sqlite://", creator=connect, poolclass=NullPool, hide_parameters=True)
     with _faults(where, url, _sqlite_code), _connected(engine, where, url) as connection:
-        names, rows = _fetched(connection.execute(text(query), bound), where)
-        values = _one(rows, where)
-    kinds = [_SQLITE.get(type(value)) for value in values]
-    cells = [_cell(name, kind, value, where) for name, kind, value in zip(names, kinds, values, strict=True)]
-    return Row("attest-sql-row/1", tuple(cells)), ""
+        result = connection.execute(text(query), bound)
+        names, values = _names(result, where), _one(result, where)
+    return _row(names, [_SQLITE.get(type(value)) for value in values], values, where), ""
 
 
 _SQLITE: Mapping[type, Kind | Literal["float"]] = {str: "text", int: "integer", float: "float"}
@@ -372,18 +367,20 @@ def _told(fault: Any, url: URL) -> str:
     return said
 
 
-def _fetched(result: CursorResult[Any], where: str) -> tuple[list[str], Sequence[Sequence[Any]]]:
-    """The columns' names, and at most two rows."""
+def _names(result: CursorResult[Any], where: str) -> list[str]:
+    """The columns' names, each once."""
     names = list(result.keys())
     if len(names) > _MAX_COLUMNS:
         _refuse_now(where, "unsupported-column", f"the query gives {len(names)} columns")
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         _refuse_now(where, "duplicate-column", f"the query gives the column {twice!r} twice")
-    return names, result.fetchmany(2)
+    return names
 
 
-def _one(rows: Sequence[Sequence[Any]], where: str) -> Sequence[Any]:
+def _one(result: CursorResult[Any], where: str) -> Sequence[Any]:
+    """The one row; no more than two are fetched."""
+    rows = result.fetchmany(2)
     if len(rows) != 1:
         _refuse_now(
             where, "several-rows" if rows else "no-row", f"the query gives {'several rows' if rows else 'no row'}"
@@ -391,7 +388,15 @@ def _one(rows: Sequence[Sequence[Any]], where: str) -> Sequence[Any]:
     return rows[0]
 
 
-def _cell(name: str, kind: Kind | Literal["float"] | None, value: Any, where: str) -> Cell:
+_Kind = Kind | Literal["float"] | None
+
+
+def _row(names: Sequence[str], kinds: Sequence[_Kind], values: Sequence[Any], where: str) -> Row:
+    cells = (_cell(name, kind, value, where) for name, kind, value in zip(names, kinds, values, strict=True))
+    return Row("attest-sql-row/1", tuple(cells))
+
+
+def _cell(name: str, kind: _Kind, value: Any, where: str) -> Cell:
     if value is None:
         _refuse_now(where, "null-value", f"the column {name!r} is NULL")
     if kind == "float":
