@@ -31,6 +31,13 @@ BUILT_IN: Mapping[str, str] = {
     "sql": "attest.custody.sql:FORMAT",
     "erc20": "attest.custody.onchain:TOKEN",
     "native": "attest.custody.onchain:COIN",
+    "openbanking-uk": "attest.custody.apis.openbanking_uk:FORMAT",
+    "berlin-group": "attest.custody.apis.berlin_group:FORMAT",
+    "fireblocks": "attest.custody.apis.fireblocks:FORMAT",
+    "bitgo": "attest.custody.apis.bitgo:FORMAT",
+    "coinbase-prime": "attest.custody.apis.coinbase_prime:FORMAT",
+    "kraken": "attest.custody.apis.kraken:FORMAT",
+    "circle": "attest.custody.apis.circle:FORMAT",
 }
 
 

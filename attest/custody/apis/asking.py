@@ -1,0 +1,84 @@
+"""What the presets' requests have in common: where to, with what credentials, and the pages of one answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from urllib.parse import quote, urlencode
+
+from attest.config import HttpConnection
+from attest.custody.document import Document
+from attest.custody.http import Call
+from attest.custody.reach import Asked, Reach
+from attest.errors import OperatorError, SourceError
+
+#: More than any list of one account's balances fills.
+MAX_PAGES = 100
+MAX_BYTES = 8 * 1024 * 1024
+
+
+def connection_of(asked: Asked) -> HttpConnection:
+    """The HTTP connection that every preset needs. Raises :class:`OperatorError` if it is of another kind."""
+    if not isinstance(asked.connection, HttpConnection):
+        raise incomplete(asked, "needs a connection of kind http")
+    return asked.connection
+
+
+def credential(asked: Asked, reach: Reach, name: str) -> str:
+    """The secret ``name`` (``api_key``, ``api_secret``, ``passphrase``) of the connection. Raises
+    :class:`OperatorError` if there is none."""
+    reference = getattr(connection_of(asked), name)
+    if reference is None:
+        raise incomplete(asked, f"the connection has no {name}")
+    return reach.secret(reference)
+
+
+def need_bearer(asked: Asked) -> None:
+    """Raises :class:`OperatorError` if the connection brings no bearer token."""
+    connection = connection_of(asked)
+    if connection.bearer is None and connection.token_url is None:
+        raise incomplete(asked, "the connection has no bearer")
+
+
+def incomplete(asked: Asked, detail: str) -> OperatorError:
+    """The refusal of a connection that cannot work with this API."""
+    return OperatorError(
+        f"{asked.where}: {detail}",
+        code="incomplete-connection",
+        reason="Without the right credentials the API answers nothing.",
+        advice="docs/custody/apis.md says what each API's connection needs.",
+    )
+
+
+def url(base: str, *path: str, **query: str) -> str:
+    """A URL below ``base``; every part of ``path`` is one segment of it."""
+    whole = "/".join([base.rstrip("/"), *(quote(part, safe=":@~") for part in path)])
+    return f"{whole}?{urlencode(query)}" if query else whole
+
+
+def ask(asked: Asked, reach: Reach, call: Callable[[], Call]) -> Document:
+    """One answer. Raises what :meth:`HttpClient.send` does."""
+    return reach.http.send(call, where=asked.where, connection=connection_of(asked), until=reach.until, limit=MAX_BYTES)
+
+
+def ask_pages(
+    asked: Asked, reach: Reach, first: str, call: Callable[[str], Call], following: Callable[[Document], str | None]
+) -> Iterator[Document]:
+    """All pages from the URL ``first``; ``following`` says of a page which URL is next, or None.
+
+    Raises :class:`SourceError` (``endless-pages``) if a page comes again or there are more than :data:`MAX_PAGES`.
+    """
+    seen: set[str] = set()
+    at: str | None = first
+    while at is not None:
+        if at in seen or len(seen) == MAX_PAGES:
+            raise SourceError(
+                f"{asked.where}: the answer's pages do not come to an end (page {len(seen) + 1})",
+                code="endless-pages",
+                reason="A list that never ends cannot be read completely.",
+                advice="Ask the custodian; its API contradicts its documentation.",
+            )
+        seen.add(at)
+        page = ask(asked, reach, partial(call, at))
+        yield page
+        at = following(page)
