@@ -116,6 +116,8 @@ def check_source(loaded: Loaded, source: Source, where: str) -> None:
             "A setting that has no effect hides a mistake.",
             "Leave `signature` out.",
         )
+    if source.signature is not None:
+        signatures.check(source.signature, loaded.base, where)
 
 
 def reach_of(loaded: Loaded, clients: Mapping[str, ChainClient], clock: Callable[[], float] = time.monotonic) -> Reach:
