@@ -19,7 +19,7 @@ from typing import Any, Literal, Protocol
 
 from attest.custody.document import Document
 from attest.custody.reach import Asked, Reach
-from attest.errors import OperatorError, SourceError
+from attest.errors import AttestError, OperatorError, SourceError
 from attest.model import StatedBalance
 
 GROUP = "attest.custody"
@@ -167,7 +167,18 @@ def read(
     """
     where = documents[0].name
     settings = check_options(format_name, options, where)
-    stated = find(format_name, where).read(documents, settings, zone=zone, retrieved_at=retrieved_at)
+    try:
+        stated = find(format_name, where).read(documents, settings, zone=zone, retrieved_at=retrieved_at)
+    except Exception as fault:
+        if isinstance(fault, AttestError) or format_name in BUILT_IN:
+            raise
+        # A package's mistake must not hide what the other sources say.
+        raise SourceError(
+            f"{where}: format {format_name} failed with {type(fault).__name__}: {fault}",
+            code="format-failed",
+            reason="A statement is read by exactly the rules of its format, or not at all.",
+            advice="Tell whoever maintains the package of this format; it should refuse what it cannot read.",
+        ) from fault
     for balance in stated:
         for text in (balance.account, balance.statement_id):
             if not text.isprintable():
