@@ -9,7 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -23,7 +23,7 @@ from attest.custody.evidence import Evidence, contradicted
 from attest.custody.reach import Asked, Reach, zone_of
 from attest.errors import AttestError, OperatorError, SourceError
 from attest.model import Observation, SourceFailure, StatedBalance
-from attest.money import currency, group
+from attest.money import currency
 from attest.quorum import account_key
 from attest.records import format_instant
 
@@ -497,32 +497,3 @@ def reobserve(
             raise contradicted(f"{where}: the stored evidence says something else than the stored observation")
         again.append(observation)
     return tuple(again)
-
-
-def check_sources(
-    loaded: Loaded,
-    *,
-    period: str,
-    cutoff: datetime,
-    clients: Mapping[str, ChainClient],
-    evidence: Evidence,
-    now: Callable[[], datetime],
-) -> Iterator[tuple[str, str, bool, str]]:
-    """For every source ``(account, source, ok, message)``: what it says for ``period``, or why it cannot be read and
-    what to do. Keeps nothing: ``evidence`` is where snapshots are looked for. ``cutoff`` is aware."""
-    with reach_of(loaded, clients) as reach:
-        for question in _questions(loaded):
-            name, account, source = question.name, question.account, question.source
-            try:
-                check_source(loaded, source, f"accounts.{name}.sources.{source.id}")
-                retrieved_at = now()
-                if source.snapshot:
-                    fetched, retrieved_at = snapshots.newest(evidence, period, name, source.id, cutoff)
-                else:
-                    fetched = fetch(Asked.of(loaded, name, account, source, period, cutoff), source, reach)
-                seen = observe(name, account, source, fetched, retrieved_at, cutoff, base=loaded.base)
-            except AttestError as fault:
-                yield name, source.id, False, f"{fault.message}. {fault.advice}"
-                continue
-            amount = group(currency(seen.currency).format(seen.minor_units))
-            yield name, source.id, True, f"{amount} {seen.currency} as of {format_instant(seen.as_of)}"

@@ -15,7 +15,7 @@ from attest import records
 from attest.config import Account, Config, Loaded, Quorum
 from attest.config import Collection as Limits
 from attest.custody import transport
-from attest.custody.collector import Collection, check_sources, collect, observe, reobserve
+from attest.custody.collector import Collection, collect, observe, reobserve
 from attest.custody.document import Document
 from attest.custody.evidence import Evidence
 from attest.custody.policies import account_policies
@@ -375,27 +375,6 @@ def test_reobserve__evidence_missing_or_changed__is_a_conflict(kept: Kept, damag
     path = store.root / "evidence" / observations[0].evidence[0]
     path.unlink() if damage == "missing" else path.write_bytes(csv("1234,6.00,2026-11-20"))
     assert observations[0].evidence[0] in conflict(setup, store, observations[0]).message
-
-
-# -- check_sources ---------------------------------------------------------------------------------------------------
-
-
-def test_check_sources__each_source__says_what_it_states_or_what_to_do(tmp_path: Path) -> None:
-    (tmp_path / "2026-W47.csv").write_bytes(csv("1234,1234567.00,2026-11-20"))
-    good = source("good", location="{period}.csv")
-    setup = loaded(
-        tmp_path, main=account(good, source("gone"), source("bad", format="x")), other=account(good | {"id": "s"})
-    )
-    evidence = Evidence(LocalStore(tmp_path / "private"))
-    checks = list(
-        check_sources(setup, period="2026-W47", cutoff=CUTOFF, clients={}, evidence=evidence, now=lambda: NOW)
-    )
-    assert checks[0] == ("main", "good", True, "1,234,567.00 USD as of 2026-11-20T23:59:59Z")
-    assert [(one[0], one[1], one[2]) for one in checks[1:]] == [
-        ("main", "gone", False), ("main", "bad", False), ("other", "s", True),
-    ]  # fmt: skip
-    assert "Put the custodian's statement there" in checks[1][3]
-    assert not (tmp_path / "private").exists()
 
 
 # -- policies --------------------------------------------------------------------------------------------------------
