@@ -296,7 +296,7 @@ def test_deploy__before_a_cutoff__the_supply_is_there_at_the_last_block_before_i
     with Anvil(timestamp=GENESIS) as node:
         done = deploy_all(node.url)
         number = advance_to(node.url, cutoff + 600)
-        assert number == done.block + 1
+        assert number > done.block  # a busy anvil makes some empty blocks after the last one
         assert block_time(node.url, hex(done.block)) <= cutoff < block_time(node.url)
         slot = f"0x{2:064x}"
         proof = rpc(node.url, "eth_getProof", done.tokens["USDW"], [slot], hex(done.block))
