@@ -19,7 +19,7 @@ import json
 import re
 import types
 import typing
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from typing import Annotated, Any, Literal, TypeVar, Union
@@ -136,9 +136,15 @@ def to_json(record: Any) -> bytes:
 # -- reading ---------------------------------------------------------------------------------------------------------
 
 
-def load_plain(data: bytes, where: str, error: type[AttestError] = VerificationError) -> Any:
+def load_plain(
+    data: bytes,
+    where: str,
+    error: type[AttestError] = VerificationError,
+    *,
+    fraction: Callable[[str], Any] | None = None,
+) -> Any:
     """Parse JSON strictly: UTF-8, no duplicate names, no floats, no ``NaN``, no half of a surrogate pair, bounded depth
-    and digits.
+    and digits. ``fraction`` makes something exact of a number with decimals or an exponent, which else is refused.
 
     Raises ``error`` (default :class:`VerificationError`) naming ``where``.
     """
@@ -162,10 +168,10 @@ def load_plain(data: bytes, where: str, error: type[AttestError] = VerificationE
     def no_float(text: str) -> Any:
         raise refuse(f"the number {text[:40]} is not an integer (amounts are decimal strings)")
 
-    def bounded_int(text: str) -> int:
+    def bounded(text: str, number: Callable[[str], Any]) -> Any:
         if len(text) > MAX_DIGITS:
             raise refuse("a number is longer than any amount can be")
-        return int(text)
+        return number(text)
 
     if data.startswith(b"\xef\xbb\xbf"):
         raise refuse("begins with a byte order mark")
@@ -175,8 +181,8 @@ def load_plain(data: bytes, where: str, error: type[AttestError] = VerificationE
         plain = json.loads(
             data.decode("utf-8"),
             object_pairs_hook=pairs,
-            parse_float=no_float,
-            parse_int=bounded_int,
+            parse_float=no_float if fraction is None else lambda text: bounded(text, fraction),
+            parse_int=lambda text: bounded(text, int),
             parse_constant=no_float,
         )
         if _SURROGATE.search(data):  # escaped: a pair of them is one character, a single one is none

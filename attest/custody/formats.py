@@ -31,6 +31,7 @@ BUILT_IN: Mapping[str, str] = {
     "sql": "attest.custody.sql:FORMAT",
     "erc20": "attest.custody.onchain:TOKEN",
     "native": "attest.custody.onchain:COIN",
+    "json": "attest.custody.apis.json_api:FORMAT",
     "openbanking-uk": "attest.custody.apis.openbanking_uk:FORMAT",
     "berlin-group": "attest.custody.apis.berlin_group:FORMAT",
     "fireblocks": "attest.custody.apis.fireblocks:FORMAT",
