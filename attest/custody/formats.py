@@ -27,7 +27,12 @@ GROUP = "attest.custody"
 #: name -> ``module:object``, as an entry point says it.
 BUILT_IN: Mapping[str, str] = {
     "camt053": "attest.custody.camt053:FORMAT",
+    "mt940": "attest.custody.mt940:FORMAT",
+    "mt950": "attest.custody.mt940:MT950",
+    "bai2": "attest.custody.bai2:FORMAT",
     "csv": "attest.custody.csv_file:FORMAT",
+    "xlsx": "attest.custody.xlsx:FORMAT",
+    "ofx": "attest.custody.ofx:FORMAT",
     "sql": "attest.custody.sql:FORMAT",
     "erc20": "attest.custody.onchain:TOKEN",
     "native": "attest.custody.onchain:COIN",

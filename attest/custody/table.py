@@ -83,7 +83,10 @@ _REFUSALS: dict[str, tuple[str, str]] = {
         "Set `zone` of the account (or --zone) to the bank's time zone, for example Europe/Berlin.",
     ),
     "duplicate-row": ("One account has one closing balance on one date.", AGAIN),
-    "conflicting-statements": ("One account has one closing balance on one date.", AGAIN),
+    "conflicting-statements": (
+        "One account has one closing balance on one date.",
+        "Take away the file that is wrong; if you cannot tell, ask the custodian.",
+    ),
     "no-closing-balance": ("An export without a balance says nothing.", AGAIN),
     "too-many-rows": (
         "So much in one table is not an export of balances.",
