@@ -5,7 +5,8 @@ Rules are numbered as in the custody design ("Quorum: exact semantics"). The cod
 ========================  ==========================================================================================
 of an account             ``agreed``, ``agreed-with-dissent`` (accepted); ``change-limit`` (held);
                           ``too-few-sources``, ``too-few-origins``, ``issuer-hosted-only``, ``waiver-missing`` (refused
-                          for lack of valid observations or by the rule itself);
+                          for lack of valid observations or by the rule itself); ``ownership-unproven`` (refused for
+                          lack of a proof by the holder's key);
                           ``disagreement``, ``overdraft``, ``double-counted`` (refused in spite of them)
 of a source, counted      ``agrees``
 of a source, not counted  ``dissents``, ``valid`` (nothing was decided); ``failed``, ``missing``, ``duplicate-source``,
@@ -21,7 +22,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -29,7 +30,9 @@ from attest.errors import ConflictError
 from attest.model import AccountPolicy, AccountVerdict, Considered, Observation, SourceFailure, SourcePolicy, Verdict
 from attest.money import currency, group
 
-_LACKING = {"too-few-sources", "too-few-origins", "issuer-hosted-only"}
+#: The code of an account that nobody has proven to be the issuer's.
+UNPROVEN = "ownership-unproven"
+_LACKING = {"too-few-sources", "too-few-origins", "issuer-hosted-only", UNPROVEN}
 
 #: code of an account's verdict -> the number of the rule that decided, and the rule in words (the custody design,
 #: "Quorum: exact semantics").
@@ -56,6 +59,7 @@ RULES: Mapping[str, tuple[int, str]] = {
     ),
     "overdraft": (5, "A source states a debit balance; an overdrawn account backs nothing."),
     "double-counted": (10, "The same external account is reached by two configured accounts."),
+    UNPROVEN: (11, "The key of a key-proven account must sign this period's challenge."),
 }
 
 
@@ -82,12 +86,14 @@ def decide(
     policies: Sequence[AccountPolicy],
     cutoff: datetime,
     previous: Mapping[str, int],
+    proofs: Mapping[str, str] | None = None,
 ) -> Verdict:
     """The verdict on every account, in the order of ``policies``; the order of observations and failures is of no
     account.
 
-    ``cutoff`` is aware; ``previous`` maps accounts to the minor units of the last attested period. Raises
-    :class:`ConflictError` (``unknown-source``) for an observation or failure of a source that no policy names.
+    ``cutoff`` is aware; ``previous`` maps accounts to the minor units of the last attested period, ``proofs``
+    key-proven accounts to the digests of this period's proofs of ownership. Raises :class:`ConflictError`
+    (``unknown-source``) for an observation or failure of a source that no policy names.
     """
     said: dict[tuple[str, str], list[Observation]] = defaultdict(list)
     failed: dict[tuple[str, str], list[SourceFailure]] = defaultdict(list)
@@ -105,12 +111,32 @@ def decide(
             advice="Find out how it came there; if the configuration changed, begin again with `attest abandon`.",
         )
     twice = _reached_twice(policies, said)
-    return Verdict(
-        tuple(
-            _Account(policy, cutoff, said, failed).verdict(twice.get(policy.account), previous.get(policy.account))
-            for policy in policies
-        )
+    verdicts = (
+        _Account(policy, cutoff, said, failed).verdict(twice.get(policy.account), previous.get(policy.account))
+        for policy in policies
     )
+    return Verdict(
+        tuple(_owned(policy, verdict, proofs or {}) for policy, verdict in zip(policies, verdicts, strict=True))
+    )
+
+
+def _owned(policy: AccountPolicy, verdict: AccountVerdict, proofs: Mapping[str, str]) -> AccountVerdict:
+    """Rule 11: a key-proven account is refused without a proof, and names it among its evidence otherwise.
+
+    An account that is refused already keeps its code and says both: what was validly said and disagrees must not be
+    asked for again because a signature is missing.
+    """
+    if policy.ownership != "key-proven":
+        return verdict
+    proof = proofs.get(policy.account)
+    if proof is not None:
+        if verdict.outcome == "refused":
+            return verdict
+        return replace(verdict, evidence=tuple(sorted({*verdict.evidence, proof})))
+    detail = f"nobody has proven for this period that {policy.external_account} is the issuer's"
+    if verdict.outcome == "refused":
+        return replace(verdict, detail=f"{verdict.detail}; and {detail}")
+    return replace(verdict, outcome="refused", code=UNPROVEN, detail=detail, minor_units=None, as_of=None, evidence=())
 
 
 def token_outcome(verdict: Verdict, token: str) -> TokenOutcome:
@@ -136,8 +162,8 @@ def token_outcome(verdict: Verdict, token: str) -> TokenOutcome:
 
 
 def needs_new_evidence(account: AccountVerdict) -> bool:
-    """True if the account lacks a quorum of valid observations (missing, failed, stale, wrong currency, …): there is
-    nothing to freeze, and a later run may ask the sources again. False if what was validly said is disagreed on,
+    """True if the account lacks a quorum of valid observations (missing, failed, stale, wrong currency, …) or a proof
+    of ownership: there is nothing to freeze, and a later run may ask the sources again. False if what was validly said is disagreed on,
     overdrawn, held or accepted: that stands until a person abandons or acknowledges it."""
     return account.code in _LACKING
 
