@@ -133,7 +133,7 @@ class Fees(Section):
     max_fee_per_gas: int = Field(default=200_000_000_000, ge=0, description="Cap on the price, in wei per gas.")
     max_priority_fee_per_gas: int = Field(default=1_000_000_000, ge=0, description="Tip, in wei per gas (EIP-1559).")
     max_gas: int = Field(default=1_000_000, ge=21_000, description="Cap on one transaction's gas limit.")
-    replace_after_seconds: Count = Field(default=60, description="A transaction unmined for so long is replaced.")
+    replace_after_seconds: Count = Field(default=60, description="A transaction unmined for so long is sent again or replaced.")
 
 
 class Chain(Section):
@@ -230,7 +230,7 @@ class Quorum(Section):
 class HttpConnection(Section):
     """How an HTTPS server is spoken to, for files (`https://…`) and APIs alike."""
 
-    kind: Literal["http"]
+    kind: Literal["http"] = Field(description="Says which of these a connection is.")
     headers: dict[str, SecretReference] = Field(
         default_factory=dict, description="Headers whose values are secret: name = reference."
     )
@@ -285,44 +285,44 @@ class HttpConnection(Section):
 class S3Connection(Section):
     """An S3 account. Without keys the environment's own (AWS_…, instance role) are used."""
 
-    kind: Literal["s3"]
-    region: str | None = None
+    kind: Literal["s3"] = Field(description="Says which of these a connection is.")
+    region: str | None = Field(default=None, description="Its region, for example eu-central-1.")
     endpoint: str | None = Field(default=None, pattern="^https?://", description="An S3 server other than AWS.")
-    access_key_id: SecretReference | None = None
-    secret_access_key: SecretReference | None = None
+    access_key_id: SecretReference | None = Field(default=None, description="Access key id.")
+    secret_access_key: SecretReference | None = Field(default=None, description="Secret access key.")
 
 
 class AzureConnection(Section):
     """An Azure storage account (`az://CONTAINER/PATH`)."""
 
-    kind: Literal["azure"]
+    kind: Literal["azure"] = Field(description="Says which of these a connection is.")
     account: str = Field(min_length=1, description="The storage account's name.")
-    account_key: SecretReference | None = None
-    sas_token: SecretReference | None = None
-    endpoint: str | None = Field(default=None, pattern="^https?://")
+    account_key: SecretReference | None = Field(default=None, description="The account's key; or:")
+    sas_token: SecretReference | None = Field(default=None, description="A shared access signature.")
+    endpoint: str | None = Field(default=None, pattern="^https?://", description="A Blob server other than Azure's.")
 
 
 class GcsConnection(Section):
     """Google Cloud Storage (`gs://BUCKET/PATH`)."""
 
-    kind: Literal["gcs"]
+    kind: Literal["gcs"] = Field(description="Says which of these a connection is.")
     service_account: SecretReference | None = Field(default=None, description="The service account's JSON key.")
-    endpoint: str | None = Field(default=None, pattern="^https?://")
+    endpoint: str | None = Field(default=None, pattern="^https?://", description="A server other than Google's.")
 
 
 class SftpConnection(Section):
     """An SFTP server (`sftp://HOST[:PORT]/PATH`). Its host key is pinned: no other server is spoken to."""
 
-    kind: Literal["sftp"]
-    user: str = Field(min_length=1)
+    kind: Literal["sftp"] = Field(description="Says which of these a connection is.")
+    user: str = Field(min_length=1, description="The user to log in as.")
     host_key: str = Field(
         pattern=r"^(ssh|ecdsa)-[a-z0-9-]+ [A-Za-z0-9+/=]+$",
         description="The server's public key as in known_hosts, without the host: ssh-ed25519 AAAA…",
     )
-    password: SecretReference | None = None
+    password: SecretReference | None = Field(default=None, description="The user's password; or:")
     private_key: str | None = Field(default=None, description="File of the private key.")
-    private_key_password: SecretReference | None = None
-    timeout_seconds: Count = 30
+    private_key_password: SecretReference | None = Field(default=None, description="The private key's password.")
+    timeout_seconds: Count = Field(default=30, description="Longest wait for an answer.")
 
     @model_validator(mode="after")
     def _authenticated(self) -> SftpConnection:
@@ -334,11 +334,11 @@ class SftpConnection(Section):
 class SqlConnection(Section):
     """A database, read by one query per account."""
 
-    kind: Literal["sql"]
+    kind: Literal["sql"] = Field(description="Says which of these a connection is.")
     url: SecretReference = Field(
         description="Reference to its SQLAlchemy URL: postgresql+psycopg://… or sqlite:///PATH"
     )
-    statement_timeout_seconds: Count = 30
+    statement_timeout_seconds: Count = Field(default=30, description="Longest time of one query.")
 
 
 Connection = Annotated[
@@ -402,8 +402,6 @@ class Account(Section):
 
     @model_validator(mode="after")
     def _countable(self) -> Account:
-        if self.balance_kind == "interim-booked":
-            raise ValueError("balance_kind: an intraday balance only corroborates")
         if all(source.corroborates for source in self.sources):
             raise ValueError("sources: none of them counts, all only corroborate")
         return self
@@ -474,7 +472,9 @@ class Config(Section):
     tokens: dict[Name, Token] = Field(min_length=1)
     quorum: Quorum = Field(default_factory=Quorum)
     collection: Collection = Field(default_factory=Collection)
-    connections: dict[Name, Connection] = Field(default_factory=dict)
+    connections: dict[Name, Connection] = Field(
+        default_factory=dict, description="Servers and databases that sources are reached by: one of the kinds below."
+    )
     accounts: dict[Name, Account] = Field(min_length=1)
     signing: Signing
     log: Log

@@ -14,8 +14,9 @@ from typing import Literal
 
 from attest.records import Amount, Hex32
 
-#: ``interim-booked`` is of no account's kind: an intraday balance only corroborates.
-BalanceKind = Literal["closing-booked", "closing-available", "custody-total", "on-chain", "interim-booked"]
+BalanceKind = Literal["closing-booked", "closing-available", "custody-total", "on-chain"]
+#: What a source may state: ``interim-booked`` is no account's kind, an intraday balance only corroborates.
+StatedKind = Literal["closing-booked", "closing-available", "custody-total", "on-chain", "interim-booked"]
 Ownership = Literal["key-proven", "custodian-confirmed", "unproven"]
 
 # -- custody: who says what ------------------------------------------------------------------------------------------
@@ -32,7 +33,7 @@ class StatedBalance:
     account: str
     currency: str
     minor_units: Amount
-    balance_kind: BalanceKind
+    balance_kind: StatedKind
     as_of: datetime
     statement_id: str
     business_date: str | None = None
@@ -52,7 +53,7 @@ class Observation:
     external_account: str
     currency: str
     minor_units: Amount
-    balance_kind: BalanceKind
+    balance_kind: StatedKind
     as_of: datetime
     statement_id: str
     retrieved_at: datetime

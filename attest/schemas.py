@@ -35,7 +35,7 @@ class CustodyBalance:
     currency: str
     amount: str
     minor_units: Amount
-    balance_kind: model.BalanceKind
+    balance_kind: model.StatedKind
     as_of: datetime
     statement_id: str
 
@@ -181,20 +181,24 @@ def _describe_sections(
     for key, field in cls.model_fields.items():
         default = "required" if field.is_required() else _default(field.get_default(call_default_factory=True))
         description = field.description or ""
-        found = _section(hints[key])
+        found = _sections(hints[key])
         if found is None:
             rows.append((f"`{key}`", _type(hints[key], field.metadata), default, description))
             continue
-        section, place = found
+        sections, place = found
         where = f"{path}.{key}{place}".lstrip(".")
-        if section not in described:
-            described[section] = _heading(where)
-            inner.append((section, where))
+        for section in sections:
+            if section not in described:
+                described[section] = _heading(where)
+                inner.append((section, where))
         kind = "list of `{}`" if place == "[]" else "`{}`"
-        about = description or " ".join((section.__doc__ or "").split()).partition(". ")[0].rstrip(".") + "."
-        rows.append((f"`{key}`", kind.format(described[section]), default, about))
+        about = description or " ".join((sections[0].__doc__ or "").split()).partition(". ")[0].rstrip(".") + "."
+        rows.append((f"`{key}`", kind.format(described[sections[0]]), default, about))
     if path:
-        emit(f"## `{_heading(path)}`\n\n{' '.join((cls.__doc__ or '').split())}\n")
+        # Of sections that differ by their kind each has a table of its own.
+        kinds = typing.get_args(hints.get("kind"))
+        one_of = f', kind = "{kinds[0]}"' if len(kinds) == 1 else ""
+        emit(f"## `{_heading(path)}`{one_of}\n\n{' '.join((cls.__doc__ or '').split())}\n")
     lines = ["| key | type | default | description |", "| --- | --- | --- | --- |"]
     lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
     emit("\n".join(lines) + "\n")
@@ -208,22 +212,27 @@ def _heading(path: str) -> str:
     return f"[[{written}]]" if path.endswith("[]") else f"[{written}]"
 
 
-def _section(annotation: Any) -> tuple[type[Section], str] | None:
-    """The section that a key holds and how it is written below the key: plain, by name, or as an array of tables."""
+def _sections(annotation: Any) -> tuple[tuple[type[Section], ...], str] | None:
+    """The section that a key holds (or those of which it holds one) and how it is written below the key: plain, by
+    name, or as an array of tables."""
     from attest.config import Section
 
     if isinstance(annotation, type):
-        return (annotation, "") if issubclass(annotation, Section) else None
+        return ((annotation,), "") if issubclass(annotation, Section) else None
     arguments = typing.get_args(annotation)
     origin = typing.get_origin(annotation)
+    if origin is Annotated:
+        return _sections(arguments[0])
     if origin is dict:
-        found = _section(arguments[1])
+        found = _sections(arguments[1])
         return found and (found[0], ".<name>")
     if origin is tuple:
-        found = _section(arguments[0])
+        found = _sections(arguments[0])
         return found and (found[0], "[]")
     if origin in (Union, types.UnionType):
-        return _section(arguments[0])
+        each = [_sections(argument) for argument in arguments if argument is not type(None)]
+        classes = tuple(section for found in each if found is not None for section in found[0])
+        return (classes, "") if classes else None
     return None
 
 
@@ -233,7 +242,7 @@ def _type(annotation: Any, constraints: Any = ()) -> str:
     from attest import config
 
     named: list[tuple[Any, str]] = [(config.Name, "name"), (config.Address, "address"), (config.Zone, "time zone")]
-    named += [(config.SecretReference, "secret reference"), (Any, "any")]
+    named += [(config.SecretReference, "secret reference"), (config.EvidenceKey, "reference"), (Any, "any")]
     for alias, word in named:
         if annotation == alias:
             return word
