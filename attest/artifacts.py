@@ -4,7 +4,7 @@ artifacts that a step was computed from (:mod:`attest.runs` checks them at every
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
@@ -46,13 +46,15 @@ class Opened:
 
 @dataclass(frozen=True)
 class Collected:
-    """Step 2. What every source said, and which ones failed (an account's quorum held without those)."""
+    """Step 2. What every source said, and which ones failed (an account's quorum held without those). ``ownership``:
+    the digests of the proofs that key-proven accounts are the issuer's, by account."""
 
     format: Literal["attest-run-collection/1"]
     made_from: Mapping[str, Hex32]
     collected_at: datetime
     observations: tuple[Observation, ...]
     failures: tuple[SourceFailure, ...]
+    ownership: Mapping[str, Hex32] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Literal
 from attest import quorum
 from attest.chain.preflight import Finding, preflight
 from attest.config import Loaded
-from attest.custody import collector
+from attest.custody import collector, ownership
 from attest.custody.evidence import Evidence
 from attest.custody.policies import account_policies
 from attest.environment import ConfiguredKeys, clock, connect_chains, evidence_cipher, post
@@ -124,17 +124,19 @@ def _sources(loaded: Loaded, period: Period, cutoff: datetime) -> Iterator[Findi
     is asked once: some banks allow four questions a day."""
     try:
         private = OverlayStore(open_store(loaded.config.stores.private, base=loaded.base))
+        evidence = Evidence(private, evidence_cipher(loaded))
         collected = collector.collect(
             loaded,
             period=str(period),
             cutoff=cutoff,
             now=clock(loaded),
-            evidence=Evidence(private, evidence_cipher(loaded)),
+            evidence=evidence,
             clients=connect_chains(loaded),
         )
         rules = account_policies(loaded.config, cutoff)
         _, previous = last_balances(private, period)
-        verdict = quorum.decide(collected.observations, collected.failures, rules, cutoff, previous)
+        proofs = ownership.proven(evidence, loaded.config, str(period))
+        verdict = quorum.decide(collected.observations, collected.failures, rules, cutoff, previous, proofs)
     except AttestError as fault:
         yield _failed("sources", fault)
         return
@@ -156,6 +158,8 @@ def _sources(loaded: Loaded, period: Period, cutoff: datetime) -> Iterator[Findi
             "held": f"Compare with the custodian; the run will ask for --acknowledge {decided.account}.",
             "refused": "See what the sources say above; a run would refuse.",
         }[decided.outcome]
+        if decided.code == quorum.UNPROVEN:
+            advice = ownership.advice(decided.account, str(period))
         state = "ok" if decided.outcome == "accepted" else "error"
         yield Finding(state, f"account {decided.account}", decided.detail, advice)
 

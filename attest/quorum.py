@@ -163,8 +163,8 @@ def token_outcome(verdict: Verdict, token: str) -> TokenOutcome:
 
 def needs_new_evidence(account: AccountVerdict) -> bool:
     """True if the account lacks a quorum of valid observations (missing, failed, stale, wrong currency, …) or a proof
-    of ownership: there is nothing to freeze, and a later run may ask the sources again. False if what was validly said is disagreed on,
-    overdrawn, held or accepted: that stands until a person abandons or acknowledges it."""
+    of ownership: there is nothing to freeze, and a later run may ask the sources again. False if what was validly said
+    is disagreed on, overdrawn, held or accepted: that stands until a person abandons or acknowledges it."""
     return account.code in _LACKING
 
 

@@ -92,7 +92,14 @@ def explain(store: Store, period: Period, account: str | None = None) -> Explana
             reason="The quorum decides on what the sources said.",
             advice="Run `attest run` first, or name another --period.",
         )
-    verdict = quorum.decide(collected.observations, collected.failures, opened.policies, opened.cutoff, opened.previous)
+    verdict = quorum.decide(
+        collected.observations,
+        collected.failures,
+        opened.policies,
+        opened.cutoff,
+        opened.previous,
+        collected.ownership,
+    )
     if decided is not None and [(a.account, a.outcome, a.code, a.minor_units) for a in verdict.accounts] != [
         (a.account, a.outcome, a.code, a.minor_units) for a in decided.verdict.accounts
     ]:

@@ -11,7 +11,7 @@ from attest import quorum, records
 from attest.artifacts import Collected, Committed, Decided, Opened, WithheldToken
 from attest.chain import state
 from attest.config import Config, Deployment
-from attest.custody import collector, policies
+from attest.custody import collector, ownership, policies
 from attest.errors import ConflictError, OperatorError, SourceError
 from attest.merkle.proof import leaf_hash
 from attest.merkle.tree import MerkleTree
@@ -174,6 +174,7 @@ def collect(run: Run) -> tuple[Collected, str]:
             collected_at=environment.now(),
             observations=result.observations,
             failures=result.failures,
+            ownership=ownership.proven(environment.evidence, run.config, opened.period),
         )
         verdict = _decide(opened, collected)
         lacking = [account for account in verdict.accounts if quorum.needs_new_evidence(account)]
@@ -189,7 +190,14 @@ def collect(run: Run) -> tuple[Collected, str]:
 
 
 def _decide(opened: Opened, collected: Collected) -> Verdict:
-    return quorum.decide(collected.observations, collected.failures, opened.policies, opened.cutoff, opened.previous)
+    return quorum.decide(
+        collected.observations,
+        collected.failures,
+        opened.policies,
+        opened.cutoff,
+        opened.previous,
+        collected.ownership,
+    )
 
 
 def _still_failing(run: Run, opened: Opened, failing: Iterable[AccountVerdict]) -> list[AccountVerdict]:
@@ -208,19 +216,25 @@ def _still_failing(run: Run, opened: Opened, failing: Iterable[AccountVerdict]) 
     return remaining
 
 
-def _refused(
-    run: Run, step: str, opened: Opened, collected: Collected, failing: list[AccountVerdict]
-) -> SourceError:
+def _refused(run: Run, step: str, opened: Opened, collected: Collected, failing: list[AccountVerdict]) -> SourceError:
     deadline = opened.cutoff + timedelta(hours=run.config.schedule.deadline_hours)
     tokens = sorted({account.token for account in failing})
     held = [account for account in failing if account.outcome == "held"]
     failed = {failure.source: failure.advice for failure in collected.failures}
     lines = [f"account {account.account} ({account.token}): {account.detail}" for account in failing]
+    rules = {policy.account: policy for policy in opened.policies}
+    unproven = [
+        account.account
+        for account in failing
+        if rules[account.account].ownership == "key-proven" and account.account not in collected.ownership
+    ]
     if len(held) == len(failing):
         accounts = " ".join(f"--acknowledge {account.account}" for account in held)
         advice = f"Compare with the custodian. If the change is right, run `attest run {accounts}`."
     elif step == "collect":
-        advice = " ".join(dict.fromkeys(failed.values())) or "Put the custodian's statement in place."
+        needed = [ownership.advice(account, opened.period) for account in unproven]
+        needed += dict.fromkeys(failed.values())
+        advice = " ".join(needed) or "Put the custodian's statement in place."
         advice += " Then run `attest run` again: it asks every source anew."
     else:
         advice = (
@@ -441,6 +455,7 @@ def recheck(run: Run) -> None:
     if opened.previous != _previous_again(environment.private, opened):
         raise tampered(area, "open", "the last balances are not those of their verdicts")
     collector.reobserve(environment.loaded, collected.observations, environment.evidence, opened.cutoff)
+    ownership.recheck(environment.evidence, run.config, opened.period, collected.ownership)
     asked = {(policy.account, source.source) for policy in opened.policies for source in policy.sources}
     answered = [(seen.account, seen.source) for seen in collected.observations]
     answered += [(failure.account, failure.source) for failure in collected.failures]
