@@ -49,6 +49,7 @@ _EXTRAS = {
     "iso4217": "run",
     "jinja2": "run",
     "obstore": "run",
+    "paramiko": "sftp",
     "psycopg": "sql",
     "pydantic": "run",
     "pymerkle": "run",

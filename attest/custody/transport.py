@@ -17,11 +17,9 @@ from typing import Protocol, cast
 
 from attest.config import Connection, StatementSignature
 from attest.custody.document import Document
+from attest.custody.location import check_count, check_encrypted, missing, shown
 from attest.custody.reach import Asked, Reach
 from attest.errors import OperatorError, SourceError
-
-#: More documents than this for one source are a mistake (an archive folder, the wrong ``**``).
-MAX_DOCUMENTS = 400
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
@@ -37,7 +35,7 @@ class Transport(Protocol):
         ``exact``: the location is one document's, and nothing in it is a pattern.
 
         Raises :class:`SourceError` naming the document when there is none, or one is unreadable, empty or too large;
-        at most :data:`MAX_DOCUMENTS` are taken.
+        at most :data:`~attest.custody.location.MAX_DOCUMENTS` are taken.
         """
         ...
 
@@ -56,6 +54,12 @@ class _Known:
 
 TRANSPORTS = {
     "file": _Known("attest.custody.transports.file"),
+    "https": _Known("attest.custody.transports.https", "http"),
+    "http": _Known("attest.custody.transports.https", "http"),
+    "s3": _Known("attest.custody.transports.s3", "s3"),
+    "az": _Known("attest.custody.transports.objects", "azure", connection_required=True),
+    "gs": _Known("attest.custody.transports.objects", "gcs"),
+    "sftp": _Known("attest.custody.transports.sftp", "sftp", connection_required=True),
 }
 
 
@@ -65,7 +69,7 @@ def check_location(location: str, connection: Connection | None, where: str) -> 
     known = TRANSPORTS.get(scheme)
     if known is None:
         raise OperatorError(
-            f"{where}: {location!r} needs the transport {scheme!r}, which does not exist",
+            f"{where}: {shown(location)!r} needs the transport {scheme!r}, which does not exist",
             code="unknown-transport",
             reason="A location that cannot be reached would be missing in every run.",
             advice=f"The transports are: {', '.join(TRANSPORTS)}. Write a path or a glob relative to the "
@@ -82,14 +86,17 @@ def check_location(location: str, connection: Connection | None, where: str) -> 
             if known.connection
             else "Leave `connection` out.",
         )
+    endpoint = getattr(connection, "endpoint", None)
     try:
         known.load().check(location)
+        if endpoint is not None:
+            check_encrypted(endpoint)
     except ValueError as fault:
         raise OperatorError(
-            f"{where}: location {location!r}: {fault}",
+            f"{where}: location {shown(location)!r}: {fault}",
             code="malformed-location",
             reason="A location that cannot be reached would be missing in every run.",
-            advice="Correct the source's location.",
+            advice="Correct the source's location or its connection.",
         ) from None
 
 
@@ -98,28 +105,28 @@ def fetch(asked: Asked, reach: Reach, signature: StatementSignature | None = Non
     holds its signature.
 
     Raises as :meth:`Transport.fetch` and :func:`check_location` do, and :class:`SourceError` for more than
-    :data:`MAX_DOCUMENTS` documents or one without signature (``signature-missing``).
+    :data:`~attest.custody.location.MAX_DOCUMENTS` documents or one without signature (``signature-missing``).
     """
     check_location(asked.location, asked.connection, asked.where)
     transport = TRANSPORTS[_scheme(asked.location)].load()
     documents: list[Document] = []
     for number, (location, document) in enumerate(transport.fetch(asked, reach, exact=False), 1):
-        if number > MAX_DOCUMENTS:
-            raise SourceError(
-                f"{asked.location}: more than {MAX_DOCUMENTS} documents match",
-                code="too-many-files",
-                reason="So many are an archive rather than one period's statements.",
-                advice="Narrow the location, for example with {period} in it.",
-            )
+        check_count(shown(asked.location), number)
+        if signature is not None and location.partition("?")[0].endswith(signature.suffix):
+            continue  # a pattern such as folder/* means the signatures too
         documents.append(document)
         if signature is not None:
             documents.append(_companion(transport, asked, reach, location, signature.suffix))
+    if not documents:
+        raise missing(shown(asked.location), "there is no document")
     return tuple(documents)
 
 
 def _companion(transport: Transport, asked: Asked, reach: Reach, location: str, suffix: str) -> Document:
     """The document that holds the signature of the one at ``location``."""
-    path, question, query = location.partition("?")
+    path, question, query = location, "", ""
+    if _scheme(location) in ("http", "https"):
+        path, question, query = location.partition("?")
     beside = replace(asked, location=f"{path}{suffix}{question}{query}")
     try:
         ((_, document),) = transport.fetch(beside, reach, exact=True)
@@ -127,7 +134,7 @@ def _companion(transport: Transport, asked: Asked, reach: Reach, location: str, 
         if fault.code != "file-missing":
             raise
         raise SourceError(
-            f"{beside.location}: there is no signature",
+            f"{shown(beside.location)}: there is no signature",
             code="signature-missing",
             reason="This custodian signs its statements, so one without signature may be anybody's.",
             advice="Fetch the signature file that belongs to the statement and put it beside it.",

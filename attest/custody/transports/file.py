@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from attest.custody.document import MAX_BYTES, Document
+from attest.custody.location import REASON, check_count
 from attest.custody.reach import Asked, Reach
 from attest.errors import SourceError, printable
 
-_REASON = "An account can be attested only from what its custodian stated."
 _CHUNK = 1 << 20
 
 
@@ -20,14 +20,18 @@ def check(location: str) -> None:
     """Raises ``ValueError`` for what no file can be called."""
     if "\0" in location:
         raise ValueError("holds a NUL character")
-    if not location.removeprefix("file://"):
+    if not _path(location):
         raise ValueError("is empty")
+
+
+def _path(location: str) -> str:
+    return location[7:] if location[:7].lower() == "file://" else location
 
 
 def fetch(asked: Asked, reach: Reach, *, exact: bool) -> Iterator[tuple[str, Document]]:
     """The file at the path, or all files that match the glob, sorted by name. Raises :class:`SourceError` as
     :func:`read_file` does, and ``file-missing`` when nothing matches."""
-    place = asked.location.removeprefix("file://")
+    place = _path(asked.location)
     if exact or not glob.has_magic(place):
         yield place, read_file(reach.base / place)
         return
@@ -38,9 +42,10 @@ def fetch(asked: Asked, reach: Reach, *, exact: bool) -> Iterator[tuple[str, Doc
         raise SourceError(
             f"{where}: no file matches",
             code="file-missing",
-            reason=_REASON,
+            reason=REASON,
             advice="Put the custodian's statement there, or correct the source's location.",
         )
+    check_count(printable(place), len(names))
     for name in names:
         yield name, read_file(reach.base / name)
 
@@ -51,7 +56,7 @@ def read_file(path: Path) -> Document:
     where = printable(str(path))
 
     def refuse(code: str, detail: str, advice: str) -> SourceError:
-        return SourceError(f"{where}: {detail}", code=code, reason=_REASON, advice=advice)
+        return SourceError(f"{where}: {detail}", code=code, reason=REASON, advice=advice)
 
     try:
         # Not blocking: opening a pipe would wait for a writer for ever.
