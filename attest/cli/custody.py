@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from attest.cli import ownership
 from attest.cli.common import chosen_period, config_option, json_option, load, period_option
 from attest.cli.output import Output
 from attest.errors import OperatorError, SourceError, printable
@@ -26,6 +27,10 @@ _WIDTH = 80
 @click.group("custody")
 def group() -> None:
     """Read custodians' files."""
+
+
+group.add_command(ownership.challenge)
+group.add_command(ownership.prove)
 
 
 @group.command("read")
