@@ -350,7 +350,7 @@ Connection = Annotated[
 class StatementSignature(Section):
     """The custodian's detached signature over each document, as it was sent."""
 
-    kind: Literal["pgp", "cms"]
+    kind: Literal["pgp", "cms"] = Field(description="OpenPGP or CMS (PKCS #7).")
     suffix: str = Field(
         default=".sig", pattern=r"^[A-Za-z0-9._-]{1,20}$", description="What a signature's name adds to its document's."
     )

@@ -271,7 +271,7 @@ def _default(value: Any) -> str:
         return "none"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
-    if isinstance(value, tuple | dict):
+    if value in ("", (), {}):
         return "empty"
     if isinstance(value, BaseModel):
         return "its defaults"

@@ -29,8 +29,8 @@ _BEGIN = b'{"format":"attest-sealed-evidence/1"'
 
 
 @dataclass(frozen=True)
-class _Header:
-    """``wrapped`` is the KMS's ciphertext of the data key, empty for a configured key."""
+class SealedHeader:
+    """The first line of a sealed object. ``wrapped`` is the KMS's ciphertext of the data key, empty for a configured key."""
 
     format: Literal["attest-sealed-evidence/1"]
     wrapped: str
@@ -52,7 +52,7 @@ class Cipher:
         """The sealed object's bytes, piece by piece. Raises :class:`OperatorError` if the key cannot be had."""
         wrapped, key = self._current()
         salt = base64.b64encode(os.urandom(32)).decode()
-        header = records.to_json(_Header("attest-sealed-evidence/1", wrapped, salt))
+        header = records.to_json(SealedHeader("attest-sealed-evidence/1", wrapped, salt))
         yield header
         aead = _aead(key, header)
         for number, (last, chunk) in enumerate(_sized(chunks)):
@@ -75,7 +75,7 @@ class Cipher:
         if not 0 < end <= _MAX_HEADER:
             raise _damaged(where)
         header = bytes(held[:end])
-        said = records.from_json(_Header, header, where, ConflictError)
+        said = records.from_json(SealedHeader, header, where, ConflictError)
         aead = _aead(self._unwrapped(said.wrapped), header)
         rest = (piece for pieces in ((bytes(held[end:]),), chunks) for piece in pieces)
         for number, (last, chunk) in enumerate(_sized(rest, _CHUNK + _TAG)):
