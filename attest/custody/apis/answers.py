@@ -5,22 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
-from attest.custody.apis.asking import MAX_BYTES
+from attest.custody.apis import pages
 from attest.custody.document import Document
 from attest.errors import SourceError, printable
-from attest.records import load_plain
 
+MAX_BYTES = 8 * 1024 * 1024
 #: How much of an error's text is repeated.
 _SHOWN = 200
 
 _AGAIN = "Ask again; if the answer stays the same, compare it with the API's documentation: it may have changed."
-#: Why each refusal matters, and what to do about it.
+#: Why each refusal matters, and what to do about it; those of every JSON API are in :mod:`attest.custody.apis.pages`.
 _REFUSALS: dict[str, tuple[str, str]] = {
-    "malformed-answer": ("An answer that is not understood in full may say something else.", _AGAIN),
-    "api-error": (
-        "An error is no balance, whatever the HTTP status that it came with.",
-        "Do what the error says: it is the server's own. Then ask again.",
-    ),
     "wrong-account": (
         "Another account's balance proves nothing about this one.",
         "Compare the source's options and `account` with the identifiers that the API shows.",
@@ -46,12 +41,11 @@ _REFUSALS: dict[str, tuple[str, str]] = {
         "Without its date nobody knows which day's closing balance it is.",
         "Ask the bank to state referenceDate with closing balances; otherwise use its statements.",
     ),
-    "malformed-date": ("A date that can be read in two ways can be a day off.", _AGAIN),
-    "missing-page": ("The balance asked for, or a second one, may stand on the page that is missing.", _AGAIN),
-    "foreign-page": (
-        "The credentials are for one server only; another one could be anybody's.",
-        "Ask the bank why its pages are elsewhere; if that is right, configure that address.",
+    "naive-time": (
+        "The same local time is a different instant in every time zone.",
+        "Set `zone` of the account (or --zone) to the bank's time zone, for example Europe/London.",
     ),
+    "malformed-date": ("A date that can be read in two ways can be a day off.", _AGAIN),
     "parts-differ": ("One of the numbers is wrong, and nobody can say which.", _AGAIN),
     "staked": (
         "What is staked is not at hand, and may be lost: it is no reserve of a national currency.",
@@ -76,6 +70,8 @@ class Answer:
         self.members: dict[str, Any] = members
 
     def refuse(self, code: str, detail: str) -> NoReturn:
+        if code not in _REFUSALS:
+            pages.refuse(self.where, code, detail)
         reason, advice = _REFUSALS[code]
         raise SourceError(printable(f"{self.where}: {detail}"), code=code, reason=reason, advice=advice)
 
@@ -128,7 +124,7 @@ class Answer:
 
 def load(document: Document) -> Answer:
     """The object that a document is. Raises :class:`SourceError` for anything that is not strictly JSON."""
-    return Answer(load_plain(document.read(MAX_BYTES), document.name, SourceError), document.name)
+    return Answer(pages.load(document, MAX_BYTES), document.name)
 
 
 def the_only(documents: Sequence[Document]) -> Answer:

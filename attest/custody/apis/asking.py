@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 from urllib.parse import quote, urlencode
 
 from attest.config import HttpConnection
+from attest.custody.apis.answers import MAX_BYTES, Answer
+from attest.custody.apis.pages import Paging
 from attest.custody.document import Document
 from attest.custody.http import Call
 from attest.custody.reach import Asked, Reach
-from attest.errors import OperatorError, SourceError
-
-#: More than any list of one account's balances fills.
-MAX_PAGES = 100
-MAX_BYTES = 8 * 1024 * 1024
+from attest.errors import OperatorError
 
 
 def connection_of(asked: Asked) -> HttpConnection:
@@ -62,23 +61,19 @@ def ask(asked: Asked, reach: Reach, call: Callable[[], Call]) -> Document:
 
 
 def ask_pages(
-    asked: Asked, reach: Reach, first: str, call: Callable[[str], Call], following: Callable[[Document], str | None]
+    asked: Asked,
+    reach: Reach,
+    first: str,
+    call: Callable[[str], Call],
+    paging: Paging,
+    page: Callable[[Document], Answer],
 ) -> Iterator[Document]:
-    """All pages from the URL ``first``; ``following`` says of a page which URL is next, or None.
-
-    Raises :class:`SourceError` (``endless-pages``) if a page comes again or there are more than :data:`MAX_PAGES`.
-    """
-    seen: set[str] = set()
-    at: str | None = first
-    while at is not None:
-        if at in seen or len(seen) == MAX_PAGES:
-            raise SourceError(
-                f"{asked.where}: the answer's pages do not come to an end (page {len(seen) + 1})",
-                code="endless-pages",
-                reason="A list that never ends cannot be read completely.",
-                advice="Ask the custodian; its API contradicts its documentation.",
-            )
-        seen.add(at)
-        page = ask(asked, reach, partial(call, at))
-        yield page
-        at = following(page)
+    """All pages from the URL ``first``; ``page`` reads one, and refuses an error. Raises :class:`SourceError` as it,
+    :func:`ask` and :meth:`Paging.following` do."""
+    read: list[Any] = []
+    url: str | None = first
+    while url is not None:
+        document = ask(asked, reach, partial(call, url))
+        yield document
+        read.append(page(document).members)
+        url = paging.following(first, read, f"{asked.where}: {document.name}")

@@ -158,6 +158,6 @@ FORMAT = Format(
     read=read,
     options=OPTIONS,
     fetch=fetch,
-    max_bytes=asking.MAX_BYTES,
+    max_bytes=answers.MAX_BYTES,
     connections=("http",),
 )

@@ -63,7 +63,7 @@ FORMAT = Format(
     read=read,
     options=OPTIONS,
     fetch=fetch,
-    max_bytes=asking.MAX_BYTES,
+    max_bytes=answers.MAX_BYTES,
     location="optional",
     connections=("http",),
 )

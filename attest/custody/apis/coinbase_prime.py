@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from attest.custody.apis import answers, asking, live, signing
 from attest.custody.apis.answers import Answer
 from attest.custody.apis.live import Live
+from attest.custody.apis.pages import Paging, Pointer
 from attest.custody.document import Document
 from attest.custody.formats import Format
 from attest.custody.http import Call
@@ -30,6 +31,7 @@ OPTIONS = {
     "balance_type": f"which balances: {', '.join(_TYPES)} [TOTAL_BALANCES]",
 } | live.OPTIONS
 
+_PAGING = Paging(next=Pointer("/pagination/next_cursor"), cursor_parameter="cursor")
 _NOT_AT_HAND = ("bonded_amount", "unbonding_amount", "unvested_amount")
 
 
@@ -58,21 +60,14 @@ def fetch(asked: Asked, settings: Settings, reach: Reach) -> Iterator[Document]:
     names = ("api_key", "api_secret", "passphrase")
     credentials = {name: asking.credential(asked, reach, name) for name in names}
 
-    def page_after(cursor: str) -> str:
-        query = {"symbols": settings.symbol, "balance_type": settings.balance_type}
-        query |= {"cursor": cursor} if cursor else {}
-        base = asked.location or BASE
-        return asking.url(base, "v1", "portfolios", settings.portfolio_id, "balances", **query)
+    query = {"symbols": settings.symbol, "balance_type": settings.balance_type}
+    first = asking.url(asked.location or BASE, "v1", "portfolios", settings.portfolio_id, "balances", **query)
 
     def call(url: str) -> Call:
-        path = urlsplit(url).path
+        path = urlsplit(url).path  # what is signed is without the query
         return Call(url, headers=signing.coinbase_prime("GET", path, "", int(time.time()), **credentials))
 
-    def following(page: Document) -> str | None:
-        cursor = _next(_page(page))
-        return page_after(cursor) if cursor else None
-
-    yield from asking.ask_pages(asked, reach, page_after(""), call, following)
+    yield from asking.ask_pages(asked, reach, first, call, _PAGING, _page)
 
 
 def read(
@@ -80,13 +75,12 @@ def read(
 ) -> tuple[StatedBalance, ...]:
     """The asset's balance at ``retrieved_at``. Raises :class:`SourceError` naming the document."""
     found: list[Answer] = []
-    for number, document in enumerate(documents, 1):
-        page = _page(document)
-        if bool(_next(page)) != (number < len(documents)):
-            page.refuse("missing-page", f"is page {number} of {len(documents)}, and its pagination says otherwise")
+    pages = [_page(document) for document in documents]
+    _PAGING.check([page.members for page in pages], [page.where for page in pages])
+    for page in pages:
         page.the("type", settings.balance_type, "wrong-asset")
         found += [balance for balance in page.objects("balances") if balance.text("symbol") == settings.symbol]
-    balance = answers.only(found, page, settings.symbol)
+    balance = answers.only(found, pages[0], settings.symbol)
     for name in _NOT_AT_HAND:
         part = balance.optional(name)
         if part and live.amount(part, settings.symbol, balance.where):
@@ -99,15 +93,11 @@ def _page(document: Document) -> Answer:
     page = answers.load(document)
     if "message" in page.members:
         page.error((page.members.get("code"), page.members["message"]))
+    if page.members.get("pagination") is not None:
+        pagination = page.object("pagination")
+        if pagination.flag("has_next") and not pagination.optional("next_cursor"):
+            page.refuse("missing-page", "has a next page, but no cursor to it")
     return page
-
-
-def _next(page: Answer) -> str:
-    """The cursor of the next page; empty on the last one."""
-    if page.members.get("pagination") is None:
-        return ""
-    pagination = page.object("pagination")
-    return pagination.text("next_cursor") if pagination.flag("has_next") else ""
 
 
 FORMAT = Format(
@@ -116,7 +106,7 @@ FORMAT = Format(
     read=read,
     options=OPTIONS,
     fetch=fetch,
-    max_bytes=asking.MAX_BYTES,
+    max_bytes=answers.MAX_BYTES,
     location="optional",
     connections=("http",),
 )

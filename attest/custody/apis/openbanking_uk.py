@@ -11,13 +11,13 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 from attest.custody import calendar
 from attest.custody.apis import answers, asking
 from attest.custody.apis.answers import Answer
 from attest.custody.apis.live import texts
+from attest.custody.apis.pages import Paging, Pointer
 from attest.custody.document import Document
 from attest.custody.formats import Format
 from attest.custody.http import Call
@@ -30,6 +30,7 @@ OPTIONS = {
     "account": "what the account is called in external_account, e.g. its IBAN [the AccountId]",
 }
 
+_PAGING = Paging(next=Pointer("/Links/Next"))
 _CLOSING_BOOKED = ("CLBD", "ClosingBooked")
 _SIGNS = {"Credit": 1, "Debit": -1}
 _UNSIGNED = re.compile(r"[0-9]{1,13}(?:\.[0-9]{1,5})?", re.ASCII)
@@ -57,22 +58,14 @@ def prepare(options: Mapping[str, object]) -> Settings:
 def fetch(asked: Asked, settings: Settings, reach: Reach) -> Iterator[Document]:
     """All pages of the account's balances; ``asked.location`` is the bank's base URL (``https://…/aisp``).
 
-    A following page is asked for only at the same server: the credentials are for no other. Raises as
-    :func:`asking.ask_pages` does.
+    Raises what :func:`asking.ask_pages` does.
     """
     first = asking.url(asked.location, "accounts", settings.account_id, "balances")
-
-    def following(page: Document) -> str | None:
-        answer = _page(page)
-        link = _next(answer)
-        if link and urlsplit(link)[:2] != urlsplit(first)[:2]:
-            answer.refuse("foreign-page", "Links.Next leads to another server")
-        return link or None
 
     def call(url: str) -> Call:
         return Call(url, headers={"Accept": "application/json", "x-fapi-interaction-id": str(uuid4())})
 
-    yield from asking.ask_pages(asked, reach, first, call, following)
+    yield from asking.ask_pages(asked, reach, first, call, _PAGING, _page)
 
 
 def read(
@@ -81,13 +74,12 @@ def read(
     """The closing booked balances on all pages, in their order; a debit is negative. Raises :class:`SourceError`
     naming the document and the balance."""
     stated: dict[tuple[str, datetime], StatedBalance] = {}
-    for number, document in enumerate(documents, 1):
-        page = _page(document)
-        if bool(_next(page)) != (number < len(documents)):
-            page.refuse("missing-page", f"is page {number} of {len(documents)}, and Links.Next says otherwise")
+    pages = [_page(document) for document in documents]
+    _PAGING.check([page.members for page in pages], [page.where for page in pages])
+    for page in pages:
         total = page.object("Meta").members.get("TotalPages") if "Meta" in page.members else None
-        if total is not None and total != len(documents):
-            page.refuse("missing-page", f"Meta.TotalPages is {total}, but there are {len(documents)}")
+        if total not in (None, len(pages)):
+            page.refuse("missing-page", f"Meta.TotalPages is {total}, but there are {len(pages)}")
         for balance in page.object("Data").objects("Balance"):
             balance.the("AccountId", settings.account_id, "wrong-account")
             if balance.text("Type") not in _CLOSING_BOOKED:
@@ -97,7 +89,7 @@ def read(
                 balance.refuse("several-balances", f"is a second closing balance in {one.currency} of {one.as_of}")
             stated[one.currency, one.as_of] = one
     if not stated:
-        page.refuse("no-closing-balance", "states no closing booked balance (CLBD or ClosingBooked)")
+        pages[0].refuse("no-closing-balance", "states no closing booked balance (CLBD or ClosingBooked)")
     return tuple(stated.values())
 
 
@@ -108,10 +100,6 @@ def _page(document: Document) -> Answer:
         listed = errors if isinstance(errors, list) else []
         page.error(*((error.get("ErrorCode"), error.get("Message")) for error in listed if isinstance(error, dict)))
     return page
-
-
-def _next(page: Answer) -> str:
-    return page.object("Links").optional("Next") if "Links" in page.members else ""
 
 
 def _stated(balance: Answer, account: str, zone: str | None) -> StatedBalance:
@@ -152,6 +140,6 @@ FORMAT = Format(
     read=read,
     options=OPTIONS,
     fetch=fetch,
-    max_bytes=asking.MAX_BYTES,
+    max_bytes=answers.MAX_BYTES,
     connections=("http",),
 )
