@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, Literal, Protocol
@@ -69,11 +70,11 @@ Fetch = Callable[[Asked, Any, Reach], Iterable[Document]]
 class Format:
     """One format. ``options`` maps the name of every option to what it means.
 
-    ``prepare`` turns options into the settings that ``read`` and ``fetch`` take; it raises ``ValueError`` saying what
-    is wrong. ``max_bytes`` bounds one document, unpacked. ``container``: its documents are zip archives themselves, and
-    are not unpacked. ``corroborates``: a source of it may never count (intraday reports). ``location`` and
-    ``connections`` say what a source of it needs (``connections`` are the kinds it takes; empty: none or, without
-    ``fetch``, the transport's).
+    ``prepare`` turns options into the settings that ``read`` and ``fetch`` take (sources with the same options share
+    them); it raises ``ValueError`` saying what is wrong. ``max_bytes`` bounds one document, unpacked. ``container``: its
+    documents are zip archives themselves, and are not unpacked. ``corroborates``: a source of it may never count
+    (intraday reports). ``location`` and ``connections`` say what a source of it needs (``connections`` are the kinds it
+    takes; empty: none or, without ``fetch``, the transport's).
     """
 
     title: str
@@ -144,7 +145,7 @@ def check_options(format_name: str, options: Mapping[str, object], where: str) -
             advice=f"The options of {format_name}: {listed}.",
         )
     try:
-        return known.prepare(options)
+        return _prepared(known.prepare, _Written(repr(sorted(options.items())), options))
     except ValueError as fault:
         raise OperatorError(
             f"{where}: options of format {format_name}: {fault}",
@@ -152,6 +153,20 @@ def check_options(format_name: str, options: Mapping[str, object], where: str) -
             reason="A statement is read by exactly what its options say; nothing is guessed.",
             advice=f"The options of {format_name}: {', '.join(known.options)}.",
         ) from None
+
+
+@dataclass(frozen=True)
+class _Written:
+    """Options, told apart by how they are written: ``True`` and ``1`` are equal, but not the same option."""
+
+    text: str
+    options: Mapping[str, object] = field(compare=False)
+
+
+@lru_cache(maxsize=1024)
+def _prepared(prepare: Callable[[Mapping[str, object]], Any], written: _Written) -> Any:
+    """The settings; thousands of sources share a few."""
+    return prepare(written.options)
 
 
 def no_options(options: Mapping[str, object]) -> tuple[()]:
