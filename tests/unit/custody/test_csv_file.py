@@ -171,6 +171,45 @@ def test_read__encoding__is_as_configured(encoding: str, mark: bytes) -> None:
     )
 
 
+@pytest.mark.parametrize(("encoding", "euro"), [("windows-1252", b"\x80"), ("iso-8859-15", b"\xa4")])
+def test_read__euro_sign_of_either_western_encoding__is_read(encoding: str, euro: bytes) -> None:
+    data = (HEADER.replace("Balance", "Saldo _") + ROW).encode().replace(b"_", euro)
+    assert stated(data, encoding=encoding, amount_column="Saldo €") == stated(HEADER + ROW)
+    assert refusal(data, encoding="latin-1", amount_column="Saldo €").code == "wrong-header"
+
+
+def test_read__preamble__is_left_out_up_to_the_header_line() -> None:
+    preamble = 'First Example Bank, "quoted\n\nall accounts;\n'
+    assert stated(preamble + HEADER + ROW, header_line="4") == stated(HEADER + ROW)
+    assert refusal(preamble + HEADER + ROW, header_line="5").code == "wrong-header"
+    assert refusal(preamble + HEADER + ROW).code in {"wrong-header", "malformed-csv"}
+    fault = refusal(preamble + HEADER + ROW.replace("1234.56", "x"), header_line="4")
+    assert "line 5: " in fault.message
+    fault = refusal(HEADER + ROW, header_line="9")
+    assert "line 9: " in fault.message
+
+
+def test_read__footer_with_a_total__is_refused_unless_a_kind_selects_rows() -> None:
+    total = ",,,EUR,1234.56,Total\n"
+    assert refusal(HEADER + ROW + total).code == "malformed-row"
+    assert len(stated(HEADER + ROW + total, kind_column="Note", kind_value="x")) == 1
+
+
+def test_read__several_documents__each_with_its_header() -> None:
+    other = Document.of("other.csv", (HEADER + ROW.replace("DE19", "DE20")).encode())
+    same = Document.of("bank.csv", (HEADER + ROW).encode())
+    balances = read("csv", [same, other, same], OPTIONS, zone="Europe/Berlin", retrieved_at=NOW)
+    assert [one.account[:4] for one in balances] == ["DE19", "DE20"]
+
+
+def test_read__two_documents_of_one_account_and_date_that_differ__refused() -> None:
+    documents = [Document.of(name, (HEADER + ROW.replace("1234", name[0])).encode()) for name in ("1.csv", "2.csv")]
+    with pytest.raises(SourceError) as caught:
+        read("csv", documents, OPTIONS, zone="Europe/Berlin", retrieved_at=NOW)
+    assert caught.value.code == "conflicting-statements"
+    assert caught.value.message.startswith("2.csv: account 'DE19999300000412007700'")
+
+
 def test_read__utf_16_big_endian_with_its_mark__is_read() -> None:
     data = codecs.BOM_UTF16_BE + (HEADER + ROW).encode("utf-16-be")
     assert stated(data, encoding="utf-16") == stated(HEADER + ROW)
@@ -382,6 +421,8 @@ def test_read__more_balances_than_any_export_has__are_refused(monkeypatch: pytes
         ({"delimiter": ""}, "delimiter"), ({"delimiter": ";;"}, "delimiter"), ({"delimiter": "a"}, "delimiter"),
         ({"delimiter": '"'}, "delimiter"), ({"delimiter": "."}, "delimiter"), ({"delimiter": "\n"}, "delimiter"),
         ({"decimal": ";"}, "decimal"), ({"thousands": "x"}, "thousands"), ({"thousands": "."}, "differ"),
+        ({"header_line": "0"}, "header_line"), ({"header_line": "x"}, "header_line"), ({"header_line": 2}, "text"),
+        ({"account": "A"}, "one of account"),
         ({"encoding": "utf-7"}, "encoding"), ({"final_newline": "no"}, "final_newline"),
         ({"date_format": "MM-DD"}, "YYYY"), ({"date_format": "YYYY-MM"}, "DD"), ({"date_format": "YYYY-DD"}, "Mon"),
         ({"date_format": "YYYY-MM-Mon-DD"}, "MM or Mon"), ({"date_format": "YYYY-YYYY-MM-DD"}, "YYYY"),

@@ -9,6 +9,7 @@ import pytest
 
 from attest.config import Loaded, load
 from attest.custody.collector import Collection, collect, reobserve
+from attest.custody.evidence import Evidence
 from attest.custody.policies import account_policies
 from attest.money import currency, group
 from attest.quorum import decide, token_outcome
@@ -27,7 +28,12 @@ def examples(configuration: Path) -> Loaded:
 def collected(examples: Loaded, tmp_path: Path) -> Collection:
     now = datetime(2026, 11, 23, 6, tzinfo=UTC)
     return collect(
-        examples, period="2026-W47", cutoff=CUTOFF, now=lambda: now, evidence=LocalStore(tmp_path), progress=None
+        examples,
+        period="2026-W47",
+        cutoff=CUTOFF,
+        now=lambda: now,
+        evidence=Evidence(LocalStore(tmp_path)),
+        clients={},
     )
 
 
@@ -39,7 +45,7 @@ def test_examples__every_source__answers_for_the_last_business_date(collected: C
 
 
 def test_examples__evidence__gives_the_same_again(examples: Loaded, collected: Collection, tmp_path: Path) -> None:
-    assert reobserve(examples, collected.observations, LocalStore(tmp_path), CUTOFF) == collected.observations
+    assert reobserve(examples, collected.observations, Evidence(LocalStore(tmp_path)), CUTOFF) == collected.observations
 
 
 def test_examples__quorum__accepts_all_seven_accounts_with_the_stated_totals(
