@@ -70,9 +70,9 @@ Fetch = Callable[[Asked, Any, Reach], Iterable[Document]]
 class Format:
     """One format. ``options`` maps the name of every option to what it means.
 
-    ``prepare`` turns options into the settings that ``read`` and ``fetch`` take (sources with the same options share
-    them); it raises ``ValueError`` saying what is wrong. ``max_bytes`` bounds one document, unpacked. ``container``: its
-    documents are zip archives themselves, and are not unpacked. ``corroborates``: a source of it may never count
+    ``prepare`` turns options into the settings that ``read`` and ``fetch`` take, one for all sources with the same
+    options; it raises ``ValueError`` saying what is wrong. ``max_bytes`` bounds one document, unpacked. ``container``:
+    its documents are zip archives themselves, and are not unpacked. ``corroborates``: a source of it may never count
     (intraday reports). ``location`` and ``connections`` say what a source of it needs (``connections`` are the kinds it
     takes; empty: none or, without ``fetch``, the transport's).
     """
