@@ -112,7 +112,7 @@ def fetch(asked: Asked, reach: Reach, signature: StatementSignature | None = Non
     documents: list[Document] = []
     for number, (location, document) in enumerate(transport.fetch(asked, reach, exact=False), 1):
         check_count(shown(asked.location), number)
-        if signature is not None and location.partition("?")[0].endswith(signature.suffix):
+        if signature is not None and _parts(location)[0].endswith(signature.suffix):
             continue  # a pattern such as folder/* means the signatures too
         documents.append(document)
         if signature is not None:
@@ -124,10 +124,8 @@ def fetch(asked: Asked, reach: Reach, signature: StatementSignature | None = Non
 
 def _companion(transport: Transport, asked: Asked, reach: Reach, location: str, suffix: str) -> Document:
     """The document that holds the signature of the one at ``location``."""
-    path, question, query = location, "", ""
-    if _scheme(location) in ("http", "https"):
-        path, question, query = location.partition("?")
-    beside = replace(asked, location=f"{path}{suffix}{question}{query}")
+    path, query = _parts(location)
+    beside = replace(asked, location=f"{path}{suffix}{query}")
     try:
         ((_, document),) = transport.fetch(beside, reach, exact=True)
     except SourceError as fault:
@@ -140,6 +138,14 @@ def _companion(transport: Transport, asked: Asked, reach: Reach, location: str, 
             advice="Fetch the signature file that belongs to the statement and put it beside it.",
         ) from None
     return document
+
+
+def _parts(location: str) -> tuple[str, str]:
+    """A location without its query, and the query. Only URLs have one; elsewhere ``?`` is part of a name."""
+    if _scheme(location) not in ("http", "https"):
+        return location, ""
+    path, question, query = location.partition("?")
+    return path, f"{question}{query}"
 
 
 def _scheme(location: str) -> str:

@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from attest.custody.document import MAX_BYTES, Document
+from attest.custody.document import MAX_BYTES, Document, too_large
 from attest.custody.location import REASON, check_count
 from attest.custody.reach import Asked, Reach
 from attest.errors import SourceError, printable
@@ -81,6 +81,8 @@ def read_file(path: Path) -> Document:
             raise refuse(
                 "not-a-file", f"is {kind}", "Name the file itself, or a glob for the files in a folder (folder/*.xml)."
             )
+        if status.st_size > MAX_BYTES:
+            raise too_large(where, MAX_BYTES)
         return Document(where, iter(lambda: os.read(descriptor, _CHUNK), b""), limit=MAX_BYTES)
     except OSError as fault:
         raise refuse(
