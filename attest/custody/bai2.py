@@ -149,6 +149,8 @@ def read(
                     "conflicting-statements",
                     f"differs from another file {number!r} of sender {sender!r} of {created} ({first.where})",
                 )
+    if not accounts:
+        raise _refusal(documents[0].name, "no-closing-balance", "reports no account")
     return tuple(account.stated() for account in _of_record(list(files.values()), ZoneInfo(zone or "UTC")))
 
 

@@ -369,7 +369,8 @@ class _Reader:
     # -- within one message ------------------------------------------------------------------------------------------
 
     def _inside(self, message: _Message, text: str) -> None:
-        text = text.strip(_BLANKS + "\x03\x1a")
+        # A field begins its line: behind a blank it is a narrative's.
+        text = text.rstrip(_BLANKS + "\x03\x1a")
         if not text:
             return
         if message.in_block and text.startswith("-}"):
