@@ -19,6 +19,7 @@ import json
 import re
 import types
 import typing
+from collections import Counter
 from collections.abc import Callable, Hashable, Mapping
 from datetime import UTC, datetime
 from functools import cache
@@ -144,7 +145,8 @@ def load_plain(
     fraction: Callable[[str], Any] | None = None,
 ) -> Any:
     """Parse JSON strictly: UTF-8, no duplicate names, no floats, no ``NaN``, no half of a surrogate pair, bounded depth
-    and digits. ``fraction`` makes something exact of a number with decimals or an exponent, which else is refused.
+    and digits. ``fraction`` makes something exact of a number with decimals or an exponent, which else is refused, and
+    raises ``ArithmeticError`` if it cannot.
 
     Raises ``error`` (default :class:`VerificationError`) naming ``where``.
     """
@@ -160,9 +162,8 @@ def load_plain(
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
         record = dict(items)
         if len(record) != len(items):
-            names = [name for name, _ in items]
-            twice = next(name for name in names if names.count(name) > 1)
-            raise refuse(f"the name {twice!r} stands twice in one object")
+            ((twice, _),) = Counter(name for name, _ in items).most_common(1)
+            raise refuse(f"the name {twice[:80]!r} stands twice in one object")
         return record
 
     def no_float(text: str) -> Any:
@@ -171,7 +172,10 @@ def load_plain(
     def bounded(text: str, number: Callable[[str], Any]) -> Any:
         if len(text) > MAX_DIGITS:
             raise refuse("a number is longer than any amount can be")
-        return number(text)
+        try:
+            return number(text)
+        except ArithmeticError:  # an exponent that is beyond Decimal's
+            raise refuse(f"the number {text[:40]} is larger or smaller than any amount") from None
 
     if data.startswith(b"\xef\xbb\xbf"):
         raise refuse("begins with a byte order mark")
@@ -186,7 +190,7 @@ def load_plain(
             parse_constant=no_float,
         )
         if _SURROGATE.search(data):  # escaped: a pair of them is one character, a single one is none
-            json.dumps(plain, ensure_ascii=False).encode()
+            json.dumps(plain, ensure_ascii=False, default=str).encode()
     except UnicodeDecodeError:
         raise refuse("is not UTF-8") from None
     except UnicodeEncodeError:

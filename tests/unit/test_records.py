@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
 from typing import Any, Literal
 
 import jsonschema
@@ -206,6 +208,28 @@ def test_load_plain__number_of_a_megabyte__is_refused_without_being_repeated() -
 
 def test_load_plain__escaped_surrogate_pair__is_its_character() -> None:
     assert records.load_plain(b'"\\ud83d\\ude00"', "x") == "\U0001f600"
+
+
+def test_load_plain__half_of_a_surrogate_pair_beside_an_exact_fraction__is_refused() -> None:
+    with pytest.raises(VerificationError, match="half of a surrogate pair"):
+        records.load_plain(b'{"amount":0.5,"text":"\\ud800"}', "x", fraction=Decimal)
+
+
+def test_load_plain__exponent_beyond_what_a_fraction_can_be__is_refused() -> None:
+    with pytest.raises(VerificationError, match=r"1e18446744073709551616 is larger or smaller"):
+        records.load_plain(b'{"amount":1e18446744073709551616}', "x", fraction=Decimal)
+
+
+def test_load_plain__name_that_stands_twice_after_very_many_others__is_refused_in_no_time() -> None:
+    names = b",".join(b'"%d":0' % number for number in range(200_000))
+    begin = time.process_time()
+    assert "'last' stands twice" in refusal(b"{" + names + b',"last":0,"last":0}').message
+    assert time.process_time() - begin < 5  # quadratic: minutes
+
+
+def test_load_plain__long_name_that_stands_twice__is_not_repeated_in_full() -> None:
+    name = b'"' + b"a" * 1_000_000 + b'":0'
+    assert len(refusal(b"{" + name + b"," + name + b"}").message) < 200
 
 
 def test_load_plain__other_error_class__is_raised() -> None:
