@@ -136,7 +136,7 @@ def _listed(client: Any, reach: Reach, bucket: str, pattern: str, where: str) ->
             reach.remaining(where)
             # What ends in a slash is a folder that a console made.
             etags.update({one["Key"]: one["ETag"] for one in page.get("Contents", ()) if one["Key"][-1:] != "/"})
-    except (BotoCoreError, ClientError) as fault:
+    except (BotoCoreError, ClientError, RecursionError) as fault:
         raise _refusal(where, fault, "s3:ListBucket on the bucket") from None
     return etags
 
@@ -163,7 +163,7 @@ def _read(client: Any, reach: Reach, bucket: str, key: str, etag: str | None) ->
             return Document(name, chunks(), provenance=_provenance(answer))
     except (HTTPError, ConnectionError, SSLError) as fault:  # what botocore does not wrap
         raise unreachable(name, f"S3 broke off ({type(fault).__name__})") from None
-    except (BotoCoreError, ClientError) as fault:
+    except (BotoCoreError, ClientError, RecursionError) as fault:
         raise _refusal(
             name,
             fault,
@@ -186,8 +186,9 @@ def _refusal(where: str, fault: Exception, right: str) -> SourceError:
     """The error of a request that failed. S3's own words name identities and keys, so only their code is told."""
     from botocore import exceptions
 
-    if isinstance(fault, exceptions.ClientError):
-        code = str(fault.response.get("Error", {}).get("Code", ""))
+    if isinstance(fault, exceptions.ClientError | RecursionError):
+        # botocore asks a server that redirects where it should ask, and is redirected, without end.
+        code = "301" if isinstance(fault, RecursionError) else str(fault.response.get("Error", {}).get("Code", ""))
         if code in _MISSING:
             return missing(where, "there is no such object")
         if code == "NoSuchBucket":
