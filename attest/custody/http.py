@@ -25,6 +25,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 from attest import secrets
 from attest.config import Collection, HttpConnection
 from attest.custody.document import MAX_BYTES, Document
+from attest.custody.location import check_encrypted, provenance
 from attest.errors import OperatorError, SourceError, printable
 from attest.records import load_plain
 
@@ -43,7 +44,7 @@ _TOKEN_BYTES = 64 * 1024
 _TOKEN_SECONDS, _TOKEN_MARGIN = 300.0, 30.0
 _ERROR_BYTES, _ERROR_SHOWN = 4096, 200
 #: Shorter values are no secrets, and would mask half of every message.
-_SECRET_LENGTH = 6
+_SECRET_LENGTH = 4
 _PLAIN_HEADERS = frozenset({"accept", "content-type", "accept-language"})
 
 _FETCHED = "An account can be attested only from what its custodian stated, fetched completely."
@@ -111,6 +112,10 @@ class _Target:
         if parts.scheme not in ("http", "https") or not parts.hostname:
             refuse("the URL is not http:// or https:// with a host", "Write it as https://HOST/PATH.")
         shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+        try:
+            check_encrypted(text)
+        except ValueError as fault:
+            refuse(f"{shown}: {fault}", "Ask the custodian for its https:// address.")
         if "@" in parts.netloc:
             refuse(f"{shown}: the URL carries credentials", "Put them into a connection, as secret references.")
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
@@ -210,16 +215,16 @@ class HttpClient:
         """One attempt; a token that is refused before its time is fetched anew once."""
         connection = peer.connection
         if connection is None or connection.token_url is None:
-            return self._exchange(peer, call(), peer.headers(), where, until, limit)
+            return self._exchange(peer, call, peer.headers(), where, until, limit)
         token, fresh = self._token(peer, connection, where, until)
         try:
-            return self._exchange(peer, call(), [*peer.headers(), _bearer(token)], where, until, limit)
+            return self._exchange(peer, call, [*peer.headers(), _bearer(token)], where, until, limit)
         except _UnauthorizedError:
             if fresh:
                 raise
             peer.forget(token)
             token, _ = self._token(peer, connection, where, until)
-            return self._exchange(peer, call(), [*peer.headers(), _bearer(token)], where, until, limit)
+            return self._exchange(peer, call, [*peer.headers(), _bearer(token)], where, until, limit)
 
     def _token(self, peer: _Peer, connection: HttpConnection, where: str, until: float) -> tuple[str, bool]:
         """The access token, and whether it was issued just now (OAuth 2 client credentials, RFC 6749 section 4.4)."""
@@ -231,16 +236,16 @@ class HttpClient:
             client_id, client_secret = str(connection.client_id), peer.secret(str(connection.client_secret))
             both = f"{quote(client_id, safe='')}:{quote(client_secret, safe='')}"
             form = {"grant_type": "client_credentials"} | ({"scope": connection.scope} if connection.scope else {})
-            ask = Call(
+            form_call = Call(
                 str(connection.token_url),
                 "POST",
                 {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"},
                 urlencode(form).encode(),
             )
-            headers = [*peer.headers(), ("Authorization", _basic(both))]
+            headers = [*peer.headers(), ("Authorization", peer.basic(both))]
             asked_at = self._clock()
             try:
-                answer = self._exchange(peer, ask, headers, f"{where}: access token", until, _TOKEN_BYTES)
+                answer = self._exchange(peer, lambda: form_call, headers, f"{where}: access token", until, _TOKEN_BYTES)
             except _PassingError:
                 raise
             except SourceError as fault:
@@ -248,7 +253,8 @@ class HttpClient:
                     raise
                 detail = fault.message
                 raise _no_token(f"{detail}: no access token was issued") from None
-            peer.token, lives = _read_token(answer, where)
+            token, lives = _read_token(answer, where)
+            peer.token = peer.hide(token)
             peer.token_until = asked_at + max(lives - _TOKEN_MARGIN, lives / 2)
             return peer.token, True
         finally:
@@ -257,29 +263,28 @@ class HttpClient:
     # -- one exchange ------------------------------------------------------------------------------------------------
 
     def _exchange(
-        self, peer: _Peer, call: Call, headers: list[tuple[str, str]], where: str, until: float, limit: int
+        self,
+        peer: _Peer,
+        call: Callable[[], Call],
+        headers: list[tuple[str, str]],
+        where: str,
+        until: float,
+        limit: int,
     ) -> Document:
         import httpcore2
 
-        target = _Target.of(call, where)
+        one = call()
+        target = _Target.of(one, where)
         named = f"{where}: {target.shown}"
-        always = [("User-Agent", "attest"), ("Accept", "*/*")]
-        ours = [("Host", target.named_host), ("Accept-Encoding", "identity")]
-        sent = {name.lower(): (name, value) for name, value in (*always, *call.headers.items(), *headers, *ours)}
-        try:
-            encoded = [(name.encode("ascii"), value.encode("ascii")) for name, value in sent.values()]
-        except UnicodeEncodeError:
-            raise _malformed_header(named) from None
-        request = httpcore2.URL(scheme=target.scheme, host=target.host, port=target.port, target=target.path)
-        with self._turn(peer, target, named, until):
+        with self._turn(peer, target, named, until) as waited:
             seconds = _SECONDS if peer.connection is None else float(peer.connection.timeout_seconds)
-            now = self._clock()
-            self._deadline.at = min(now + seconds, until)
+            self._deadline.at = min(self._clock() + seconds, until)
             try:
-                try:
-                    return self._stream(peer, target, call, request, encoded, named, limit, fresh=False)
-                except _StaleError:
-                    return self._stream(peer, target, call, request, encoded, named, limit, fresh=True)
+                if waited:
+                    one = call()  # a nonce or a signed time would be stale by now
+                with suppress(_StaleError):
+                    return self._stream(peer, one, headers, where, limit, kept=True)
+                return self._stream(peer, call(), headers, where, limit, kept=False)
             except httpcore2.TimeoutException:
                 if self._clock() >= until:
                     raise _late(named) from None
@@ -296,23 +301,17 @@ class HttpClient:
                 raise _broken(named, fault, peer) from None
 
     def _stream(
-        self,
-        peer: _Peer,
-        target: _Target,
-        call: Call,
-        url: httpcore2.URL,
-        headers: list[tuple[bytes, bytes]],
-        named: str,
-        limit: int,
-        *,
-        fresh: bool,
+        self, peer: _Peer, call: Call, headers: list[tuple[str, str]], where: str, limit: int, *, kept: bool
     ) -> Document:
-        """Send the call over a kept connection or, if there is none, a new one, and read its answer."""
+        """Send the call and read its answer: over a kept connection if there is one and ``kept`` allows it, or over a
+        new one. Raises :class:`_StaleError` if nothing came over a kept one."""
         import httpcore2
 
+        target = _Target.of(call, where)
         key = (id(peer.connection), target.scheme, target.host, target.port)
-        line = None if fresh else self._take(key)
-        kept = line is not None
+        line = self._take(key) if kept else None
+        stale = line is not None
+        url = httpcore2.URL(scheme=target.scheme, host=target.host, port=target.port, target=target.path)
         if line is None:
             line = httpcore2.HTTPConnection(
                 url.origin,
@@ -320,14 +319,16 @@ class HttpClient:
                 keepalive_expiry=_KEEP_SECONDS,
                 network_backend=_timed(self._left),
             )
-        answered = False
         content = call.body if call.body or call.method != "GET" else None
+        named = f"{where}: {target.shown}"
         try:
-            with line.stream(call.method, url, headers=headers, content=content) as response:
-                answered = True
-                return _answer(response, peer, target, call, named, limit)
+            with line.stream(
+                call.method, url, headers=_encoded(target, call, headers, named), content=content
+            ) as response:
+                stale = False
+                return _answer(response, peer, target, named, limit)
         except (httpcore2.ReadError, httpcore2.WriteError, httpcore2.RemoteProtocolError) as fault:
-            if kept and not answered:
+            if stale:
                 raise _StaleError from fault
             raise
         finally:
@@ -358,16 +359,19 @@ class HttpClient:
         line.close()
 
     @contextmanager
-    def _turn(self, peer: _Peer, target: _Target, named: str, until: float) -> Iterator[None]:
-        """Holds one of the places at a server."""
+    def _turn(self, peer: _Peer, target: _Target, named: str, until: float) -> Iterator[bool]:
+        """Holds one of the places at a server. Gives whether it had to be waited for."""
         own = None if peer.connection is None else peer.connection.max_concurrent
         places = own or self._limits.per_host
         with self._lock:
             turn = self._turns.setdefault((target.host, target.port, places), threading.BoundedSemaphore(places))
-        if until <= self._clock() or not turn.acquire(timeout=max(0.0, until - self._clock())):
+        waited = not turn.acquire(blocking=False)
+        if waited and not turn.acquire(timeout=max(0.0, until - self._clock())):
             raise _late(named)
         try:
-            yield
+            if self._clock() >= until:
+                raise _late(named)
+            yield waited
         finally:
             turn.release()
 
@@ -387,9 +391,16 @@ class _Peer:
         self._secrets: set[str] = set()
 
     def secret(self, reference: str) -> str:
-        value = secrets.resolve(reference, base=self._base).reveal()
+        return self.hide(secrets.resolve(reference, base=self._base).reveal())
+
+    def hide(self, value: str) -> str:
+        """``value``, which no message will show any more."""
         self._secrets.add(value)
         return value
+
+    def basic(self, both: str) -> str:
+        """Basic authentication (RFC 7617) by ``user:password``."""
+        return f"Basic {self.hide(base64.b64encode(both.encode()).decode())}"
 
     def forget(self, token: str) -> None:
         """Do not use ``token`` again."""
@@ -414,7 +425,7 @@ class _Peer:
             headers.append(_bearer(self.secret(one.bearer)))
         if one.basic_user is not None:
             both = f"{one.basic_user}:{self.secret(str(one.basic_password))}"
-            headers.append(("Authorization", _basic(both)))
+            headers.append(("Authorization", self.basic(both)))
         return headers
 
     def tls(self) -> ssl.SSLContext:
@@ -449,14 +460,25 @@ class _Peer:
 
     def mask(self, text: str, sent: tuple[str, ...]) -> str:
         """``text`` without anything that was sent to authenticate."""
-        masked = {*self._secrets, *sent, self.token}
+        masked = {*self._secrets, *sent}
         for value in sorted(masked, key=len, reverse=True):
             if len(value) >= _SECRET_LENGTH:
                 text = text.replace(value, "***")
         return text
 
 
-def _answer(response: httpcore2.Response, peer: _Peer, target: _Target, call: Call, named: str, limit: int) -> Document:
+def _encoded(target: _Target, call: Call, headers: list[tuple[str, str]], named: str) -> list[tuple[bytes, bytes]]:
+    """All headers of a request: the connection's win over the call's."""
+    always = [("User-Agent", "attest"), ("Accept", "*/*")]
+    ours = [("Host", target.named_host), ("Accept-Encoding", "identity")]
+    sent = {name.lower(): (name, value) for name, value in (*always, *call.headers.items(), *headers, *ours)}
+    try:
+        return [(name.encode("ascii"), value.encode("ascii")) for name, value in sent.values()]
+    except UnicodeEncodeError:
+        raise _malformed_header(named) from None
+
+
+def _answer(response: httpcore2.Response, peer: _Peer, target: _Target, named: str, limit: int) -> Document:
     """The body of a good answer, or the refusal of another one."""
     headers = {name.lower().decode("ascii"): value.decode("latin-1") for name, value in response.headers}
     if response.status != 200:
@@ -480,9 +502,9 @@ def _answer(response: httpcore2.Response, peer: _Peer, target: _Target, call: Ca
                 raise _too_large(named, limit)
             yield chunk
 
-    facts = [f"{name}: {headers[name]}" for name in ("date", "etag", "last-modified") if name in headers]
+    facts = provenance(date=headers.get("date"), etag=headers.get("etag"), last_modified=headers.get("last-modified"))
     # Until it is complete, its name is also whose it is.
-    document = Document(named, chunks(), limit=limit, provenance=printable("; ".join(facts)[:500]))
+    document = Document(named, chunks(), limit=limit, provenance=facts)
     document.name = target.shown
     return document
 
@@ -575,10 +597,6 @@ def _read_token(answer: Document, where: str) -> tuple[str, float]:
 
 def _bearer(token: str) -> tuple[str, str]:
     return "Authorization", f"Bearer {token}"
-
-
-def _basic(both: str) -> str:
-    return "Basic " + base64.b64encode(both.encode()).decode()
 
 
 # -- refusals --------------------------------------------------------------------------------------------------------

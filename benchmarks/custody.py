@@ -1,0 +1,134 @@
+"""What custody costs: thousands of sources asked at the same time."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from attest import config
+from attest.custody import collector
+from attest.custody.evidence import Evidence
+from attest.store import LocalStore, OverlayStore, Store
+from benchmarks.harness import Benchmark, Measured, python
+from benchmarks.latency import LATENCY
+
+SOURCES = 3_000
+CONCURRENT = 64
+_CUTOFF = datetime(2026, 11, 22, 23, 59, 59, tzinfo=UTC)
+_HEAD = """
+[issuer]
+name = "Wexample"
+contact = "x@example.com"
+[stores]
+private = "file://private"
+public = "file://public"
+[collection]
+max_concurrent = {concurrent}
+per_host = {concurrent}
+[chains.local]
+chain_id = 31337
+endpoints = ["http://127.0.0.1:1"]
+[oracle]
+chain = "local"
+address = "0x00000000000000000000000000000000000000a1"
+[registry]
+chain = "local"
+address = "0x00000000000000000000000000000000000000a2"
+[signing]
+reporters = [{{ uri = "keystore:a.json", address = "0x00000000000000000000000000000000000000b1" }}]
+publisher = {{ uri = "keystore:b.json", address = "0x00000000000000000000000000000000000000b2" }}
+attestors = [{{ uri = "keystore:c.json", address = "0x00000000000000000000000000000000000000b3" }}]
+log = {{ uri = "keystore:d.pem", vkey = "x" }}
+[log]
+origin = "example.com/reserves"
+[connections.bank]
+kind = "http"
+bearer = "file:token"
+[tokens.EURW]
+currency = "EUR"
+deployments = [{{ chain = "local", address = "0x00000000000000000000000000000000000000c1", decimals = 6 }}]
+"""
+_ACCOUNT = """
+[accounts.account-{number}]
+token = "EURW"
+custodian = "Bank"
+external_account = "ACCOUNT-{number:04d}"
+currency = "EUR"
+"""
+_SOURCE = """
+[[accounts.account-{number}.sources]]
+id = "source-{source}"
+origin = "origin-{source}"
+format = "json"
+location = "{url}/ACCOUNT-{number:04d}"
+connection = "bank"
+options = {{ account = "/account", currency = "/currency", amount = "/balance", as_of = "/asOf", success = "/status", \
+success_value = "ok" }}
+"""
+
+
+@contextmanager
+def _asked(folder: Path) -> Iterator[config.Loaded]:
+    """A configuration whose sources are all at one server, two for each account."""
+    server = subprocess.Popen(
+        [*python("from benchmarks.latency import serve; serve()")], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert server.stdout is not None
+        url = f"http://127.0.0.1:{int(server.stdout.readline())}"
+        text = _HEAD.format(concurrent=CONCURRENT)
+        for number in range(SOURCES // 2):
+            text += _ACCOUNT.format(number=number)
+            text += "".join(_SOURCE.format(number=number, source=source, url=url) for source in (1, 2))
+        (folder / "attest.toml").write_text(text)
+        (folder / "token").write_text("a token")
+        yield config.load(folder / "attest.toml")
+    finally:
+        server.kill()
+        server.wait()
+
+
+def _seconds(store: Store, loaded: config.Loaded) -> float:
+    begin = time.perf_counter()
+    collected = collector.collect(
+        loaded,
+        period="2026-W47",
+        cutoff=_CUTOFF,
+        now=lambda: datetime.now(UTC),
+        evidence=Evidence(store),
+        clients={},
+    )
+    taken = time.perf_counter() - begin
+    if len(collected.observations) != SOURCES:
+        raise RuntimeError(f"{len(collected.failures)} sources failed, first: {collected.failures[0]}")
+    return taken
+
+
+def _compared(*, on_disk: bool) -> Measured:
+    with tempfile.TemporaryDirectory() as name, _asked(Path(name)) as loaded:
+        disk = LocalStore(Path(name, "private"), secret=True)
+        taken = _seconds(disk if on_disk else OverlayStore(disk), loaded)
+    return Measured(taken, SOURCES * LATENCY / CONCURRENT, "s")
+
+
+def sources() -> Measured:
+    """Evidence held in memory: what asking and reading cost."""
+    return _compared(on_disk=False)
+
+
+def sources_kept() -> Measured:
+    """Evidence on local disk, each document synchronised to it."""
+    return _compared(on_disk=True)
+
+
+BENCHMARKS = [
+    Benchmark(
+        "sources", "3,000 HTTP sources, 0.1 s each, 64 at a time: at most 1.5 of the time of waiting", 1.5, sources
+    ),
+    Benchmark("sources-kept", "the same with the evidence kept on local disk", 1.5, sources_kept),
+]
