@@ -301,6 +301,7 @@ def test_read__truncated_xml__refused() -> None:
         (BALANCE, "<LEDGERBAL>1" + BALANCE),
         ("000451770012", "&x;"), ("000451770012", "A&B"), ("000451770012", "&#0;"), ("000451770012", "&#x110000;"),
         ("000451770012", "&#9999999;"), ("<TRNUID>1", "<A>" * 40), ("<TRNUID>1", "<TRNUID>" + "x" * 30000),
+        (BODY[BODY.index("<SIGNON") : BODY.index("<BANKMSG")], ""),
         ("<SONRS>" + STATUS + "<DTSERVER>20261121</SONRS>", ""),
     ],
 )  # fmt: skip
