@@ -28,7 +28,7 @@ Sign what it prints, for example with Foundry:
   attest custody challenge usd-onchain --period 2026-W47 > challenge.json
   cast wallet sign --data --from-file challenge.json --ledger
 or with any wallet by eth_signTypedData_v4. Then:
-  attest custody prove usd-onchain --period 2026-W47 --signature 0x..."""
+  attest custody prove usd-onchain --period 2026-W47 --signature 0x...""",
 )
 @click.argument("account")
 @config_option
@@ -77,7 +77,7 @@ def challenge(output: Output, account: str, config_path: Path, period: str | Non
     epilog="""\b
 Examples:
   attest custody prove usd-onchain --period 2026-W47 --signature 0x1b2c...
-  attest custody prove usd-onchain --period 2026-W47 --signature signature.txt"""
+  attest custody prove usd-onchain --period 2026-W47 --signature signature.txt""",
 )
 @click.argument("account")
 @config_option
