@@ -11,7 +11,7 @@ from attest.errors import SourceError
 
 #: Longer than any line of a statement; a reader that meets more is not reading one.
 MAX_LINE = 100_000
-MAX_LINES = 5_000_000
+MAX_LINES = 3_000_000
 _BOM = b"\xef\xbb\xbf"
 
 

@@ -457,8 +457,7 @@ class _Reader:
                 self.refuse("currency-mismatch", f"{what}, which names no currency")
             code = "malformed-amount" if _BEFORE_AMOUNT.match(value) else "malformed-statement"
             self.refuse(code, f"{what}, not C or D, YYMMDD, currency, amount with a comma")
-        place = f"{self.document.name}: line {self.line}: {self._who(message)}"
-        unit = currency(match[3], place)
+        unit = currency(match[3], f"{self.document.name}: line {self.line}: {self._who(message)}")
         if message.opening is not None and unit != message.opening.currency:
             self.refuse("currency-mismatch", f"{what}, but it opens in {message.opening.currency.code}")
         named = _ACCOUNT_CURRENCY.fullmatch(message.account)
@@ -469,36 +468,39 @@ class _Reader:
             day = date(2000 + int(match[2][:2]), int(match[2][2:4]), int(match[2][4:]))
         except ValueError as fault:
             self.refuse("malformed-statement", f"{what}: {fault}")
-        minor_units = self._amount(match[4], unit, place)
+        minor_units = self._amount(match[4], unit, message)
         return _Balance(minor_units if match[1] == "C" else -minor_units, unit, day)
 
-    def _amount(self, text: str, unit: Currency, where: str) -> int:
+    def _amount(self, text: str, unit: Currency, message: _Message) -> int:
         whole, _, decimals = text.partition(",")
         whole = whole.lstrip("0") or "0"
         if len(whole) + len(decimals) + 1 > MAX_AMOUNT:
-            raise _refusal(where, "malformed-amount", f"{text!r} is longer than SWIFT's {MAX_AMOUNT} characters")
+            detail = f"{text!r} is longer than SWIFT's {MAX_AMOUNT} characters"
+            self.refuse("malformed-amount", f"{self._who(message)}: {detail}")
         # Zeros too: 1,000 of USD is rather a thousand than one.
         if len(decimals) > unit.exponent:
-            raise _refusal(
-                where, "too-many-decimals", f"{text!r} has more decimals than {unit.code} has ({unit.exponent})"
-            )
-        return parse_amount(whole + (f".{decimals}" if decimals else ""), unit, where)
+            detail = f"{text!r} has more decimals than {unit.code} has ({unit.exponent})"
+            self.refuse("too-many-decimals", f"{self._who(message)}: {detail}")
+        return parse_amount(f"{whole}.{decimals}" if decimals else whole, unit, self.document.name)
 
     def _movement(self, message: _Message, value: str, unit: Currency) -> None:
-        what = f"{self._who(message)}: :61: is {value[:60]!r}"
         match = _MOVEMENT.fullmatch(value)
         if match is None:
-            self.refuse("malformed-statement", f"{what}, not YYMMDD[MMDD], mark, amount, type")
+            self._refuse_movement(message, "malformed-statement", value, "not YYMMDD[MMDD], mark, amount, type")
         # Banks that reckon in months of 30 days have value dates such as 30 February.
         for month, day in ((match[1], match[2]), (match[3] or "01", match[4] or "01")):
             if not (1 <= int(month) <= 12 and 1 <= int(day) <= 31):
-                self.refuse("malformed-statement", f"{what}: there is no such date")
+                self._refuse_movement(message, "malformed-statement", value, "a date that there is not")
         if match[6] is not None and match[6] != unit.code[2]:
-            self.refuse("currency-mismatch", f"{what}: {match[6]} is not the third letter of {unit.code}")
-        minor_units = self._amount(match[7], unit, f"{self.document.name}: line {self.line}: {self._who(message)}")
+            detail = f"but {match[6]} is not the third letter of {unit.code}"
+            self._refuse_movement(message, "currency-mismatch", value, detail)
+        minor_units = self._amount(match[7], unit, message)
         # A reversed debit (RD) is a credit, a reversed credit (RC) a debit.
         message.moved += minor_units if match[5] in {"C", "RD"} else -minor_units
         message.movements += 1
+
+    def _refuse_movement(self, message: _Message, code: str, value: str, detail: str) -> NoReturn:
+        self.refuse(code, f"{self._who(message)}: :61: is {value[:60]!r}, {detail}")
 
     def _end(self, message: _Message) -> _Page:
         where = f"{self.document.name}: {self._who(message)}"
