@@ -230,6 +230,53 @@ def test_send__larger_than_the_limit__refused_without_reading_on(client: HttpCli
         assert refused(client, f"{server.url}/a", limit=2500).code == "http-too-large"
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://127.0.0.1/",
+        "127.0.0.1/x",
+        "https://",
+        "http://127.0.0.1:x/",
+        "http://127.0.0.1:99999/",
+        "http://127.0.0.1/a b",
+        "http://127.0.0.1/ä",
+        "http://127.0.0.1/{date}",
+        "http://127.0.0.1\\@evil.example/",
+        "http://127.0.0.1/\r\nX-Evil: 1",
+        "http://user:pass@127.0.0.1/",
+        "https://[::1",
+        "http://bank.example/balances?key=k",
+    ],
+)
+def test_send__url_that_can_be_misread_or_is_not_encrypted__refused(client: HttpClient, url: str) -> None:
+    with pytest.raises(OperatorError) as caught:
+        send(client, url)
+    assert caught.value.code == "malformed-url"
+    assert WHERE in caught.value.message
+    assert "pass" not in caught.value.message
+    assert "key" not in caught.value.message
+
+
+def test_send__ipv6__is_named_in_brackets(client: HttpClient) -> None:
+    try:
+        listener = socket.create_server(("::1", 0), family=socket.AF_INET6)
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    heads: list[bytes] = []
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        heads.append(connection.recv(10_000))
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        connection.close()
+
+    threading.Thread(target=serve, daemon=True).start()
+    host = f"[::1]:{listener.getsockname()[1]}"
+    assert send(client, f"http://{host}/").size == 2
+    assert f"\r\nHost: {host}\r\n".encode() in heads[0]
+    listener.close()
+
+
 # -- deadlines -------------------------------------------------------------------------------------------------------
 
 
@@ -256,6 +303,30 @@ def test_send__collection_is_over__names_the_deadline(client: HttpClient) -> Non
         assert refused(client, f"{server.url}/a", seconds=0.4).code == "deadline"
         assert time.monotonic() - begin < 2
         assert refused(client, f"{server.url}/a", seconds=-1).code == "deadline"
+
+
+def test_send__waited_for_its_turn__is_a_new_call(client: HttpClient, tmp_path: Path) -> None:
+    """A nonce or a signed time would be stale, and nonces out of order."""
+    one, made = connecting(tmp_path, max_concurrent=1), iter(range(100))
+    with Replay({"/a": Answer(b"x", wait=0.1)}) as server:
+
+        def ask() -> None:
+            until = time.monotonic() + 20
+            client.send(
+                lambda: Call(f"{server.url}/a", headers={"nonce": str(next(made))}),
+                where=WHERE,
+                connection=one,
+                until=until,
+            )
+
+        threads = [threading.Thread(target=ask) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        nonces = [int(request.headers["nonce"]) for request in server.requests]
+    assert nonces == sorted(nonces)
+    assert nonces[-1] >= 4
 
 
 def test_send__per_host__bounds_requests_at_one_time(tmp_path: Path) -> None:
@@ -422,6 +493,26 @@ def test_oauth__token_server_is_busy__is_tried_again(client: HttpClient, tmp_pat
     with Replay({"/token": [Answer(status=503), _token("t1")], "/a": _needs("t1")}) as server:
         send(client, f"{server.url}/a", _oauth(server, tmp_path))
         assert len(server.requests) == 3
+
+
+def test_oauth__token_server_redirects__is_not_followed(client: HttpClient, tmp_path: Path) -> None:
+    with Replay({"/token": Answer(status=302), "/a": ok({})}) as server:
+        fault = refused(client, f"{server.url}/a", _oauth(server, tmp_path))
+        assert fault.code == "http-redirect"
+        assert "access token: " in fault.message
+
+
+def test_oauth__another_thread_waits_for_the_token__until_the_deadline(client: HttpClient, tmp_path: Path) -> None:
+    with Replay({"/token": Answer(wait=1), "/a": ok({})}) as server:
+        connection = _oauth(server, tmp_path)
+        thread = threading.Thread(target=refused, args=(client, f"{server.url}/a", connection), kwargs={"seconds": 0.6})
+        thread.start()
+        while not server.requests:
+            time.sleep(0.01)
+        fault = refused(client, f"{server.url}/a", connection, seconds=0.2)
+        assert fault.code == "deadline"
+        assert "no access token" in fault.message
+        thread.join()
 
 
 # -- TLS -------------------------------------------------------------------------------------------------------------
