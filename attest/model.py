@@ -39,6 +39,28 @@ class StatedBalance:
     business_date: str | None = None
 
 
+#: A column of a database as it is kept: what its values mean.
+SqlType = Literal["text", "integer", "numeric", "date", "timestamp", "timestamptz"]
+
+
+@dataclass(frozen=True)
+class SqlCell:
+    """One column of a row. ``value``: a text as it is, a number as a plain decimal, a time in ISO 8601 (with ``Z`` if
+    it is an instant)."""
+
+    name: str
+    type: SqlType
+    value: str
+
+
+@dataclass(frozen=True)
+class SqlRow:
+    """Evidence: the one row that a database answered with."""
+
+    format: Literal["attest-sql-row/1"]
+    columns: tuple[SqlCell, ...]
+
+
 @dataclass(frozen=True)
 class Observation:
     """One configured source's word on one configured account, with the evidence that it was read from.
@@ -212,6 +234,45 @@ class Block:
     number: int
     hash: Hex32
     timestamp: int
+
+
+@dataclass(frozen=True)
+class ChainBalance:
+    """Evidence: what an address held at a block, as a chain's endpoints agreed. ``balance`` is in the smallest unit,
+    ``10**decimals`` of which are one coin; ``contract`` is None for the chain's own."""
+
+    format: Literal["attest-chain-balance/1"]
+    block: Block
+    contract: str | None
+    holder: str
+    decimals: int
+    balance: Amount
+
+
+@dataclass(frozen=True)
+class OwnershipChallenge:
+    """The nonce of the message that the holder of one account is to sign for one period."""
+
+    format: Literal["attest-ownership-challenge/1"]
+    period: str
+    account: str
+    nonce: Hex32
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class OwnershipProof:
+    """Evidence: what the holder's key signed (EIP-712), and the signature: ``r || s || v`` in hex, ``s`` in the lower
+    half of the order, ``v`` 27 or 28. It can be checked without anything else."""
+
+    format: Literal["attest-ownership-proof/1"]
+    account: str
+    entity: str
+    period: str
+    holder: str
+    chain_id: int
+    nonce: Hex32
+    signature: str
 
 
 @dataclass(frozen=True)

@@ -24,9 +24,8 @@ from attest.custody.document import Document
 from attest.custody.formats import Format
 from attest.custody.reach import Asked, Reach
 from attest.errors import ChainError, OperatorError, SourceError
-from attest.model import Block, StatedBalance
+from attest.model import Block, ChainBalance, StatedBalance
 from attest.money import Currency, currency
-from attest.records import Amount
 
 _COMMON = {
     "chain": "the chain's name in [chains]",
@@ -73,18 +72,6 @@ class Settings:
     sub_minor_units: Literal["floor", "refuse"]
     contract: str | None
     decimals: int
-
-
-@dataclass(frozen=True)
-class ChainBalance:
-    """The document: what the endpoints agreed on. ``balance`` in the smallest unit, ``decimals`` of it make one."""
-
-    format: Literal["attest-chain-balance/1"]
-    block: Block
-    contract: str | None
-    holder: str
-    decimals: int
-    balance: Amount
 
 
 def prepare(options: Mapping[str, object], *, token: bool) -> Settings:

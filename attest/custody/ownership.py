@@ -18,7 +18,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 from attest import records
 from attest.config import Account, Config
@@ -26,6 +26,7 @@ from attest.custody.document import Document
 from attest.custody.evidence import Evidence, contradicted
 from attest.custody.onchain import address
 from attest.errors import ConflictError, OperatorError, VerificationError
+from attest.model import OwnershipChallenge, OwnershipProof
 from attest.records import Hex32
 from attest.signing.signer import SECP256K1_ORDER
 from attest.store import Store, get_or_create
@@ -34,36 +35,6 @@ _NAME, _VERSION = "attest reserve ownership", "1"
 _DOMAIN = (("name", "string"), ("version", "string"), ("chainId", "uint256"))
 _MESSAGE = (("entity", "string"), ("period", "string"), ("holder", "address"), ("nonce", "bytes32"))
 _ON_CHAIN = ("erc20", "native")
-
-
-@dataclass(frozen=True)
-class Challenge:
-    """The nonce of one account's message of one period."""
-
-    format: Literal["attest-ownership-challenge/1"]
-    period: str
-    account: str
-    nonce: Hex32
-    created_at: datetime
-
-
-@dataclass(frozen=True)
-class OwnershipProof:
-    """What the holder's key signed, and the signature: ``r || s || v`` in hex, ``s`` in the lower half of the order,
-    ``v`` 27 or 28. It can be checked without anything else, by any library that knows EIP-712."""
-
-    format: Literal["attest-ownership-proof/1"]
-    account: str
-    entity: str
-    period: str
-    holder: str
-    chain_id: int
-    nonce: Hex32
-    signature: str
-
-    @property
-    def claim(self) -> Claim:
-        return Claim(self.entity, self.period, self.holder, self.chain_id, self.nonce)
 
 
 @dataclass(frozen=True)
@@ -186,7 +157,9 @@ def challenge(
     made = get_or_create(
         store,
         f"{_folder(period, account)}/challenge",
-        lambda: records.to_json(Challenge("attest-ownership-challenge/1", period, account, token_bytes(32).hex(), now)),
+        lambda: records.to_json(
+            OwnershipChallenge("attest-ownership-challenge/1", period, account, token_bytes(32).hex(), now)
+        ),
     )
     return replace(claim, nonce=_nonce(made, period, account))
 
@@ -301,16 +274,20 @@ def _proof_key(claim: Claim, account: str) -> str:
 
 def _nonce(data: bytes, period: str, account: str) -> str:
     where = f"{_folder(period, account)}/challenge"
-    made = records.from_json(Challenge, data, where, ConflictError)
+    made = records.from_json(OwnershipChallenge, data, where, ConflictError)
     if (made.period, made.account) != (period, account):
         raise contradicted(f"{where}: is of account {made.account} in {made.period}")
     return made.nonce
 
 
+def _claimed(proof: OwnershipProof) -> Claim:
+    return Claim(proof.entity, proof.period, proof.holder, proof.chain_id, proof.nonce)
+
+
 def _proof(data: bytes, account: str, claim: Claim, where: str) -> OwnershipProof:
     """A recorded proof, if it is one of exactly this message. Raises :class:`ConflictError` otherwise."""
     proof = records.from_json(OwnershipProof, data, where, ConflictError)
-    if proof.account != account or proof.claim != claim:
+    if proof.account != account or _claimed(proof) != claim:
         raise contradicted(f"{where}: is not about what account {account} has to prove")
     try:
         signature = check_signature(claim, f"0x{proof.signature}")

@@ -30,7 +30,7 @@ from attest.custody.document import Document
 from attest.custody.formats import Format
 from attest.custody.reach import Asked, Reach
 from attest.errors import OperatorError, SourceError
-from attest.model import StatedBalance
+from attest.model import SqlCell, SqlRow, SqlType, StatedBalance
 from attest.money import currency
 
 if TYPE_CHECKING:
@@ -54,9 +54,8 @@ _MAX_LOCK_SECONDS = 5
 #: How many of SQLite's steps pass between two looks at the clock.
 _STEPS = 10_000
 
-Kind = Literal["text", "integer", "numeric", "date", "timestamp", "timestamptz"]
 #: PostgreSQL's own types by their OIDs (pg_type.dat), which never change.
-_POSTGRESQL: Mapping[int, Kind | Literal["float"]] = {
+_POSTGRESQL: Mapping[int, SqlType | Literal["float"]] = {
     18: "text", 19: "text", 25: "text", 1042: "text", 1043: "text",
     20: "integer", 21: "integer", 23: "integer",
     1700: "numeric",
@@ -66,7 +65,7 @@ _POSTGRESQL: Mapping[int, Kind | Literal["float"]] = {
 _READ_ONLY = "25006"
 _CANCELLED = ("57014", "55P03")
 
-_WRITTEN: Mapping[Kind, str] = {
+_WRITTEN: Mapping[SqlType, str] = {
     "integer": r"0|-?[1-9][0-9]{0,99}",
     "numeric": r"-?(?:0|[1-9][0-9]{0,99})(?:\.[0-9]{1,100})?",
     "date": r"[0-9]{4}-[0-9]{2}-[0-9]{2}",
@@ -127,24 +126,6 @@ class Settings:
     query: str
     columns: table.Columns
     minor_units: bool
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One column of the row. ``value``: a text as it is, a number as a plain decimal, a time in ISO 8601 (with ``Z``
-    if it is an instant)."""
-
-    name: str
-    type: Kind
-    value: str
-
-
-@dataclass(frozen=True)
-class Row:
-    """The document: what the database answered."""
-
-    format: Literal["attest-sql-row/1"]
-    columns: tuple[Cell, ...]
 
 
 def prepare(options: Mapping[str, object]) -> Settings:
@@ -237,7 +218,9 @@ def _parameters(asked: Asked) -> dict[str, Any]:
     }
 
 
-def _ask_postgresql(url: URL, query: str, parameters: Mapping[str, Any], seconds: float, where: str) -> tuple[Row, str]:
+def _ask_postgresql(
+    url: URL, query: str, parameters: Mapping[str, Any], seconds: float, where: str
+) -> tuple[SqlRow, str]:
     from sqlalchemy import create_engine, text
     from sqlalchemy.pool import NullPool
 
@@ -270,7 +253,7 @@ def _ask_postgresql(url: URL, query: str, parameters: Mapping[str, Any], seconds
 
 def _ask_sqlite(
     url: URL, query: str, parameters: Mapping[str, Any], seconds: float, where: str, base: Path
-) -> tuple[Row, str]:
+) -> tuple[SqlRow, str]:
     import sqlite3
 
     from sqlalchemy import create_engine, text
@@ -303,7 +286,7 @@ def _ask_sqlite(
     return _row(names, [_SQLITE.get(type(value)) for value in values], values, where), ""
 
 
-_SQLITE: Mapping[type, Kind | Literal["float"]] = {str: "text", int: "integer", float: "float"}
+_SQLITE: Mapping[type, SqlType | Literal["float"]] = {str: "text", int: "integer", float: "float"}
 
 
 @contextmanager
@@ -388,15 +371,15 @@ def _one(result: CursorResult[Any], where: str) -> Sequence[Any]:
     return rows[0]
 
 
-_Kind = Kind | Literal["float"] | None
+_Kind = SqlType | Literal["float"] | None
 
 
-def _row(names: Sequence[str], kinds: Sequence[_Kind], values: Sequence[Any], where: str) -> Row:
+def _row(names: Sequence[str], kinds: Sequence[_Kind], values: Sequence[Any], where: str) -> SqlRow:
     cells = (_cell(name, kind, value, where) for name, kind, value in zip(names, kinds, values, strict=True))
-    return Row("attest-sql-row/1", tuple(cells))
+    return SqlRow("attest-sql-row/1", tuple(cells))
 
 
-def _cell(name: str, kind: _Kind, value: Any, where: str) -> Cell:
+def _cell(name: str, kind: _Kind, value: Any, where: str) -> SqlCell:
     if value is None:
         _refuse_now(where, "null-value", f"the column {name!r} is NULL")
     if kind == "float":
@@ -406,10 +389,10 @@ def _cell(name: str, kind: _Kind, value: Any, where: str) -> Cell:
     text = _written(kind, value)
     if not _is_written(kind, text):
         _refuse_now(where, "unsupported-column", f"the column {name!r} ({kind}) holds {text[:40]!r}")
-    return Cell(name, kind, text)
+    return SqlCell(name, kind, text)
 
 
-def _written(kind: Kind, value: Any) -> str:
+def _written(kind: SqlType, value: Any) -> str:
     if isinstance(value, Decimal):
         # A number without end (NaN, infinity) stays a word, which no number is.
         return format(value, "f") if value.is_finite() else str(value)
@@ -418,7 +401,7 @@ def _written(kind: Kind, value: Any) -> str:
     return value.isoformat() if isinstance(value, date) else str(value)
 
 
-def _is_written(kind: Kind, text: str) -> bool:
+def _is_written(kind: SqlType, text: str) -> bool:
     if kind == "text":
         return len(text) <= _MAX_TEXT
     return re.fullmatch(_WRITTEN[kind], text, re.ASCII) is not None
@@ -449,7 +432,7 @@ def read(
 def _read_one(document: Document, settings: Settings, zone: str | None) -> tuple[StatedBalance, ...]:
     where = document.name
     data = document.read(FORMAT.max_bytes)
-    row = records.from_json(Row, data, where, SourceError)
+    row = records.from_json(SqlRow, data, where, SourceError)
     names = [cell.name for cell in row.columns]
     if records.to_json(row) != data or len(set(names)) != len(names):
         _refuse_now(where, "malformed-document", "is not as attest writes it")
@@ -461,7 +444,7 @@ def _read_one(document: Document, settings: Settings, zone: str | None) -> tuple
     )
 
 
-def _value(cell: Cell, where: str) -> table.Cell:
+def _value(cell: SqlCell, where: str) -> table.Cell:
     if not _is_written(cell.type, cell.value):
         _refuse_now(where, "malformed-document", f"the column {cell.name!r} ({cell.type}) holds {cell.value[:40]!r}")
     try:
@@ -476,7 +459,7 @@ def _value(cell: Cell, where: str) -> table.Cell:
     return Decimal(cell.value) if cell.type == "numeric" else cell.value
 
 
-def _from_minor_units(row: Row, values: list[table.Cell], columns: table.Columns, where: str) -> list[table.Cell]:
+def _from_minor_units(row: SqlRow, values: list[table.Cell], columns: table.Columns, where: str) -> list[table.Cell]:
     """The same values, the amount in whole units of its currency."""
     by_name = dict(zip((cell.name for cell in row.columns), values, strict=True))
     amount = by_name.get(columns.amount_column)

@@ -16,9 +16,9 @@ from attest.chain.devnet import dev_key
 from attest.cli.main import main
 from attest.custody import ownership
 from attest.custody.evidence import Evidence
-from attest.custody.ownership import Claim, OwnershipProof
+from attest.custody.ownership import Claim
 from attest.errors import ConflictError, SourceError
-from attest.model import ReserveLeaf
+from attest.model import OwnershipProof, ReserveLeaf
 from attest.steps.context import Choices
 from attest.verify.trust import load_trust
 from attest.verify.verifier import verify_bundle
@@ -125,7 +125,7 @@ def test_run__key_proven_account__is_refused_until_its_key_has_signed(
     assert (one.minor_units, one.ownership, one.balance_kind) == (84_500_000, "key-proven", "on-chain")
     proofs = [name for name in one.evidence if b"attest-ownership-proof/1" in operator.stored()[f"evidence/{name}"]]
     document = records.from_json(OwnershipProof, operator.stored()[f"evidence/{proofs[0]}"], "the proof")
-    assert (document.claim.holder, document.entity, document.signature) == (holder(), devnet.ISSUER, signature[2:])
+    assert (document.holder, document.entity, document.signature) == (holder(), devnet.ISSUER, signature[2:])
     assert operator.run().exit_code == 0  # once more: nothing is left to do
 
     trust = load_trust(operator.folder / "trust.json", operator.folder / "public")
@@ -190,9 +190,8 @@ def test_run__stored_proof_changed_before_the_reports_are_sent__conflicts(
     path = operator.folder / f"private/runs/{PERIOD}/1/collection"
     collected = json.loads(path.read_bytes())
     if forge == "signature":
-        forged = records.to_json(proof).replace(
-            proof.signature.encode(), sign(operator, proof.claim, key=1)[2:].encode()
-        )
+        signed = Claim(proof.entity, proof.period, proof.holder, proof.chain_id, proof.nonce)
+        forged = records.to_json(proof).replace(proof.signature.encode(), sign(operator, signed, key=1)[2:].encode())
         evidence = Evidence(environment.private)
         from attest.custody.document import Document
 

@@ -22,8 +22,9 @@ from attest.config import Config
 from attest.custody import ownership
 from attest.custody.document import Document
 from attest.custody.evidence import Evidence
-from attest.custody.ownership import Claim, OwnershipProof, check_signature
+from attest.custody.ownership import Claim, check_signature
 from attest.errors import ConflictError, OperatorError, VerificationError
+from attest.model import OwnershipProof
 from attest.signing.signer import SECP256K1_ORDER
 from attest.store import LocalStore
 from tests.support import chains
@@ -165,7 +166,7 @@ def test_prove__valid_signature__is_recorded_once(evidence: Evidence) -> None:
     claim = challenge(evidence)
     assert ownership.proven(evidence, CONFIG, PERIOD) == {}
     proof = ownership.prove(evidence.store, CONFIG, NAME, PERIOD, sign(claim))
-    assert (proof.claim, proof.signature) == (claim, sign(claim)[2:])
+    assert (proof.nonce, proof.holder, proof.signature) == (claim.nonce, HOLDER, sign(claim)[2:])
     again = ownership.prove(
         evidence.store, CONFIG, NAME, PERIOD, f"{sign(claim)[:-2]}{int(sign(claim)[-2:], 16) - 27:02x}"
     )
@@ -214,7 +215,7 @@ def test_proven__recorded_signature_changed__conflicts(evidence: Evidence) -> No
     path = stored(evidence, "proofs/*")
     whole = path.read_bytes()
     for spoiled in (
-        whole.replace(proof.signature.encode(), sign(proof.claim, OTHER)[2:].encode()),
+        whole.replace(proof.signature.encode(), sign(CLAIM, OTHER)[2:].encode()),
         whole.replace(proof.signature.encode(), proof.signature.upper().encode()),
         whole.replace(b'"Issuer"', b'"Another"'),
         whole.replace(b'"account":"account-USDW"', b'"account":"other"'),
