@@ -106,6 +106,7 @@ def _session(
     key = _private_key(connection, reach)
     password = None if connection.password is None else reach.secret(connection.password)
     with ExitStack() as stack:
+        transport = None
         try:
             transport = _connected(connection, reach, host, port, where)
             stack.callback(transport.close)
@@ -120,6 +121,13 @@ def _session(
             channel.invoke_subsystem("sftp")
             yield paramiko.SFTPClient(channel)
         except (paramiko.SSHException, paramiko.SFTPError, EOFError, OSError) as fault:
+            # So paramiko raises a failure that the server gives no kind of.
+            if type(fault) is OSError and fault.errno is None and transport is not None and transport.is_active():
+                raise unreadable(
+                    where,
+                    "the server answers with a failure",
+                    "See whether the path is a folder, or whether the file is in use; then ask the custodian.",
+                ) from None
             raise _broken(reach, where, fault) from None
 
 
