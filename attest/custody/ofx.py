@@ -24,7 +24,8 @@ from attest.model import StatedBalance
 from attest.money import currency, parse_amount
 from attest.quorum import account_key
 
-MAX_BYTES = 32 * 1024 * 1024
+#: A hundred thousand transactions.
+MAX_BYTES = 16 * 1024 * 1024
 MAX_DEPTH = 32
 #: Longer than any field; OFX itself allows 255 characters in most.
 MAX_TEXT = 20_000

@@ -35,6 +35,8 @@ MAX_RATIO = 250
 MAX_DIRECTORY = 1024 * 1024
 #: Excel's own limit on a cell is 32,767 characters; escaped ones are longer.
 MAX_TEXT = 250_000
+#: Cells of the sheet that is read, empty ones included: some seconds' work.
+MAX_CELLS = 600_000
 #: A double is exact in both directions up to here.
 MAX_DIGITS = 15
 #: Excel's own limit on a number format's length.
@@ -395,7 +397,7 @@ class _Sheet:
         self.places: dict[str, int] = {}
         self.width = 0
         self.hidden: list[tuple[int, int]] = []
-        self.row = self.filled = 0
+        self.row = self.filled = self.count = 0
         self._begin_row()
         self._begin_cell()
 
@@ -441,6 +443,9 @@ class _Sheet:
             _refuse(self.where, "merged-cells", f"its cells {area[:40]!r} are merged")
 
     def _end_cell(self, attributes: Mapping[str, str]) -> None:
+        self.count += 1
+        if self.count > MAX_CELLS:
+            table.refuse(self.where, "too-many-rows", f"holds more than {MAX_CELLS} cells")
         reference = attributes.get("r")
         if reference is None:
             self.column += 1

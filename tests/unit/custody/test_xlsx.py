@@ -418,6 +418,12 @@ def test_read__more_balances_than_any_export_has__refused(monkeypatch: pytest.Mo
     assert refusal(rows(HEADER, *many)).code == "too-many-rows"
 
 
+def test_read__more_cells_than_any_export_has__refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(xlsx, "MAX_CELLS", 11)
+    assert stated(one()) == BALANCES
+    assert refusal(one() + '<row r="3"><c/></row>').code == "too-many-rows"
+
+
 # -- archives that are refused ---------------------------------------------------------------------------------------
 
 
@@ -429,6 +435,9 @@ def test_read__truncated_or_foreign_file__refused() -> None:
     assert refusal(data + b"x").code == "malformed-xlsx"
     assert refusal(b"x" + data).code == "malformed-xlsx"
     assert refusal(b"PK\x03\x04" + data).code == "malformed-xlsx"
+    assert refusal(data.replace(b"PK\x01\x02", b"PK\x01\x03")).code == "malformed-xlsx"
+    end = data.rindex(b"PK\x05\x06")
+    assert refusal(data[: end + 16] + b"\xff" * 4 + data[end + 20 :]).code == "malformed-xlsx"
 
 
 def test_read__workbook_with_a_password__refused_with_what_to_do() -> None:
