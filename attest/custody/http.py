@@ -17,9 +17,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from attest import secrets
@@ -47,6 +48,10 @@ _ERROR_BYTES, _ERROR_SHOWN = 4096, 200
 _SECRET_LENGTH = 4
 _PLAIN_HEADERS = frozenset({"accept", "content-type", "accept-language"})
 
+#: Origin, path, query; what no URL may hold (RFC 3986, appendix A) is not in it. A fragment is not sent.
+_URL = re.compile(
+    r"(https?://[!$&-.0-;=@A-Z\[\]_a-z~%]+)(/[!$-;=@A-Z\[\]_a-z~]*)?(\?[!$-;=?@A-Z\[\]_a-z~]*)?(?:#.*)?", re.ASCII
+)
 _FETCHED = "An account can be attested only from what its custodian stated, fetched completely."
 _LATER = "Run again; if it goes on, ask the custodian, or compare the location with what it documents."
 _EXPIRED = (
@@ -68,7 +73,7 @@ class Call:
 class _PassingError(SourceError):
     """A failure that may pass. ``pause``: the seconds that the server asks for before the next attempt."""
 
-    pause: float | None = None
+    pause = 0.0
 
 
 class _StaleError(Exception):
@@ -80,52 +85,64 @@ class _UnauthorizedError(SourceError):
 
 
 @dataclass(frozen=True)
-class _Target:
-    """Where a call goes, taken apart strictly. ``shown`` is the URL for messages: without query."""
+class _Server:
+    """Where calls go. ``named`` is the host as it stands in the header."""
 
     scheme: str
     host: str
     port: int
-    named_host: str
+    named: str
+
+
+@dataclass(frozen=True)
+class _Target:
+    """A call's URL, taken apart strictly. ``shown`` is the URL for messages: without query. ``sent`` is what the call
+    itself sends that may be a secret."""
+
+    server: _Server
     path: str
     shown: str
     sent: tuple[str, ...]
 
     @classmethod
     def of(cls, call: Call, where: str) -> _Target:
-        def refuse(detail: str, advice: str) -> NoReturn:
+        """Raises :class:`OperatorError` (``malformed-url``) naming ``where``."""
+        try:
+            match = _URL.fullmatch(call.url)
+            if match is None:
+                raise ValueError("the URL is not https://HOST/PATH, or holds characters that must be percent-encoded")
+            origin, path, query = match[1], match[2] or "/", match[3] or ""
+            server = _server(origin)
+        except ValueError as fault:
             raise OperatorError(
-                f"{where}: {detail}",
+                f"{where}: {fault}",
                 code="malformed-url",
                 reason="A URL that can be read in two ways may reach another server than the one that was meant.",
-                advice=advice,
-            )
-
-        text = call.url
-        if not re.fullmatch(r"[\x21-\x7e]+", text) or re.search(r'[<>"\\^`{|}]', text):
-            refuse("the URL holds characters that must be percent-encoded", "Percent-encode them.")
-        try:
-            parts = urlsplit(text)
-            port = parts.port
-        except ValueError:
-            refuse("the URL is malformed", "Correct the host or port.")
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            refuse("the URL is not http:// or https:// with a host", "Write it as https://HOST/PATH.")
-        shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-        try:
-            check_encrypted(text)
-        except ValueError as fault:
-            refuse(f"{shown}: {fault}", "Ask the custodian for its https:// address.")
-        if "@" in parts.netloc:
-            refuse(f"{shown}: the URL carries credentials", "Put them into a connection, as secret references.")
-        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+                advice="Correct the location or token_url; credentials belong into a connection, as secret references.",
+            ) from None
         sent = [value for name, value in call.headers.items() if name.lower() not in _PLAIN_HEADERS]
-        sent += [parts.query, *(value for _, value in parse_qsl(parts.query))]
-        usual = 443 if parts.scheme == "https" else 80
-        port = port or usual
-        bracketed = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-        named_host = bracketed if port == usual else f"{bracketed}:{port}"
-        return cls(parts.scheme, parts.hostname, port, named_host, path, shown, tuple(sent))
+        if query:
+            sent += [query[1:], *(value for _, value in parse_qsl(query[1:]))]
+        return cls(server, path + query, origin + (match[2] or ""), tuple(sent))
+
+
+@lru_cache(maxsize=1024)
+def _server(origin: str) -> _Server:
+    """What ``scheme://host[:port]`` means. Raises ``ValueError`` saying what is wrong, without repeating it."""
+    if "@" in origin:
+        raise ValueError("the URL carries credentials")
+    try:
+        parts = urlsplit(origin)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port = None, None
+    if not host or port == 0:
+        raise ValueError("the URL names no server, or a malformed port")
+    check_encrypted(origin)
+    usual = 443 if parts.scheme == "https" else 80
+    bracketed = f"[{host}]" if ":" in host else host
+    named = bracketed if port in (None, usual) else f"{bracketed}:{port}"
+    return _Server(parts.scheme, host, port or usual, named)
 
 
 class HttpClient:
@@ -145,8 +162,8 @@ class HttpClient:
         self._clock = clock
         self._lock = threading.Lock()
         self._peers: dict[int, _Peer] = {}
-        self._turns: dict[tuple[str, int, int], threading.BoundedSemaphore] = {}
-        self._kept: dict[tuple[int, str, str, int], list[httpcore2.HTTPConnection]] = {}
+        self._turns: dict[tuple[_Server, int], threading.BoundedSemaphore] = {}
+        self._kept: dict[tuple[int, _Server], list[httpcore2.HTTPConnection]] = {}
         self._closed = False
         self._deadline = threading.local()
 
@@ -167,20 +184,23 @@ class HttpClient:
         client's clock, ``limit`` in bytes. Raises :class:`SourceError` naming ``where`` and the URL without query, with
         one of the codes in ``docs/custody/http.md``, and :class:`OperatorError` for a connection that cannot work.
         """
+        peer = self._peer(connection)
+        try:
+            return self._authorized(peer, call, where, until, limit)
+        except _PassingError as fault:
+            return self._again(fault, lambda: self._authorized(peer, call, where, until, limit), until)
+
+    def _again(self, first: _PassingError, ask: Callable[[], Document], until: float) -> Document:
+        """Ask until it does not fail, at most as often as the first failure leaves attempts."""
         import stamina
 
-        peer = self._peer(connection)
-
-        def again(fault: Exception) -> bool | float:
-            if not isinstance(fault, _PassingError):
+        def pause(fault: Exception) -> bool | float:
+            if not isinstance(fault, _PassingError) or self._clock() + max(fault.pause, _PAUSES[1]) >= until:
                 return False
-            pause = fault.pause or 0.0
-            if self._clock() + max(pause, _PAUSES[1]) >= until:
-                return False
-            return pause or True
+            return fault.pause or True
 
         attempts = stamina.retry_context(
-            on=again,
+            on=pause,
             attempts=ATTEMPTS,
             timeout=None,
             wait_initial=_PAUSES[0],
@@ -189,7 +209,9 @@ class HttpClient:
         )
         for attempt in attempts:
             with attempt:
-                document = self._authorized(peer, call, where, until, limit)
+                if attempt.num == 1:
+                    raise first
+                document = ask()
         return document
 
     def close(self) -> None:
@@ -280,11 +302,13 @@ class HttpClient:
             seconds = _SECONDS if peer.connection is None else float(peer.connection.timeout_seconds)
             self._deadline.at = min(self._clock() + seconds, until)
             try:
-                if waited:
-                    one = call()  # a nonce or a signed time would be stale by now
+                if waited:  # a nonce or a signed time would be stale by now
+                    one = call()
+                    target = _Target.of(one, where)
                 with suppress(_StaleError):
-                    return self._stream(peer, one, headers, where, limit, kept=True)
-                return self._stream(peer, call(), headers, where, limit, kept=False)
+                    return self._stream(peer, one, target, headers, where, limit, kept=True)
+                one = call()
+                return self._stream(peer, one, _Target.of(one, where), headers, where, limit, kept=False)
             except httpcore2.TimeoutException:
                 if self._clock() >= until:
                     raise _late(named) from None
@@ -301,21 +325,29 @@ class HttpClient:
                 raise _broken(named, fault, peer) from None
 
     def _stream(
-        self, peer: _Peer, call: Call, headers: list[tuple[str, str]], where: str, limit: int, *, kept: bool
+        self,
+        peer: _Peer,
+        call: Call,
+        target: _Target,
+        headers: list[tuple[str, str]],
+        where: str,
+        limit: int,
+        *,
+        kept: bool,
     ) -> Document:
         """Send the call and read its answer: over a kept connection if there is one and ``kept`` allows it, or over a
         new one. Raises :class:`_StaleError` if nothing came over a kept one."""
         import httpcore2
 
-        target = _Target.of(call, where)
-        key = (id(peer.connection), target.scheme, target.host, target.port)
+        server = target.server
+        key = (id(peer.connection), server)
         line = self._take(key) if kept else None
         stale = line is not None
-        url = httpcore2.URL(scheme=target.scheme, host=target.host, port=target.port, target=target.path)
+        url = httpcore2.URL(scheme=server.scheme, host=server.host, port=server.port, target=target.path)
         if line is None:
             line = httpcore2.HTTPConnection(
                 url.origin,
-                ssl_context=peer.tls() if target.scheme == "https" else None,
+                ssl_context=peer.tls() if server.scheme == "https" else None,
                 keepalive_expiry=_KEEP_SECONDS,
                 network_backend=_timed(self._left),
             )
@@ -339,7 +371,7 @@ class HttpClient:
         left: float = self._deadline.at - self._clock()
         return left
 
-    def _take(self, key: tuple[int, str, str, int]) -> httpcore2.HTTPConnection | None:
+    def _take(self, key: tuple[int, _Server]) -> httpcore2.HTTPConnection | None:
         while True:
             with self._lock:
                 kept = self._kept.get(key)
@@ -350,7 +382,7 @@ class HttpClient:
                 return line
             line.close()
 
-    def _keep(self, key: tuple[int, str, str, int], line: httpcore2.HTTPConnection) -> None:
+    def _keep(self, key: tuple[int, _Server], line: httpcore2.HTTPConnection) -> None:
         if line.is_available():
             with self._lock:
                 if not self._closed:
@@ -364,7 +396,7 @@ class HttpClient:
         own = None if peer.connection is None else peer.connection.max_concurrent
         places = own or self._limits.per_host
         with self._lock:
-            turn = self._turns.setdefault((target.host, target.port, places), threading.BoundedSemaphore(places))
+            turn = self._turns.setdefault((target.server, places), threading.BoundedSemaphore(places))
         waited = not turn.acquire(blocking=False)
         if waited and not turn.acquire(timeout=max(0.0, until - self._clock())):
             raise _late(named)
@@ -470,7 +502,7 @@ class _Peer:
 def _encoded(target: _Target, call: Call, headers: list[tuple[str, str]], named: str) -> list[tuple[bytes, bytes]]:
     """All headers of a request: the connection's win over the call's."""
     always = [("User-Agent", "attest"), ("Accept", "*/*")]
-    ours = [("Host", target.named_host), ("Accept-Encoding", "identity")]
+    ours = [("Host", target.server.named), ("Accept-Encoding", "identity")]
     sent = {name.lower(): (name, value) for name, value in (*always, *call.headers.items(), *headers, *ours)}
     try:
         return [(name.encode("ascii"), value.encode("ascii")) for name, value in sent.values()]
@@ -559,7 +591,7 @@ def _refusal(
             advice="Run again later, and lower max_concurrent of its connection." if limited else _LATER,
         )
         if isinstance(fault, _PassingError):
-            fault.pause = pause
+            fault.pause = pause or 0.0
         return fault
     return SourceError(
         f"{named}: answers with status {status}{quoted}", code="http-status", reason=_FETCHED, advice=_LATER
