@@ -6,10 +6,10 @@ import argparse
 import json
 import sys
 
-from benchmarks import commands, weekly
+from benchmarks import commands, custody, weekly
 from benchmarks.harness import Benchmark
 
-BENCHMARKS: list[Benchmark] = [*commands.BENCHMARKS, *weekly.BENCHMARKS]
+BENCHMARKS: list[Benchmark] = [*commands.BENCHMARKS, *custody.BENCHMARKS, *weekly.BENCHMARKS]
 
 
 def main() -> int:

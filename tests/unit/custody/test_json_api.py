@@ -436,6 +436,12 @@ def test_prepare__options_that_do_not_fit__refused(options: dict[str, object], d
     assert detail in caught.value.message
 
 
+def test_prepare__true_and_1__are_not_the_same_option() -> None:
+    assert formats.check_options("json", ONE | {"minor_units": True}, "w").minor_units
+    with pytest.raises(OperatorError, match="minor_units must be a text"):
+        formats.check_options("json", ONE | {"minor_units": 1}, "w")
+
+
 # -- pointers --------------------------------------------------------------------------------------------------------
 
 
