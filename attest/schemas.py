@@ -15,10 +15,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
 from attest import artifacts, documents, model, runs
 from attest.chain.journal import JournalEntry
+from attest.custody.sealing import SealedHeader
+from attest.custody.snapshots import Snapshot
 from attest.errors import OperatorError
 from attest.log.witness import WitnessState
 from attest.merkle.proof import InclusionProof
 from attest.records import Amount, json_schema
+from attest.steps.explanation import Explanation
 from attest.verify.report import Report
 from attest.verify.trust import Trust
 
@@ -65,6 +68,7 @@ RECORDS: Mapping[str, type[Any]] = {
     "verification": Report,
     "custody-balance": CustodyBalance,
     "error": CommandError,
+    "quorum-explanation": Explanation,
     "observation": model.Observation,
     "sql-row": model.SqlRow,
     "chain-balance": model.ChainBalance,
@@ -75,6 +79,8 @@ RECORDS: Mapping[str, type[Any]] = {
     "disclosure": artifacts.DisclosureDetail,
     "transaction": JournalEntry,
     "witness-state": WitnessState,
+    "custody-snapshot": Snapshot,
+    "sealed-evidence": SealedHeader,
     "run-open": artifacts.Opened,
     "run-collection": artifacts.Collected,
     "run-verdict": artifacts.Decided,

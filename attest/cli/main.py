@@ -45,6 +45,7 @@ _EXTRAS = {
     "eth_hash": "run",
     "eth_keys": "run",
     "eth_utils": "run",
+    "httpcore2": "run",
     "httpx2": "run",
     "iso4217": "run",
     "jinja2": "run",

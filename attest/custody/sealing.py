@@ -30,7 +30,8 @@ _BEGIN = b'{"format":"attest-sealed-evidence/1"'
 
 @dataclass(frozen=True)
 class SealedHeader:
-    """The first line of a sealed object. ``wrapped`` is the KMS's ciphertext of the data key, empty for a configured key."""
+    """The first line of a sealed object. ``wrapped`` is the KMS's ciphertext of the data key, empty for a configured
+    key."""
 
     format: Literal["attest-sealed-evidence/1"]
     wrapped: str
