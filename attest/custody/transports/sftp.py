@@ -15,7 +15,7 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
@@ -346,6 +346,13 @@ def _read(session: paramiko.SFTPClient, reach: Reach, path: str, where: str) -> 
 def _pieces(file: paramiko.SFTPFile, size: int, reach: Reach, where: str) -> Iterator[bytes]:
     """The file's bytes, a few pieces asked for at once: one at a time is one round trip for each, and all at once is
     the whole file in memory."""
+    ask = file._prefetch_thread
+
+    def quietly(*wanted: Any) -> None:
+        with suppress(EOFError, OSError):  # whoever reads finds out, too; here it would be a traceback on the terminal
+            ask(*wanted)
+
+    file._prefetch_thread = quietly
     for begin in range(0, size, _PIECE * _PIECES):
         reach.remaining(where)
         end = min(begin + _PIECE * _PIECES, size)

@@ -539,9 +539,8 @@ def test_fetch__server_that_says_nothing__ends_at_the_time_out(
     assert capfd.readouterr().err == ""
 
 
-def test_fetch__deadline__cuts_off_whatever_waits(
-    server: Server, base: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+def test_fetch__deadline__cuts_off_whatever_waits(server: Server, base: Path) -> None:
     write(server, "a", bytes(3 << 20))
     server.on_read = lambda path: time.sleep(0.1)
     begun = time.monotonic()
@@ -552,17 +551,13 @@ def test_fetch__deadline__cuts_off_whatever_waits(
         assert refusal(server, "/a", hurried).code == "deadline"
         assert refusal(server, "/a", hurried).code == "deadline"
     assert time.monotonic() - begun < 8
-    assert "Traceback" not in capfd.readouterr().err
 
 
-def test_fetch__server_that_hangs_up_while_a_file_is_read__is_refused(
-    server: Server, reach: Reach, capfd: pytest.CaptureFixture[str]
-) -> None:
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+def test_fetch__server_that_hangs_up_while_a_file_is_read__is_refused(server: Server, reach: Reach) -> None:
     write(server, "a", bytes(3 << 20))
     server.on_read = lambda path: server._transports[-1].close()
     assert refusal(server, "/a", reach).code == "unreachable"
-    time.sleep(0.2)
-    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_fetch__many_sources_of_one_server__take_turns(

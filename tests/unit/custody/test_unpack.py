@@ -272,7 +272,7 @@ def test_unpacked__member_name_that_is_not_utf_8__is_refused() -> None:
 
 
 def test_unpacked__member_twice__is_refused() -> None:
-    with pytest.warns(UserWarning):
+    with pytest.warns(UserWarning, match="Duplicate name"):
         data = zipped(("b.xml", b"1"), ("b.xml", b"2"))
     assert refusal(data).code == "archive-duplicate"
 
