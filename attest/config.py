@@ -133,7 +133,9 @@ class Fees(Section):
     max_fee_per_gas: int = Field(default=200_000_000_000, ge=0, description="Cap on the price, in wei per gas.")
     max_priority_fee_per_gas: int = Field(default=1_000_000_000, ge=0, description="Tip, in wei per gas (EIP-1559).")
     max_gas: int = Field(default=1_000_000, ge=21_000, description="Cap on one transaction's gas limit.")
-    replace_after_seconds: Count = Field(default=60, description="A transaction unmined for so long is sent again or replaced.")
+    replace_after_seconds: Count = Field(
+        default=60, description="A transaction unmined for so long is sent again or replaced."
+    )
 
 
 class Chain(Section):

@@ -169,7 +169,11 @@ def _save(folder: Path, documents: tuple[Document, ...]) -> None:
     epilog="""\b
 Examples:
   attest custody snapshot
-  50 23 * * 0  attest custody snapshot      (cron, ten minutes before a cutoff on Sunday 23:59:59)""",
+  attest custody snapshot --period 2026-W47 --json
+
+\b
+As a cron job, ten minutes before a cutoff on Sunday 23:59:59:
+  50 23 * * 0  attest custody snapshot""",
 )
 @period_option
 @config_option
@@ -243,7 +247,13 @@ def evidence(output: Output, digest: str, config_path: Path) -> None:
     sys.stdout.buffer.flush()
 
 
-@group.command("formats")
+@group.command(
+    "formats",
+    epilog="""\b
+Examples:
+  attest custody formats
+  attest custody formats --json | jq -r '.[].format'""",
+)
 @json_option
 @click.pass_obj
 def formats_(output: Output, as_json: bool) -> None:

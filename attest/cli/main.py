@@ -40,6 +40,7 @@ COMMANDS = {
 #: What a command imports that the core install lacks, and the extra that brings it.
 _EXTRAS = {
     "boto3": "run",
+    "botocore": "run",
     "eth_abi": "run",
     "eth_account": "run",
     "eth_hash": "run",

@@ -24,7 +24,7 @@ _MAX_BYTES = 4096
 @click.command(
     short_help="The message that an address's key is to sign.",
     epilog="""\b
-Sign what it prints, for example with Foundry:
+Example, signing with Foundry:
   attest custody challenge usd-onchain --period 2026-W47 > challenge.json
   cast wallet sign --data --from-file challenge.json --ledger
 or with any wallet by eth_signTypedData_v4. Then:

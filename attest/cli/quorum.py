@@ -28,7 +28,7 @@ def group() -> None:
 Examples:
   attest quorum explain --period 2026-W47
   attest quorum explain --period 2026-W47 --account eur-main
-  attest quorum explain --json | jq '.accounts[].sources[] | select(.counted | not)'""",
+  attest quorum explain --json | jq '.accounts[] | {account, code, rule}'""",
 )
 @period_option
 @click.option("--account", metavar="ACCOUNT", help="Only this account, by its id in the configuration.")

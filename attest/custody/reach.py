@@ -87,7 +87,7 @@ class Reach:
         return secrets.resolve(reference, base=self.base).reveal()
 
     def remaining(self, where: str) -> float:
-        """Seconds until the deadline. Raises :class:`SourceError` (``deadline``) naming ``where`` once it has passed."""
+        """Seconds until the deadline. Raises :class:`SourceError` (``deadline``) naming ``where`` when it is over."""
         left = self.until - self.clock()
         if left <= 0:
             raise SourceError(
