@@ -59,6 +59,7 @@ _EXTRAS = {
     "rlp": "run",
     "sqlalchemy": "sql",
     "stamina": "run",
+    "urllib3": "run",
 }
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
