@@ -304,7 +304,7 @@ class _Reader:
     def _add(self, record: _Record, content: str) -> None:
         record.physical += 1
         before = record.characters
-        record.characters += len(content)
+        record.characters += len(content) + 1  # so that empty ones do not go on for ever
         if record.code == "16":
             if before < _DETAIL_CHARACTERS:
                 record.parts.append(content.removesuffix("/").split(","))

@@ -29,6 +29,8 @@ MAX_BYTES = 16 * 1024 * 1024
 MAX_DEPTH = 32
 #: Longer than any field; OFX itself allows 255 characters in most.
 MAX_TEXT = 20_000
+#: Fields of one statement, besides those of its transactions: OFX has some twenty, vendors add a few.
+MAX_FIELDS = 1_000
 #: More than any bank puts into one file.
 MAX_STATEMENTS = 5_000
 #: How far into the file its header may reach.
@@ -206,7 +208,7 @@ def _decoded(data: bytes, where: str) -> tuple[str, int, bool]:
     """(the text after the header, the number of its first line, whether every tag must be closed)."""
     head = data[:_MAX_HEADER]
     if match := _SGML_HEADER.match(head):
-        pairs = [line.strip().split(":") for line in match[1].decode("ascii", "replace").splitlines()]
+        pairs = [line.rstrip(_SPACE).split(":") for line in match[1].decode("ascii", "replace").split("\n")[:-1]]
         header = _header([(name, value) for name, value in pairs], where)
         version, wanted = header.get("VERSION", ""), {"OFXHEADER": "100", "DATA": "OFXSGML", "COMPRESSION": "NONE"}
         marks = (header.get("ENCODING", ""), header.get("CHARSET", "").upper())
@@ -347,6 +349,8 @@ class _Message:
         elif value is not None and group in _KEPT:
             if path in self.fields:
                 _refuse(self.at, "malformed-statement", f"{name} stands there twice")
+            if len(self.fields) >= MAX_FIELDS:
+                _refuse(self.at, "malformed-statement", f"has more than {MAX_FIELDS} fields")
             self.fields[path] = _resolved(value, self.at)
             if path == f"{_ACCOUNT}/ACCTID":
                 self.at = f"{self.where}: account {self.fields[path][:100]!r}"

@@ -100,16 +100,16 @@ def _plain(content: Document, known: Format) -> Document:
 
 def _gunzipped(where: str, file: BinaryIO) -> Iterator[bytes]:
     """The content of all members. Zero bytes after the last are padding; anything else is not."""
-    rest = iter(lambda: file.read(_IN), b"")
+    packed = rest = iter(lambda: file.read(_IN), b"")
     for _ in range(_MAX_GZIP_MEMBERS):
         inflate = zlib.decompressobj(31)  # which checks every member's checksum and length
         yield from _inflated(where, inflate, rest)
         data = inflate.unused_data or next(rest, b"")
         if not data.strip(b"\0"):
-            if any(more.strip(b"\0") for more in rest):
+            if any(more.strip(b"\0") for more in packed):
                 raise _damaged(where, "something stands after its end")
             return
-        rest = chain((data,), rest)
+        rest = chain((data,), packed)  # a chain of what was left of `rest` would hold all that it ever gave
     raise _refuse(where, "archive-unsupported", f"has more than {_MAX_GZIP_MEMBERS} members")
 
 

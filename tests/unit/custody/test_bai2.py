@@ -203,6 +203,12 @@ def test_read__long_text_of_a_detail__does_not_matter() -> None:
     assert amounts(one("015,123456,,", 123463, *text)) == [123456]
 
 
+def test_read__empty_continuations_without_end__refused() -> None:
+    fault = refusal(one("015,1,,", 1).replace(b"49,1,2/", b"49,1,2\n" + b"88,\n" * (bai2.MAX_RECORD + 1)))
+    assert fault.code == "malformed-statement"
+    assert "longer than 1000000 characters" in fault.message
+
+
 def test_read__several_groups_accounts_and_files__are_all_given_in_order() -> None:
     first = Group([Account(), Account("X2", "JPY", "015,5,,", 5)])
     second = Group([Account(summaries="010,123456,,,015,7,,", total=123463)], day="261121")

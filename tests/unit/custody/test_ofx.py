@@ -427,6 +427,20 @@ def test_read__terminal_escape_in_an_account__is_refused_and_shown_escaped() -> 
     assert "\x1b" not in fault.message
 
 
+@pytest.mark.parametrize("mark", ["\x1c", "\x1d", "\x85", "\0"])
+def test_read__control_character_in_the_header__refused(mark: str) -> None:
+    for value in (f"{mark}NONE", f"NONE{mark}"):
+        text = SGML.replace("SECURITY:NONE", f"SECURITY:{value}") + BODY
+        assert refusal(text.encode("latin-1")).code == "wrong-document"
+
+
+def test_read__statement_of_very_many_fields__refused() -> None:
+    fields = "".join(f"<A.{number}>1" for number in range(1_000))
+    fault = changed("</STMTRS>", fields + "</STMTRS>")
+    assert fault.code == "malformed-statement"
+    assert "more than 1000 fields" in fault.message
+
+
 def test_read__more_statements_than_any_bank_sends__are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ofx, "MAX_STATEMENTS", 2)
     many = [STATEMENT.replace("0012", f"00{n}") for n in range(10, 13)]

@@ -175,6 +175,16 @@ def test_unpacked__gzip_of_very_many_members__is_refused(monkeypatch: pytest.Mon
     assert refusal(gzip.compress(b"1") * 11).code == "archive-unsupported"
 
 
+def test_unpacked__gzip_of_many_members__does_not_keep_what_it_has_read() -> None:
+    document = Document.of("a", gzip.compress(b"1") * 10_000)
+    tracemalloc.start()
+    (content,) = unpacked([document], FORMAT)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert content.size == 10_000
+    assert peak < 8 * 1024 * 1024
+
+
 # -- zip: what is refused --------------------------------------------------------------------------------------------
 
 
