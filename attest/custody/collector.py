@@ -163,7 +163,7 @@ def collect(
                 if source.snapshot:
                     fetched, retrieved_at = snapshots.newest(evidence, period, name, source.id, cutoff)
                 else:
-                    fetched = fetch(asked, source, reach)
+                    fetched = _fetched(asked, source, reach)
                     retrieved_at = now().replace(microsecond=0)
                 digests = tuple(document.digest for document in fetched)
                 for document in fetched:
@@ -213,7 +213,7 @@ def snapshot(
         def ask(question: _Question) -> Observation | SourceFailure:
             name, account, source = question.name, question.account, question.source
             try:
-                fetched = fetch(Asked.of(loaded, name, account, source, period, cutoff), source, reach)
+                fetched = _fetched(Asked.of(loaded, name, account, source, period, cutoff), source, reach)
                 retrieved_at = now().replace(microsecond=0)
                 seen = observe(name, account, source, fetched, retrieved_at, cutoff, base=loaded.base)
                 snapshots.keep(evidence, period, name, source.id, fetched, retrieved_at)
@@ -233,6 +233,15 @@ def fetch(asked: Asked, source: Source, reach: Reach) -> tuple[Document, ...]:
     if known.fetch is None:
         return transport.fetch(asked, reach, source.signature)
     return tuple(known.fetch(asked, formats.check_options(source.format, source.options, asked.where), reach))
+
+
+def _fetched(asked: Asked, source: Source, reach: Reach) -> tuple[Document, ...]:
+    """:func:`fetch` among other sources: a secret that is missing or a key file that cannot be read is this source's
+    failure, and hides nobody else's."""
+    try:
+        return fetch(asked, source, reach)
+    except OperatorError as fault:
+        raise SourceError(fault.message, code=fault.code, reason=fault.reason, advice=fault.advice) from None
 
 
 def _questions(loaded: Loaded) -> list[_Question]:

@@ -121,6 +121,7 @@ class _Target:
                 advice="Correct the location or token_url; credentials belong into a connection, as secret references.",
             ) from None
         sent = [value for name, value in call.headers.items() if name.lower() not in _PLAIN_HEADERS]
+        sent += [value.partition(" ")[2] for value in sent]  # what follows "Bearer"
         if query:
             sent += [query[1:], *(value for _, value in parse_qsl(query[1:]))]
         return cls(server, path + query, origin + (match[2] or ""), tuple(sent))
@@ -175,19 +176,23 @@ class HttpClient:
         connection: HttpConnection | None,
         until: float,
         limit: int = MAX_BYTES,
+        repeat: bool = True,
     ) -> Document:
         """What the server answers (status 200), named by the URL without its query; the server's own dates and
         checksums are its provenance.
 
         ``call`` is called anew for every attempt, so that nonces and signed times are fresh; there are up to
-        :data:`ATTEMPTS`, after connect errors, timeouts and the statuses 429, 502, 503 and 504. ``until`` is by the
-        client's clock, ``limit`` in bytes. Raises :class:`SourceError` naming ``where`` and the URL without query, with
-        one of the codes in ``docs/custody/http.md``, and :class:`OperatorError` for a connection that cannot work.
+        :data:`ATTEMPTS` if it is to ``repeat``, after connect errors, timeouts and the statuses 429, 502, 503 and 504.
+        ``until`` is by the client's clock, ``limit`` in bytes. Raises :class:`SourceError` naming ``where`` and the URL
+        without query, with one of the codes in ``docs/custody/http.md``, and :class:`OperatorError` for a connection
+        that cannot work.
         """
         peer = self._peer(connection)
         try:
             return self._authorized(peer, call, where, until, limit)
         except _PassingError as fault:
+            if not repeat:
+                raise
             return self._again(fault, lambda: self._authorized(peer, call, where, until, limit), until)
 
     def _again(self, first: _PassingError, ask: Callable[[], Document], until: float) -> Document:

@@ -55,9 +55,12 @@ def url(base: str, *path: str, **query: str) -> str:
     return f"{whole}?{urlencode(query)}" if query else whole
 
 
-def ask(asked: Asked, reach: Reach, call: Callable[[], Call]) -> Document:
-    """One answer. Raises what :meth:`HttpClient.send` does."""
-    return reach.http.send(call, where=asked.where, connection=connection_of(asked), until=reach.until, limit=MAX_BYTES)
+def ask(asked: Asked, reach: Reach, call: Callable[[], Call], *, repeat: bool = True) -> Document:
+    """One answer, asked for again where that can help if it may ``repeat``. Raises as :meth:`HttpClient.send`."""
+    connection = connection_of(asked)
+    return reach.http.send(
+        call, where=asked.where, connection=connection, until=reach.until, limit=MAX_BYTES, repeat=repeat
+    )
 
 
 def ask_pages(

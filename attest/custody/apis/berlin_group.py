@@ -9,7 +9,7 @@ fails is never repeated.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import uuid4
@@ -22,7 +22,6 @@ from attest.custody.document import Document
 from attest.custody.formats import Format
 from attest.custody.http import Call
 from attest.custody.reach import Asked, Reach
-from attest.errors import SourceError
 from attest.model import StatedBalance
 from attest.money import currency, parse_amount
 from attest.quorum import account_key
@@ -61,27 +60,8 @@ def fetch(asked: Asked, settings: Settings, reach: Reach) -> Iterator[Document]:
         asking.url(asked.location, "v1", "accounts", settings.resource_id, "balances"),
         headers={"Accept": "application/json", "X-Request-ID": str(uuid4())},
     )
-    yield asking.ask(asked, reach, _once(asked, call))
-
-
-def _once(asked: Asked, call: Call) -> Callable[[], Call]:
-    """``call`` the first time it is asked for; then the refusal of a second request."""
-    sent = False
-
-    def next_call() -> Call:
-        nonlocal sent
-        if sent:
-            raise SourceError(
-                f"{asked.where}: {call.url}: the request failed, and was not repeated",
-                code="not-repeated",
-                reason="Banks answer about four requests a day without the customer; each repetition would be one.",
-                advice="Run again later. If it fails again, the day's requests may be used up (429 ACCESS_EXCEEDED), "
-                "or the bank is down.",
-            )
-        sent = True
-        return call
-
-    return next_call
+    # Banks answer about four requests a day without the customer; each repetition would be one.
+    yield asking.ask(asked, reach, lambda: call, repeat=False)
 
 
 def read(

@@ -316,6 +316,21 @@ def test_collect__source_that_hangs__fails_at_the_deadline_is_named_before_and_t
     assert any(line.startswith("1 of 2; waiting for main/slow (") for line in lines)
 
 
+def test_collect__secret_of_one_source_is_missing__is_that_source_s_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fetch(asked: Asked, reach: Reach, signature: object) -> tuple[Document, ...]:
+        if asked.location == "api.csv":
+            reach.secret("env:NOT_SET_ANYWHERE")
+        return (Document.of(asked.location, csv("1234,5.00,2026-11-20")),)
+
+    monkeypatch.setattr(transport, "fetch", fetch)
+    result = run(loaded(tmp_path, main=account(source("api", location="api.csv"), source("file"))))
+    assert [one.source for one in result.observations] == ["file"]
+    assert [(one.source, one.code) for one in result.failures] == [("api", "secret-unavailable")]
+    assert "NOT_SET_ANYWHERE" in result.failures[0].message
+
+
 # -- reobserve -------------------------------------------------------------------------------------------------------
 
 
