@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from attest.custody.apis import answers, asking, live, signing
 from attest.custody.apis.answers import Answer
 from attest.custody.apis.live import Live
-from attest.custody.apis.pages import Paging, Pointer
+from attest.custody.apis.pages import Paging, Pointer, within
 from attest.custody.document import Document
 from attest.custody.formats import Format
 from attest.custody.http import Call
@@ -75,7 +75,7 @@ def read(
 ) -> tuple[StatedBalance, ...]:
     """The asset's balance at ``retrieved_at``. Raises :class:`SourceError` naming the document."""
     found: list[Answer] = []
-    pages = [_page(document) for document in documents]
+    pages = [_page(document) for document in within(documents, answers.MAX_BYTES)]
     _PAGING.check([page.members for page in pages], [page.where for page in pages])
     for page in pages:
         page.the("type", settings.balance_type, "wrong-asset")

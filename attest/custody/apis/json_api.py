@@ -20,7 +20,7 @@ from attest.config import HttpConnection
 from attest.custody import calendar, table
 from attest.custody.apis import pages
 from attest.custody.apis.pages import ABSENT, Paging, Pointer, Rules, Scientific
-from attest.custody.document import Document
+from attest.custody.document import Document, too_large
 from attest.custody.formats import Format
 from attest.custody.http import Call
 from attest.custody.reach import Asked, Reach
@@ -67,7 +67,8 @@ OPTIONS = {
     "do_not_use": "pointer to a mark (ripcord) that must be absent or false before the balance is used",
 }
 
-MAX_BYTES = 32 * 1024 * 1024
+#: Of all pages together.
+MAX_BYTES = 8 * 1024 * 1024
 
 _POINTERS = (
     "items", "account", "amount", "currency", "as_of", "statement_id", "indicator", "kind", "next", "page_number",
@@ -204,6 +205,7 @@ def fetch(asked: Asked, settings: Settings, reach: Reach) -> Iterator[Document]:
     if settings.method == "POST":
         headers["Content-Type"] = settings.content_type
     read: list[Any] = []
+    size = 0
     while url is not None:
         call = Call(url, settings.method, headers, body.encode())
         document = reach.http.send(
@@ -217,6 +219,9 @@ def fetch(asked: Asked, settings: Settings, reach: Reach) -> Iterator[Document]:
         if not settings.paging.goes_on:
             return
         where = f"{asked.where}: {document.name}"
+        size += document.size
+        if size > MAX_BYTES:
+            raise too_large(f"{where}, together with the pages before it,", MAX_BYTES)
         plain = pages.load(document, MAX_BYTES)
         settings.rules.check(plain, where)
         read.append(plain)
@@ -246,7 +251,7 @@ def read(
 ) -> tuple[StatedBalance, ...]:
     """The balances of all pages, in their order. Raises :class:`SourceError` naming the document and the balance."""
     plains = []
-    for document in documents:
+    for document in pages.within(documents, MAX_BYTES):
         plain = pages.load(document, MAX_BYTES)
         settings.rules.check(plain, document.name)
         plains.append(plain)

@@ -17,7 +17,7 @@ from attest.custody import calendar
 from attest.custody.apis import answers, asking
 from attest.custody.apis.answers import Answer
 from attest.custody.apis.live import texts
-from attest.custody.apis.pages import Paging, Pointer
+from attest.custody.apis.pages import Paging, Pointer, within
 from attest.custody.document import Document
 from attest.custody.formats import Format
 from attest.custody.http import Call
@@ -74,7 +74,7 @@ def read(
     """The closing booked balances on all pages, in their order; a debit is negative. Raises :class:`SourceError`
     naming the document and the balance."""
     stated: dict[tuple[str, datetime], StatedBalance] = {}
-    pages = [_page(document) for document in documents]
+    pages = [_page(document) for document in within(documents, answers.MAX_BYTES)]
     _PAGING.check([page.members for page in pages], [page.where for page in pages])
     for page in pages:
         total = page.object("Meta").members.get("TotalPages") if "Meta" in page.members else None

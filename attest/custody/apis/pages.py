@@ -7,13 +7,13 @@ what they say themselves, so that stored evidence can be checked again without t
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final, NoReturn
 from urllib.parse import SplitResult, parse_qsl, urlencode, urljoin, urlsplit
 
-from attest.custody.document import Document
+from attest.custody.document import Document, too_large
 from attest.errors import SourceError, printable
 from attest.records import load_plain
 
@@ -66,6 +66,21 @@ def load(document: Document, limit: int) -> Any:
         return (Scientific if re.search("[eE]", text) else Decimal)(text)
 
     return load_plain(document.read(limit), document.name, SourceError, fraction=number)
+
+
+def within(documents: Iterable[Document], limit: int) -> Iterator[Document]:
+    """``documents``, as long as they have no more than ``limit`` bytes together: parsed, they are kept until all are
+    read, and take some thirty times that.
+
+    Raises :class:`SourceError` (``file-too-large``) naming the one that is too much.
+    """
+    total = 0
+    for document in documents:
+        total += document.size
+        if total > limit:
+            before = ", together with the pages before it," if total > document.size else ""
+            raise too_large(f"{document.name}{before}", limit)
+        yield document
 
 
 def scalar(value: Any) -> str | None:

@@ -13,6 +13,7 @@ import pytest
 import stamina
 
 from attest.custody import formats
+from attest.custody.apis import json_api
 from attest.custody.document import Document
 from attest.errors import OperatorError, SourceError
 from tests.support.replay import CUTOFF, Answer, Hidden, Replay, asking, connecting, ok, reaching
@@ -114,6 +115,13 @@ def test_fetch__same_cursor_for_ever__is_stopped(tmp_path: Path) -> None:
         fault = refused(tmp_path, f"{server.url}/b", LIST | {"next": "/next", "cursor_parameter": "c"})
         assert fault.code == "endless-pages"
         assert len(server.requests) == 2
+
+
+def test_fetch__pages_that_are_too_large_together__are_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json_api, "MAX_BYTES", 100)
+    options = LIST | {"next": "/next"}
+    with Replay({"/1": ok({"l": [row("A")], "next": "/2"}), "/2": ok({"l": [row("B")]})}) as server:
+        assert refused(tmp_path, f"{server.url}/1", options).code == "file-too-large"
 
 
 def test_fetch__error_body_on_a_page__is_refused_before_its_link_is_followed(tmp_path: Path) -> None:

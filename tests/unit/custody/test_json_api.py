@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attest.custody import formats
+from attest.custody.apis import json_api
 from attest.custody.apis.pages import ABSENT, Paging, Pointer
 from attest.custody.document import Document
 from attest.errors import OperatorError, SourceError
@@ -306,6 +307,16 @@ def test_read__next_page_that_is_no_text__refused(way: object) -> None:
 def test_read__more_than_400_pages__refused() -> None:
     bodies = [{"l": [], "next": number} for number in range(1, 401)] + [{"l": [row("A")]}]
     assert refused(*bodies, options=CURSOR).code == "endless-pages"
+
+
+def test_read__pages_that_are_too_large_together__refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    bodies = [{"l": [row("A")], "next": "x"}, {"l": [row("B")], "next": None}]
+    monkeypatch.setattr(json_api, "MAX_BYTES", sum(len(json.dumps(body)) for body in bodies))
+    assert len(read(*bodies, options=CURSOR)) == 2
+    monkeypatch.setattr(json_api, "MAX_BYTES", json_api.MAX_BYTES - 1)
+    fault = refused(*bodies, options=CURSOR)
+    assert fault.code == "file-too-large"
+    assert fault.message.startswith("page2.json, together with the pages before it,")
 
 
 def test_read__several_documents_of_an_api_without_pages__refused() -> None:
