@@ -27,7 +27,8 @@ GROUP = "attest.custody"
 
 #: name -> ``module:object``, as an entry point says it.
 BUILT_IN: Mapping[str, str] = {
-    "camt053": "attest.custody.camt053:FORMAT",
+    "camt053": "attest.custody.camt:STATEMENT",
+    "camt052": "attest.custody.camt:REPORT",
     "mt940": "attest.custody.mt940:FORMAT",
     "mt950": "attest.custody.mt940:MT950",
     "bai2": "attest.custody.bai2:FORMAT",

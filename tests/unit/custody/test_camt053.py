@@ -10,11 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from attest.custody.document import Document
 from attest.custody.formats import read
 from attest.errors import SourceError
 from attest.model import StatedBalance
 
 IBAN = "DE19999300000412007700"
+RETRIEVED = datetime(2026, 11, 23, 6, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -68,14 +70,16 @@ def day(date: str, closing: str, opening: str, seq: str = "", code: str = "OPBD"
     return stmt(Bal(code, opening), Bal(amount=closing, date=f"<Dt>{date}</Dt>"), id=id or date, head=head)
 
 
-def camt(data: bytes, zone: str | None = "Europe/Berlin") -> tuple[StatedBalance, ...]:
-    return read("camt053", data, {}, zone=zone, where="bank.xml")
+def camt(*files: bytes, zone: str | None = "Europe/Berlin", **options: object) -> tuple[StatedBalance, ...]:
+    """What one file or several (bank.xml, bank-2.xml and so on) say together."""
+    documents = [Document.of(f"bank-{n}.xml" if n > 1 else "bank.xml", data) for n, data in enumerate(files, 1)]
+    return read("camt053", documents, options, zone=zone, retrieved_at=RETRIEVED)
 
 
-def refusal(data: bytes, zone: str | None = "Europe/Berlin") -> SourceError:
+def refusal(*files: bytes, zone: str | None = "Europe/Berlin", **options: object) -> SourceError:
     with pytest.raises(SourceError) as caught:
-        camt(data, zone)
-    assert caught.value.message.startswith("bank.xml: ")
+        camt(*files, zone=zone, **options)
+    assert caught.value.message.startswith("bank")
     assert caught.value.reason
     assert caught.value.advice
     return caught.value
@@ -141,9 +145,10 @@ def test_read__other_balances_that_are_malformed__are_not_even_looked_at() -> No
 
 
 def test_read__amounts_elsewhere_in_the_statement__are_never_taken() -> None:
-    entry = f'<Ntry><Amt Ccy="EUR">7</Amt>{Bal(amount="8").xml()}</Ntry>'
+    entry = f'<Ntry>{Bal(amount="8").xml()}<Amt Ccy="EUR">7</Amt><Sts>PDNG</Sts></Ntry>'
     foreign = '<x:Bal xmlns:x="urn:other"><x:Amt Ccy="EUR">9</x:Amt></x:Bal>'
-    assert camt(doc(stmt(tail=entry + foreign))) == camt(doc())
+    same = replace(OPENING, amount="1234.56")
+    assert camt(doc(stmt(same, Bal(), tail=entry + foreign))) == camt(doc())
 
 
 def test_read__debit__is_negative() -> None:
@@ -214,7 +219,7 @@ def test_read__date_time__is_that_instant(written: str, as_of: datetime) -> None
     ],
 )
 def test_read__date_alone__is_the_end_of_that_date_in_the_account_s_zone(zone: str | None, as_of: datetime) -> None:
-    (stated,) = camt(doc(), zone)
+    (stated,) = camt(doc(), zone=zone)
     assert (stated.as_of, stated.business_date) == (as_of, "2026-11-20")
 
 
@@ -467,13 +472,24 @@ def test_read__terminal_escape_in_an_identifier__is_refused_and_shown_escaped() 
     assert refusal(doc(stmt(account="<Othr><Id>A\u202eB</Id></Othr>"))).code == "unprintable-text"
 
 
-def test_read__too_many_statements_or_balances__are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("attest.custody.camt053.MAX_STATEMENTS", 3)
+def test_read__too_many_statements__are_refused_whatever_document_they_are_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("attest.custody.camt.MAX_STATEMENTS", 3)
+    each = [stmt(Bal(), id=f"S{n}", account=f"<Othr><Id>{n}</Id></Othr>") for n in range(4)]
+    assert len(camt(doc(*each[:3]))) == 3
+    assert refusal(doc(*each)).code == "too-many-statements"
+    assert refusal(doc(*each[:2]), doc(*each[2:])).code == "too-many-statements"
+
+
+def test_read__too_many_balances_in_a_statement__are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("attest.custody.camt.MAX_BALANCES", 3)
     assert camt(doc(stmt(AVAILABLE, Bal(), OPENING)))[0].minor_units == 123456
     assert refusal(doc(stmt(AVAILABLE, AVAILABLE, Bal(), OPENING))).code == "too-many-statements"
-    assert refusal(doc(*(stmt(Bal(), id=f"S{n}", account=f"<Othr><Id>{n}</Id></Othr>") for n in range(4)))).code == (
-        "too-many-statements"
-    )
+
+
+def test_read__leaf_that_stands_there_a_hundred_times__is_refused() -> None:
+    lines = "<CdtLine><Incl>false</Incl></CdtLine>"
+    assert camt(doc(stmt(OPENING, Bal(extra=lines * 100)))) == camt(doc())
+    assert refusal(doc(stmt(OPENING, Bal(extra=lines * 101)))).code == "malformed-statement"
 
 
 # -- nothing that changes is ever silently the old value -------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import time
 import tracemalloc
@@ -17,7 +18,7 @@ NAMESPACE = re.compile("urn:test")
 def elements(data: bytes) -> list[tuple[str, str, dict[str, str]]]:
     found: list[tuple[str, str, dict[str, str]]] = []
     namespace = xml.read(
-        data,
+        io.BytesIO(data),
         namespace=NAMESPACE,
         expected="a test",
         leaves={"R/A/B"},
