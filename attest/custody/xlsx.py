@@ -265,7 +265,7 @@ class _Book:
     ) -> None:
         """Read one part's XML; paths are relative to its root."""
         xml.read(
-            self.archive.part(part),
+            io.BytesIO(self.archive.part(part)),
             namespace=_PACKAGE if root == "Relationships" else _SPREADSHEET,
             expected=f"a workbook's {root}",
             leaves={f"{root}/{leaf}" for leaf in leaves},
