@@ -8,6 +8,8 @@ import time
 import tracemalloc
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from attest.custody import xml
 from attest.errors import SourceError
@@ -27,6 +29,22 @@ def elements(data: bytes) -> list[tuple[str, str, dict[str, str]]]:
         where="file.xml",
     )
     assert namespace == "urn:test"
+    return found
+
+
+def entries(data: bytes, last: str | None = "R/N/S") -> list[tuple[str, str]]:
+    """What is reported of records ``N`` whose details stand after ``S``, and of ``A`` after them."""
+    found: list[tuple[str, str]] = []
+    xml.read(
+        io.BytesIO(data),
+        namespace=NAMESPACE,
+        expected="a test",
+        leaves={"R/N/B", "R/N/S", "R/N/S/C", "R/A"},
+        containers={"R/N"},
+        on_element=lambda path, text, attributes: found.append((path, text)),
+        where="file.xml",
+        last=last,
+    )
     return found
 
 
@@ -141,3 +159,189 @@ def test_read__a_large_file__takes_memory_for_what_is_wanted_only() -> None:
     finally:
         tracemalloc.stop()
     assert peak < len(data) / 2
+
+
+# -- what stands after the last that is asked for --------------------------------------------------------------------
+
+DETAILS = "<B>no</B><S>no</S><D>Größe &amp; <N2 k='v>'/> _ ! </D>\n<A/>"
+REPORTED = [("R/N/B", "1"), ("R/N/S", "x"), ("R/N", "")]
+
+
+@pytest.mark.parametrize(
+    "details",
+    [
+        DETAILS, "", "<D><![CDATA[</N><A>no</A><N>]]></D>", "<D><![CDATA[</S></N>]]></D>", "<N><S/></N>",
+        "<D>" + "</D><D>".join("x" * 300 for _ in range(1000)) + "</D>", "<_/>", "<d:D xmlns:d='urn:d'><d:N/></d:D>",
+        "<![CDATA[</S>]]><D/>", "<![CDATA[</S> <D></D> </N> ]]>",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize(
+    ("encoding", "bom"),
+    [("utf-8", b""), ("utf-8", b"\xef\xbb\xbf"), ("iso-8859-1", b""), ("windows-1252", b""), ("utf-16", b"")],
+)
+def test_read__details_after_the_last_leaf__are_passed_over_whatever_they_are(
+    details: str, encoding: str, bom: bytes
+) -> None:
+    entry = f"<N><B>1</B><S>x</S>{details}</N>"
+    text = f"<?xml version='1.0' encoding='{encoding}'?>" + root(entry * 3 + "<A>2</A>").decode()
+    assert entries(bom + text.encode(encoding)) == [*(REPORTED * 3), ("R/A", "2")]
+
+
+def test_read__details_by_a_prefix__are_passed_over() -> None:
+    text = root(f"<N><B>1</B><S><C>x</C></S>{DETAILS}</N><A>2</A>").decode()
+    prefixed = re.sub(r"<(/?)(?=[A-Z])", r"<\1p:", text).replace("xmlns=", "xmlns:p=")
+    assert entries(prefixed.encode()) == [("R/N/B", "1"), ("R/N/S/C", "x"), ("R/N/S", ""), ("R/N", ""), ("R/A", "2")]
+
+
+@pytest.mark.parametrize("padding", range(0, 200, 7))
+def test_read__details_across_the_pieces_that_a_file_is_read_in__are_passed_over(padding: int) -> None:
+    entry = f"<N><B>1</B><S>x</S>{DETAILS}</N>"
+    many = 140_000 // len(entry)
+    assert entries(root("<X>" + "x" * padding + "</X>" + entry * many)) == REPORTED * many
+
+
+@pytest.mark.parametrize(
+    ("details", "code"),
+    [
+        ("<D>", "malformed-xml"), ("</D>", "malformed-xml"), ("<D></E>", "malformed-xml"), ("<D/>&x;", "malformed-xml"),
+        ("</_><_>", "malformed-xml"), ("<_>", "malformed-xml"), ("]]>", "malformed-xml"), ("\x01", "malformed-xml"),
+        ("<![CDATA[", "malformed-xml"), ("<D b='1' b='2'/>", "malformed-xml"),
+        ("<D>" * 70 + "<!-- -->" + "</D>" * 70, "malformed-xml"), ("<!-- -->", "xml-refused"), ("<?p?>", "xml-refused"),
+        ("<D><?p </N> ?></D>", "xml-refused"), ("<D><!-- </N> --></D>", "xml-refused"),
+    ],
+)  # fmt: skip
+def test_read__details_that_are_refused__name_the_line(details: str, code: str) -> None:
+    before = "<N><B>1</B><S>x</S>\n<D/>\n</N>" * 5
+    with pytest.raises(SourceError) as caught:
+        entries(root(f"{before}<N><S/>\n{details}</N>"))
+    assert caught.value.code == code
+    assert "line 12" in caught.value.message or "too deeply" in caught.value.message
+
+
+def test_read__end_tag_in_another_spelling__ends_the_element_all_the_same() -> None:
+    spaced = root(f"<N><B>1</B><S>x</S>{DETAILS}</N ><N><B>2</B><S>y</S\n><D/></N><A>3</A>")
+    assert entries(spaced) == [*REPORTED, ("R/N/B", "2"), ("R/N/S", "y"), ("R/N", ""), ("R/A", "3")]
+
+
+@given(
+    parts=st.lists(
+        st.sampled_from(
+            [
+                "<N>",
+                "</N>",
+                "<S>",
+                "</S>",
+                "<S/>",
+                "<B>1</B>",
+                "<D>",
+                "</D>",
+                "x",
+                "<![CDATA[",
+                "]]>",
+                "</N ><N>",
+                "<A>2</A>",
+            ]
+        ),
+        max_size=14,
+    )
+)
+def test_read__any_arrangement_of_details__reports_what_reading_them_one_by_one_does(parts: list[str]) -> None:
+    data = root("<N><S>x</S>" + "".join(parts) + "</N><A>3</A>")
+
+    def outcome(data: bytes) -> object:
+        try:
+            return entries(data)
+        except SourceError as fault:
+            return fault.code
+
+    # In UTF-16 details are never passed over by their bytes.
+    assert outcome(data) == outcome(data.decode().encode("utf-16"))
+
+
+def test_read__other_leaves_in_a_leaf__are_reported_and_nothing_else_is_taken() -> None:
+    assert entries(root("<N><S> <C>x</C> </S></N>"))[:2] == [("R/N/S/C", "x"), ("R/N/S", "")]
+    assert refusal_of_entries("<N><S><D/></S></N>").code == "malformed-xml"
+    assert refusal_of_entries(f"<N><S>{'<C>x</C>' * (xml.MAX_TEXT + 1)}</S></N>").code == "malformed-xml"
+
+
+def refusal_of_entries(body: str) -> SourceError:
+    with pytest.raises(SourceError) as caught:
+        entries(root(body))
+    return caught.value
+
+
+# -- bounds ----------------------------------------------------------------------------------------------------------
+
+
+def measured(data: bytes) -> int:
+    """The most memory that reading entries takes beyond ``data``, whether they are read or refused."""
+    tracemalloc.start()
+    try:
+        entries(data)
+    except SourceError:
+        pass
+    finally:
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    return peak
+
+
+def _numbered(pattern: str, count: int) -> str:
+    return "".join(pattern.format(number) for number in range(count))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        _numbered("<x{0}/>", 60_000),
+        _numbered("<X y{0}=''/>", 60_000),
+        _numbered("<X xmlns:y{0}='u'/>", 60_000),
+        _numbered("<X xmlns='u{0}'/>", 60_000),
+        _numbered("<N><S/><x{0}/></N>", 60_000),
+        _numbered("<N><S/><X y{0}=''/></N>", 60_000),
+        "<N><S/>" + "<x>" * 300_000,
+        "<N><S/>" + ("<x>" * 20_000 + "</N>") * 20,
+        "<N><S/>" + ("<x>" * 10_000 + "</x>" * 10_000 + "</N><N><S/>") * 20,
+        "<N><S/>" + "</S>" * 300_000,
+        "<N><S/>" + "x" * 3_000_000,
+        "<X><![CDATA[" + "x" * 3_000_000 + "]]></X>",
+        "<X y='" + "x" * 3_000_000 + "'/>",
+        "<X>" + "\n" * 3_000_000 + "</X>",
+    ],
+    ids=lambda body: str(body)[:30],
+)
+def test_read__anything_without_end__takes_bounded_memory(body: str) -> None:
+    assert measured(root(body)) < 16_000_000
+
+
+def test_read__more_names_than_any_message_has__are_refused() -> None:
+    assert refusal(root(_numbered("<x{0}/>", xml.MAX_NAMES + 10))).code == "malformed-xml"
+    assert elements(root(_numbered("<x{0}/>", 1_000))) == []
+
+
+@pytest.mark.parametrize("declaration", ["<?xml version='1.1'?>", "<?xml version='1.0' encoding='utf-7'?>"])
+def test_read__another_version_or_encoding_of_xml__is_refused(declaration: str) -> None:
+    assert refusal(root("", declaration)).code == "malformed-xml"
+
+
+def test_read__large_file_with_details__takes_the_same_memory_as_a_small_one() -> None:
+    entry = f"<N><B>1</B><S>x</S>{DETAILS * 5}</N>"
+    data = root(entry * 20_000)
+    tracemalloc.start()
+    try:
+        with_details = io.BytesIO(data)
+        before, _ = tracemalloc.get_traced_memory()
+        xml.read(
+            with_details,
+            namespace=NAMESPACE,
+            expected="a test",
+            leaves={"R/N/S"},
+            containers=set(),
+            on_element=lambda *_: None,
+            where="file.xml",
+            last="R/N/S",
+        )
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak - before < 2_000_000 < len(data) / 2
