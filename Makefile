@@ -63,8 +63,8 @@ soak: setup-dev ## The tests that kill the weekly run at random points, many tim
 
 lock: setup-dev ## Lock the newest allowed versions (requirements/, package-lock.json)
 	$(LOCK) --upgrade pyproject.toml --extra run --extra chain-proof --group demo --output-file requirements/demo.txt
-	$(LOCK) --upgrade pyproject.toml --extra run --extra custody --extra chain-proof --group dev \
-		--constraints requirements/demo.txt --output-file requirements/dev.txt
+	$(LOCK) --upgrade pyproject.toml --extra run --extra custody --extra signers --extra chain-proof \
+		--group dev --constraints requirements/demo.txt --output-file requirements/dev.txt
 	$(LOCK) --upgrade --group node --output-file requirements/node.txt
 	$(LOCK) --upgrade --group uv --output-file requirements/uv.txt
 	npm install --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts --no-audit --no-fund

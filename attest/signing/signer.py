@@ -72,9 +72,17 @@ class _Backend(NamedTuple):
 
 
 #: scheme -> the module whose ``open_digest_signer(location, *, password, base)`` opens it, and the extra it needs.
-_DIGEST_BACKENDS: Mapping[str, _Backend] = {"keystore": _Backend("attest.signing.keystore", "run")}
+_DIGEST_BACKENDS: Mapping[str, _Backend] = {
+    "keystore": _Backend("attest.signing.keystore", "run"),
+    "awskms": _Backend("attest.signing.awskms", "awskms"),
+    "azurekv": _Backend("attest.signing.azurekv", "azurekv"),
+    "gcpkms": _Backend("attest.signing.gcpkms", "gcpkms"),
+}
 #: scheme -> the module whose ``open_note_signer(location, *, password, base)`` opens it, and the extra it needs.
-_NOTE_BACKENDS: Mapping[str, _Backend] = {"keystore": _Backend("attest.signing.keystore", "run")}
+_NOTE_BACKENDS: Mapping[str, _Backend] = {
+    "keystore": _Backend("attest.signing.keystore", "run"),
+    "awskms": _Backend("attest.signing.awskms", "awskms"),
+}
 
 
 def open_digest_signer(uri: str, *, address: str, password: Secret | None, base: Path) -> DigestSigner:
