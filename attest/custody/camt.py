@@ -409,25 +409,23 @@ class _Collector:
         self.entries += 1
         entry = self.open["entry"]
         if self.check_entries:
-            status = entry.one("Sts/Cd") or entry.one("Sts")
-            if status not in _BOOKED:
-                self._place(entry)
-                status = status or entry.one("Sts/Prtry")
-                raise _refuse(entry.where, "malformed-statement", f"its status is {status!r}, which is not understood")
-            if _BOOKED[status]:
-                try:
-                    unit, minor_units = entry.amount()
-                except SourceError:
-                    self._place(entry)
-                    entry.amount()
-                    raise
-                self.booked[unit] = self.booked.get(unit, 0) + minor_units
+            try:
+                self._book(entry)
+            except SourceError:
+                # Only now is it named: for each of a hundred thousand that takes longer than reading it.
+                statement = self.open["statement"].found.get("Id", [("", {})])[0][0]
+                entry.where = f"{self.where}: {self.form.word} {statement!r}: entry {self.entries}"
+                self._book(entry)
         entry.found.clear()
 
-    def _place(self, entry: _Fields) -> None:
-        """Name an entry for a message; for each of a hundred thousand that takes longer than reading it."""
-        statement = self.open["statement"].found.get("Id", [("", {})])[0][0]
-        entry.where = f"{self.where}: {self.form.word} {statement!r}: entry {self.entries}"
+    def _book(self, entry: _Fields) -> None:
+        status = entry.one("Sts/Cd") or entry.one("Sts")
+        if status not in _BOOKED:
+            status = status or entry.one("Sts/Prtry")
+            raise _refuse(entry.where, "malformed-statement", f"its status is {status!r}, which is not understood")
+        if _BOOKED[status]:
+            unit, minor_units = entry.amount()
+            self.booked[unit] = self.booked.get(unit, 0) + minor_units
 
     def _end_statement(self) -> None:
         fields, balances, booked, entries = self.open["statement"], self.balances, self.booked, self.entries
@@ -594,7 +592,7 @@ def _join_messages(messages: list[_Message]) -> list[_Statement]:
             if same is not message:
                 again.add(id(message))
         ordered = [by_number[number] for number in sorted(by_number)]
-        _check_pages(f"{pages[0].where}: its message", [message.page for message in ordered])
+        _check_pages(pages[0].where, "its message", [message.page for message in ordered])
         parts: dict[tuple[str, str], list[_Statement]] = defaultdict(list)
         for message in ordered:
             for statement in message.statements:
@@ -635,7 +633,7 @@ def _join(pages: list[_Statement]) -> _Statement:
         page for page in pages if first_seen.setdefault(page, page) is page or first_seen[page].where == page.where
     ]
     pages.sort(key=lambda page: page.page or (0, False))
-    _check_pages(where, [page.page for page in pages])
+    _check_pages(where, "it", [page.page for page in pages])
     closings = {closing for page in pages for closing in page.closings}
     currencies = {page.currency for page in pages} - {""}
     if len(closings) > 1 or len(currencies) > 1:
@@ -654,12 +652,12 @@ def _join(pages: list[_Statement]) -> _Statement:
     )
 
 
-def _check_pages(where: str, pages: Sequence[tuple[int, bool] | None]) -> None:
+def _check_pages(where: str, whole: str, pages: Sequence[tuple[int, bool] | None]) -> None:
     """``pages`` are (number, is last), in order."""
     there = [(number, number == len(pages)) for number in range(1, len(pages) + 1)]
     if list(pages) != there:
         shown = ", ".join(f"{page[0]}{' (the last)' if page[1] else ''}" for page in pages if page)
-        raise _refuse(where, "missing-page", f"has the pages {shown}")
+        raise _refuse(where, "missing-page", f"of {whole} only the pages {shown} are there")
 
 
 def _consistent(statements: list[_Statement], zone: ZoneInfo) -> list[_Statement]:

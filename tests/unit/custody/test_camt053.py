@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from attest.custody.document import Document
 from attest.custody.formats import read
-from attest.errors import SourceError
+from attest.errors import OperatorError, SourceError
 from attest.model import StatedBalance
 
 IBAN = "DE19999300000412007700"
@@ -394,6 +394,211 @@ def test_read__one_page_of_a_message__is_refused(number: int, last: bool) -> Non
 
 def test_read__whole_message_on_one_page__is_read() -> None:
     assert camt(doc(header=page(1, True).replace("StmtPgntn", "MsgPgntn"))) == camt(doc())
+
+
+# -- several documents of one source ---------------------------------------------------------------------------------
+
+
+def in_message(number: int, last: bool, *statements: str, message: str = "M1", version: str = "02") -> bytes:
+    """One page of a message."""
+    header = page(number, last).replace("StmtPgntn", "MsgPgntn")
+    return doc(*statements, header=header, version=version).replace(b"<MsgId>M1<", f"<MsgId>{message}<".encode())
+
+
+def unpaged(statement: str) -> str:
+    """As .02 writes it: there pages are those of the message."""
+    return re.sub("<StmtPgntn>.*?</StmtPgntn>", "", statement)
+
+
+OTHER = stmt(Bal(amount="7.00"), id="S7", account="<Othr><Id>7</Id></Othr>")
+
+
+def test_read__statement_whose_pages_are_in_several_documents__is_one_balance() -> None:
+    assert camt(doc(FIRST), doc(SECOND)) == camt(doc(SECOND), doc(FIRST)) == camt(doc())
+    third = SECOND.replace("<PgNb>2", "<PgNb>3")
+    middle = stmt(Bal(amount="1100.00", extra=INTERMEDIATE.format("CLBD")), head=page(2, False))
+    assert camt(doc(FIRST, OTHER), doc(middle), doc(third))[0] == camt(doc())[0]
+    fault = refusal(doc(FIRST, OTHER), doc(third))
+    assert fault.code == "missing-page"
+    assert fault.message.startswith("bank.xml: statement 'S1' of account")
+
+
+@pytest.mark.parametrize("messages", [("M1", "M1"), ("M1", "M2"), ("", "")])
+def test_read__message_in_several_documents__is_joined_by_its_id_or_its_statement(messages: tuple[str, str]) -> None:
+    first = in_message(1, False, unpaged(FIRST), OTHER, message=messages[0])
+    second = in_message(2, True, unpaged(SECOND), message=messages[1])
+    assert [one.minor_units for one in camt(first, second)] == [123456, 700]
+    assert [one.minor_units for one in camt(second, first)] == [123456, 700]
+    paged = in_message(1, False, FIRST, message=messages[0]), in_message(2, True, SECOND, message=messages[1])
+    assert camt(*paged) == camt(doc())
+
+
+def test_read__message_whose_pages_share_no_statement__is_joined_by_its_id_alone() -> None:
+    assert len(camt(in_message(1, False, stmt()), in_message(2, True, OTHER))) == 2
+    fault = refusal(in_message(1, False, stmt()), in_message(2, True, OTHER, message="M2"))
+    assert fault.code == "missing-page"
+
+
+def test_read__three_pages_of_which_the_middle_one_joins_the_others__are_one_message() -> None:
+    last = in_message(3, True, OTHER.replace("S7", "S9").replace(">7<", ">9<"), message="M3")
+    first, middle = in_message(1, False, stmt(), message="M1"), in_message(2, False, OTHER, message="M3")
+    assert refusal(first, last, middle).code == "missing-page"
+    spanning = in_message(2, False, unpaged(SECOND), message="M3")
+    assert len(camt(in_message(1, False, unpaged(FIRST), message="M1"), last, spanning)) == 2
+
+
+@pytest.mark.parametrize("pages", [[(1, False)], [(1, False), (3, True)], [(2, True)], [(1, False), (2, False)]])
+def test_read__missing_page_of_a_message__is_refused_naming_a_document(pages: list[tuple[int, bool]]) -> None:
+    files = [in_message(n, last, stmt(id=f"S{n}", account=f"<Othr><Id>{n}</Id></Othr>")) for n, last in pages]
+    fault = refusal(*files)
+    assert fault.code == "missing-page"
+    assert fault.message.startswith("bank.xml: of its message only the pages")
+
+
+def test_read__same_page_in_two_documents__is_one_page() -> None:
+    first, second = in_message(1, False, unpaged(FIRST)), in_message(2, True, unpaged(SECOND))
+    again = first.replace(b"2026-11-20T21:00:00Z", b"2026-11-20T22:00:00Z")
+    assert camt(first, again, second, second) == camt(doc())
+    assert camt(doc(FIRST), doc(FIRST, OTHER), doc(SECOND))[0] == camt(doc())[0]
+
+
+def test_read__same_page_in_two_documents_that_differ__is_refused_naming_both() -> None:
+    first, second = in_message(1, False, unpaged(FIRST)), in_message(2, True, unpaged(SECOND))
+    fault = refusal(first, second, second.replace(b"1234.56", b"1234.57"))
+    assert fault.code == "conflicting-statements"
+    assert fault.message.startswith("bank-3.xml: page 2 ")
+    assert "in bank-2.xml" in fault.message
+
+
+def test_read__identical_statements_in_two_documents__are_one() -> None:
+    again = doc(header="<AddtlInf>sent again</AddtlInf>")
+    assert camt(doc(), doc()) == camt(doc(), again) == camt(doc())
+
+
+def test_read__statements_of_two_documents_that_differ__are_refused_naming_both() -> None:
+    fault = refusal(doc(), doc(stmt(Bal(amount="1.00"), id="S2")))
+    assert fault.code == "conflicting-statements"
+    assert fault.message.startswith("bank-2.xml: statement 'S2'")
+    assert "statement 'S1'" in fault.message
+    assert "in bank.xml" in fault.message
+
+
+def test_read__gap_in_the_sequence_over_documents__is_refused_naming_both() -> None:
+    fault = refusal(doc(day("2026-11-20", "12.00", "10.00", "9")), doc(day("2026-11-19", "10.00", "5.00", "7")))
+    assert fault.code == "sequence-gap"
+    assert fault.message.startswith("bank.xml: statement '2026-11-20'")
+    assert "bank-2.xml" in fault.message
+
+
+def test_read__opening_not_equal_to_the_previous_closing_in_another_document__is_refused_naming_both() -> None:
+    fault = refusal(doc(day("2026-11-19", "10.00", "5.00")), doc(day("2026-11-20", "12.00", "10.01")))
+    assert fault.code == "opening-differs"
+    assert fault.message.startswith("bank-2.xml: ")
+    assert "(bank.xml)" in fault.message
+
+
+def test_read__duplicate_whose_original_is_in_another_document__is_left_out() -> None:
+    duplicate = doc(stmt(head="<CpyDplctInd>DUPL</CpyDplctInd>"))
+    assert camt(duplicate, doc()) == camt(doc())
+    assert refusal(duplicate, doc(OTHER)).message.startswith("bank.xml: ")
+
+
+def test_read__one_document_that_is_damaged__refuses_all() -> None:
+    fault = refusal(doc(), doc(OTHER)[:-5])
+    assert fault.code == "malformed-xml"
+    assert fault.message.startswith("bank-2.xml: ")
+
+
+# -- entries ---------------------------------------------------------------------------------------------------------
+
+
+def ntry(amount: str, sign: str = "CRDT", status: str = "<Cd>BOOK</Cd>", currency: str = "EUR", extra: str = "") -> str:
+    return (
+        f'<Ntry><Amt Ccy="{currency}">{amount}</Amt><CdtDbtInd>{sign}</CdtDbtInd>{extra}<Sts>{status}</Sts>'
+        f'<NtryDtls><TxDtls><Amt Ccy="EUR">9</Amt><CdtDbtInd>DBIT</CdtDbtInd></TxDtls></NtryDtls></Ntry>'
+    )
+
+
+ENTRIES = ntry("300.00") + ntry("65.44", "DBIT")
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        ENTRIES,
+        ENTRIES + ntry("5.00", status="<Cd>PDNG</Cd>") + ntry("6.00", status="<Cd>INFO</Cd>", currency="USD"),
+        ENTRIES.replace("<Cd>BOOK</Cd>", "BOOK"),
+        ntry("234.56"),
+        ntry("300.00", extra="<RvslInd>true</RvslInd>") + ntry("65.44", "DBIT", extra="<RvslInd>true</RvslInd>"),
+        "",
+    ],
+)
+def test_read__opening_and_booked_entries_together_are_the_closing__is_read(entries: str) -> None:
+    assert camt(doc(stmt(tail=entries))) == camt(doc())
+    debit = replace(OPENING, sign="DBIT", amount="0.00")
+    assert camt(doc(stmt(debit, Bal(), tail=ntry("1234.56") + ntry("0.00", "DBIT"))))[0].minor_units == 123456
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        ntry("300.00"), ENTRIES.replace("300.00", "300.01"), ntry("300.00") + ntry("65.44"), ENTRIES + ntry("0.01"),
+        ntry("234.56", status="<Cd>PDNG</Cd>"),
+    ],
+)  # fmt: skip
+def test_read__entries_that_do_not_explain_the_closing_balance__are_refused(entries: str) -> None:
+    fault = refusal(doc(stmt(tail=entries)))
+    assert fault.code == "entries-differ"
+    assert "1234.56 EUR" in fault.message
+    assert "check_entries" in fault.advice
+
+
+def test_read__previous_closing_instead_of_the_opening__is_checked_with_the_entries_too() -> None:
+    assert camt(doc(stmt(replace(OPENING, code="PRCD"), Bal(), tail=ENTRIES))) == camt(doc())
+    assert refusal(doc(stmt(replace(OPENING, code="PRCD"), Bal(), tail=ntry("1.00")))).code == "entries-differ"
+    assert camt(doc(stmt(Bal(), tail=ntry("1.00")))) == camt(doc())
+
+
+@pytest.mark.parametrize(
+    ("entry", "code"),
+    [
+        (ntry("1.00", status=""), "malformed-statement"),
+        (ntry("1.00", status="<Cd>book</Cd>"), "malformed-statement"),
+        (ntry("1.00", status="<Prtry>BOOK</Prtry>"), "malformed-statement"),
+        (ntry("1.00", status="<Cd>BOOK</Cd><Cd>BOOK</Cd>"), "malformed-statement"),
+        (ntry("1.00", "CREDIT"), "malformed-statement"),
+        (ntry("-1.00"), "malformed-statement"),
+        (ntry("1,00"), "malformed-amount"),
+        (ntry("1.001"), "too-many-decimals"),
+        (ntry("234.56", currency="EURO"), "unknown-currency"),
+        (ntry("234.56", currency="USD"), "currency-mismatch"),
+        (ntry("234.56").replace("<Sts><Cd>BOOK</Cd></Sts>", ""), "malformed-statement"),
+        (ntry("234.56").replace("<CdtDbtInd>CRDT</CdtDbtInd>", ""), "malformed-statement"),
+    ],
+)
+def test_read__entry_that_is_not_understood__is_refused_naming_it(entry: str, code: str) -> None:
+    fault = refusal(doc(stmt(tail=ENTRIES + entry)))
+    assert fault.code == code
+    assert "statement 'S1'" in fault.message
+    assert ("entry 3" in fault.message) == (code != "currency-mismatch")
+
+
+@pytest.mark.parametrize("value", ["false", False])
+def test_read__bank_that_leaves_entries_out__can_be_configured(value: object) -> None:
+    data = doc(stmt(tail=ntry("1.00") + ntry("n/a", status="<Prtry>?</Prtry>")))
+    assert camt(data, check_entries=value) == camt(doc())
+    assert refusal(data, check_entries="true").code == "malformed-statement"
+    with pytest.raises(OperatorError) as caught:
+        camt(data, check_entries="no")
+    assert caught.value.code == "malformed-option"
+
+
+def test_read__entries_on_several_pages__are_added_up() -> None:
+    first = FIRST.replace("</Stmt>", ntry("300.00") + "</Stmt>")
+    second = SECOND.replace("</Stmt>", ntry("65.44", "DBIT") + "</Stmt>")
+    assert camt(doc(first), doc(second)) == camt(doc(first, second)) == camt(doc())
+    assert refusal(doc(first), doc(SECOND)).code == "entries-differ"
+    assert refusal(doc(first, second.replace("65.44", "65.45"))).code == "entries-differ"
 
 
 # -- statements against each other -----------------------------------------------------------------------------------
