@@ -67,7 +67,8 @@ class Observation:
 
     ``account`` is the configured id, ``external_account`` what the custodian calls it (IBAN, address); ``evidence`` are
     the sha256 digests of the raw bytes, ``provenance`` says of each what identifies it where it came from (object
-    version, checksum, the server's date; empty for a plain file).
+    version, checksum, the server's date; empty for a plain file). ``contents`` are the digests of what was read:
+    unpacked, without signatures.
     """
 
     account: str
@@ -82,6 +83,7 @@ class Observation:
     evidence: tuple[Hex32, ...]
     business_date: str | None = None
     provenance: tuple[str, ...] = ()
+    contents: tuple[Hex32, ...] = ()
 
 
 @dataclass(frozen=True)

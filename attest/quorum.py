@@ -12,7 +12,7 @@ of a source, counted      ``agrees``
 of a source, not counted  ``dissents``, ``valid`` (nothing was decided); ``failed``, ``missing``, ``duplicate-source``,
                           ``wrong-account``, ``wrong-currency``, ``wrong-balance-kind``, ``future``, ``stale``,
                           ``old-business-date``, ``after-retrieval``, ``same-document`` (as another source: one document
-                          is one witness, whatever its copies are called)
+                          is one witness, whatever its copies are called and however they are packed)
 of one that corroborates  ``corroborates``, ``contradicts`` (the attested value, within the account's tolerance or not),
                           ``not-compared`` (there is no such value), or why it says nothing valid, as above
 ========================  ==========================================================================================
@@ -252,7 +252,7 @@ class _Account:
     def _copied(self, said: Observation) -> tuple[str, str] | None:
         """Rule 4 counts origins, and what is born twice has no two."""
         for source, other in self.valid:
-            if set(other.evidence) & set(said.evidence):
+            if {*other.evidence, *other.contents} & {*said.evidence, *said.contents}:
                 return "same-document", f"was read from the same document as source {source.source}"
         return None
 
@@ -291,7 +291,7 @@ class _Account:
             return "waiver-missing", "a single source or origin needs a coded reason, and none is configured"
         if len(pairs) < max(policy.min_sources, 1):
             return "too-few-sources", f"{len(pairs)} of {policy.min_sources} sources needed are valid"
-        origins = {source.origin for source, _ in pairs}
+        origins = _origins(pairs)
         if len(origins) < policy.min_origins:
             return "too-few-origins", f"the valid sources have {len(origins)} of {policy.min_origins} origins needed"
         if all(source.issuer_hosted for source, _ in pairs):
@@ -382,7 +382,7 @@ class _Account:
             as_of=as_of,
             evidence=evidence,
             valid_sources=len(self.valid),
-            origins=len({source.origin for source, _ in agreeing}),
+            origins=len(_origins(agreeing)),
             dissent=dissent,
             waiver=self.policy.waiver,
             previous_minor_units=previous,
@@ -411,6 +411,11 @@ class _Account:
 
     def _amount(self, minor_units: int) -> str:
         return f"{group(currency(self.policy.currency).format(minor_units))} {self.policy.currency}"
+
+
+def _origins(pairs: Iterable[tuple[SourcePolicy, Observation]]) -> set[str]:
+    """Where the numbers were born; a capital letter makes no second place of one."""
+    return {source.origin.casefold() for source, _ in pairs}
 
 
 def _time(instant: datetime) -> str:

@@ -383,7 +383,8 @@ def observe(
             "Ask whoever maintains this source's format.",
         )
     try:
-        balances = stated(account, source, fetched, retrieved_at, base=base)
+        opened = _opened(source, fetched, retrieved_at, base)
+        balances = _read(account, source, opened, retrieved_at)
     except SourceError as fault:
         raise refuse(fault.code, fault.message, fault.reason, fault.advice) from None
     files = ", ".join(document.name for document in fetched)
@@ -462,6 +463,7 @@ def observe(
         evidence=tuple(document.digest for document in fetched),
         business_date=newest.business_date,
         provenance=tuple(document.provenance for document in fetched),
+        contents=tuple(document.digest for document in opened),
     )
 
 
@@ -472,10 +474,20 @@ def stated(
 
     Arguments as for :func:`observe`. Raises :class:`SourceError` naming the document. Pure.
     """
+    return _read(account, source, _opened(source, fetched, retrieved_at, base), retrieved_at)
+
+
+def _opened(source: Source, fetched: Sequence[Document], retrieved_at: datetime, base: Path) -> Sequence[Document]:
+    """What is read: the documents whose signatures hold, unpacked."""
     documents: Sequence[Document] = fetched
     if source.signature is not None:
         documents = signatures.verified(fetched, source.signature, base=base, at=retrieved_at)
-    documents = unpack.unpacked(documents, formats.find(source.format, source.id))
+    return unpack.unpacked(documents, formats.find(source.format, source.id))
+
+
+def _read(
+    account: Account, source: Source, documents: Sequence[Document], retrieved_at: datetime
+) -> tuple[StatedBalance, ...]:
     return formats.read(source.format, documents, source.options, zone=zone_of(account), retrieved_at=retrieved_at)
 
 

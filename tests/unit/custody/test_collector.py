@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import gzip
+import io
 import threading
+import zipfile
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,6 +25,7 @@ from attest.custody.policies import account_policies
 from attest.custody.reach import Asked, Reach
 from attest.errors import ConflictError, OperatorError, SourceError
 from attest.model import Observation
+from attest.quorum import decide
 from attest.store import LocalStore, OverlayStore
 
 CUTOFF = datetime(2026, 11, 22, 23, 59, 59, tzinfo=UTC)
@@ -94,6 +98,7 @@ def test_observe__statement_of_the_account__is_the_observation_with_its_evidence
         evidence=(records.digest(data),),
         business_date="2026-11-20",
         provenance=("",),
+        contents=(records.digest(data),),
     )
 
 
@@ -380,8 +385,9 @@ def test_reobserve__any_field_that_was_changed__is_a_conflict(kept: Kept, change
 
 def test_reobserve__order_of_several_documents__is_part_of_what_was_observed(kept: Kept) -> None:
     setup, store, observations = kept
-    swapped = dataclasses.replace(observations[0], evidence=observations[0].evidence[::-1])
-    assert reobserve(setup, [swapped], Evidence(store), CUTOFF) == (swapped,)
+    several = next(one for one in observations if len(one.evidence) > 1)
+    swapped = dataclasses.replace(several, evidence=several.evidence[::-1])
+    assert several.source in conflict(setup, store, swapped).message
 
 
 @pytest.mark.parametrize("damage", ["missing", "changed"])
@@ -412,3 +418,18 @@ def test_account_policies__each_account__has_its_rule_and_its_bank_s_business_da
     assert special.sources[0].business_date == "2026-11-19"
     friday = account_policies(setup.config, CUTOFF - timedelta(days=2))
     assert friday[0].sources[0].business_date == "2026-11-19"
+
+
+def test_collect__one_document_under_other_names_and_packed__is_one_witness(tmp_path: Path) -> None:
+    data = csv("1234,5.00,2026-11-20")
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("inside.csv", data)
+    for name, content in (("a.csv", data), ("b.csv", data), ("c.csv", gzip.compress(data)), ("d", archive.getvalue())):
+        (tmp_path / name).write_bytes(content)
+    sources = [source(name, location=name) for name in ("a.csv", "b.csv", "c.csv", "d")]
+    setup = loaded(tmp_path, main=account(*sources))
+    collected = run(setup)
+    decided = decide(collected.observations, (), account_policies(setup.config, CUTOFF), CUTOFF, {}).accounts[0]
+    assert (decided.outcome, decided.code) == ("refused", "too-few-sources")
+    assert [one.code for one in decided.considered] == ["valid", *["same-document"] * 3]

@@ -105,6 +105,18 @@ def test_decide__two_sources_read_the_same_document__count_once_whatever_their_o
     assert (third.outcome, third.origins, codes(third)["b"]) == ("accepted", 2, "same-document")
 
 
+@pytest.mark.parametrize("packed", [says("b", contents=("a" * 64,)), says("b", contents=("c" * 64, "d" * 64))])
+def test_decide__two_sources_read_one_document_packed_in_two_ways__count_once(packed: Observation) -> None:
+    one = verdict([says("a", contents=("d" * 64,)), packed])
+    assert (one.code, codes(one)) == ("too-few-sources", {"a": "valid", "b": "same-document"})
+
+
+def test_decide__origins_that_differ_in_capitals_alone__are_one() -> None:
+    feeds = (SourcePolicy("a", "core", False, "2026-11-20"), SourcePolicy("b", "Core", False, "2026-11-20"))
+    rule = replace(policy(), sources=feeds)
+    assert verdict([says("a"), says("b")], rule).code == "too-few-origins"
+
+
 # -- agreement -------------------------------------------------------------------------------------------------------
 
 
