@@ -21,6 +21,7 @@ from attest.model import StatedBalance
 
 #: Longer than any row of balances; csv's own limit on one field is 131,072.
 MAX_LINE = 100_000
+MAX_LINES = 3_000_000
 
 _OWN_OPTIONS = {
     "delimiter": "what stands between fields: one character, or tab [,]",
@@ -148,6 +149,8 @@ class _Reader:
             end = len(text) if end < 0 else end + 1
             if end - begin > MAX_LINE:
                 self.refuse("malformed-csv", f"is longer than {MAX_LINE} characters", number)
+            if number > MAX_LINES:
+                self.refuse("malformed-csv", f"is the line after {MAX_LINES} others", number)
             if number >= first:
                 yield text[begin:end]
             begin, number = end, number + 1

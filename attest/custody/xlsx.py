@@ -37,6 +37,10 @@ MAX_DIRECTORY = 1024 * 1024
 MAX_TEXT = 250_000
 #: Cells of the sheet that is read, empty ones included: some seconds' work.
 MAX_CELLS = 600_000
+#: Of the elements that are looked at, in one part: where cells and texts stand, and in what describes them.
+MAX_ELEMENTS, MAX_DESCRIBING = 4 * MAX_CELLS, 100_000
+#: Excel's own limits on a sheet.
+MAX_ROW, MAX_COLUMN = 1_048_576, 16_384
 #: A double is exact in both directions up to here.
 MAX_DIGITS = 15
 #: Excel's own limit on a number format's length.
@@ -264,13 +268,23 @@ class _Book:
         self, part: str, root: str, leaves: Collection[str], containers: Collection[str], on_element: xml.OnElement
     ) -> None:
         """Read one part's XML; paths are relative to its root."""
+        most = MAX_ELEMENTS if root in {"worksheet", "sst"} else MAX_DESCRIBING
+        count = 0
+
+        def element(path: str, text: str, attributes: Mapping[str, str]) -> None:
+            nonlocal count
+            count += 1
+            if count > most:
+                _refuse(self.where, "malformed-xlsx", f"its part {part[:100]!r} holds more than {most} elements")
+            on_element(path.partition("/")[2], text, attributes)
+
         xml.read(
             io.BytesIO(self.archive.part(part)),
             namespace=_PACKAGE if root == "Relationships" else _SPREADSHEET,
             expected=f"a workbook's {root}",
             leaves={f"{root}/{leaf}" for leaf in leaves},
             containers={f"{root}/{container}" for container in containers},
-            on_element=lambda path, text, attributes: on_element(path.partition("/")[2], text, attributes),
+            on_element=element,
             where=f"{self.where}: {part[:100]}",
             max_text=MAX_TEXT,
         )
@@ -434,6 +448,8 @@ class _Sheet:
             low, high = attributes.get("min", ""), attributes.get("max", "")
             if not (_INDEX.fullmatch(low) and _INDEX.fullmatch(high)):
                 _refuse(self.where, "malformed-xlsx", "does not say which columns are hidden")
+            if len(self.hidden) >= MAX_COLUMN:
+                _refuse(self.where, "malformed-xlsx", f"hides more than {MAX_COLUMN} columns")
             self.hidden.append((int(low), int(high)))
 
     def _merged(self, area: str) -> None:
@@ -469,6 +485,8 @@ class _Sheet:
         if not _INDEX.fullmatch(number) or int(number) <= self.row or self.named_rows - {int(number)}:
             _refuse(self.where, "malformed-xlsx", f"its row {number[:20]!r} is out of order")
         self.row = int(number)
+        if self.row > MAX_ROW:
+            _refuse(self.where, "malformed-xlsx", f"has a row {self.row}, and no sheet has more than {MAX_ROW}")
         cells = self.cells
         self._begin_row()
         if not cells or self.row < self.first:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attest.custody import table
+from attest.custody import csv_file, table
 from attest.custody.document import Document
 from attest.custody.formats import check_options, read
 from attest.errors import OperatorError, SourceError
@@ -388,6 +388,14 @@ def test_read__very_long_line_or_field__is_refused(length: int, text: str) -> No
     assert fault.code == "malformed-csv"
     assert "line 2" in fault.message
     assert len(fault.message) < 300
+
+
+def test_read__more_lines_than_any_export_has__refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(csv_file, "MAX_LINES", 3)
+    assert len(stated(HEADER + ROW + "\n")) == 1
+    fault = refusal(HEADER + ROW + "\n\n")
+    assert fault.code == "malformed-csv"
+    assert "line 4" in fault.message
 
 
 def test_read__more_balances_than_any_export_has__are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -424,6 +424,23 @@ def test_read__more_cells_than_any_export_has__refused(monkeypatch: pytest.Monke
     assert refusal(one() + '<row r="3"><c/></row>').code == "too-many-rows"
 
 
+@pytest.mark.parametrize(("name", "limit"), [("MAX_ELEMENTS", 2), ("MAX_DESCRIBING", 1), ("MAX_ROW", 1)])
+def test_read__more_rows_or_elements_than_a_sheet_can_have__refused(
+    name: str, limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(xlsx, name, limit)
+    fault = refusal(one())
+    assert fault.code == "malformed-xlsx"
+    assert f"more than {limit}" in fault.message
+
+
+def test_read__more_hidden_columns_than_a_sheet_can_have__refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(xlsx, "MAX_COLUMN", 3)
+    hidden = '<col hidden="1" min="9" max="9"/>'
+    assert stated(sheet(one(), before=f"<cols>{hidden * 3}</cols>")) == BALANCES
+    assert "hides more than 3 columns" in refusal(sheet(one(), before=f"<cols>{hidden * 4}</cols>")).message
+
+
 # -- archives that are refused ---------------------------------------------------------------------------------------
 
 
