@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from attest.config import Loaded, Signer
 from attest.errors import OperatorError
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from attest.signing.signer import DigestSigner, NoteSigner
     from attest.signing.transaction import TransactionSigner
     from attest.steps.context import Environment, Narrator
+
+_Opened = TypeVar("_Opened")
 
 
 def clock(loaded: Loaded) -> Callable[[], datetime]:
@@ -47,17 +49,20 @@ class ConfiguredKeys:
     loaded: Loaded
 
     def __post_init__(self) -> None:
-        self._opened: dict[str, DigestSigner] = {}
+        self._senders: dict[str, TransactionSigner] = {}
+        self._attestors: dict[str, DigestSigner] = {}
         self._log: NoteSigner | None = None
 
     def transactions(self, address: str) -> TransactionSigner:
-        from attest.signing.transaction import DigestTransactionSigner
+        from attest.signing.transaction import open_transaction_signer
 
         signing = self.loaded.config.signing
-        return DigestTransactionSigner(self._open(address, (*signing.reporters, signing.publisher)))
+        return self._open(address, (*signing.reporters, signing.publisher), self._senders, open_transaction_signer)
 
     def attestor(self, address: str) -> DigestSigner:
-        return self._open(address, self.loaded.config.signing.attestors)
+        from attest.signing.signer import open_digest_signer
+
+        return self._open(address, self.loaded.config.signing.attestors, self._attestors, open_digest_signer)
 
     def log(self) -> NoteSigner:
         from attest.log.note import parse_vkey
@@ -73,15 +78,15 @@ class ConfiguredKeys:
             )
         return self._log
 
-    def _open(self, address: str, among: tuple[Signer, ...]) -> DigestSigner:
-        from attest.signing.signer import open_digest_signer
-
-        if address not in self._opened:
+    def _open(
+        self, address: str, among: tuple[Signer, ...], opened: dict[str, _Opened], opener: Callable[..., _Opened]
+    ) -> _Opened:
+        if address not in opened:
             key = next(signer for signer in among if signer.address == address)
-            self._opened[address] = open_digest_signer(
+            opened[address] = opener(
                 key.uri, address=key.address, password=self._password(key.password), base=self.loaded.base
             )
-        return self._opened[address]
+        return opened[address]
 
     def _password(self, reference: str | None) -> Secret | None:
         return None if reference is None else resolve(reference, base=self.loaded.base)

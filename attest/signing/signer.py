@@ -77,12 +77,16 @@ _DIGEST_BACKENDS: Mapping[str, _Backend] = {
     "awskms": _Backend("attest.signing.awskms", "awskms"),
     "azurekv": _Backend("attest.signing.azurekv", "azurekv"),
     "gcpkms": _Backend("attest.signing.gcpkms", "gcpkms"),
+    "pkcs11": _Backend("attest.signing.pkcs11", "pkcs11"),
 }
 #: scheme -> the module whose ``open_note_signer(location, *, password, base)`` opens it, and the extra it needs.
 _NOTE_BACKENDS: Mapping[str, _Backend] = {
     "keystore": _Backend("attest.signing.keystore", "run"),
     "awskms": _Backend("attest.signing.awskms", "awskms"),
+    "pkcs11": _Backend("attest.signing.pkcs11", "pkcs11"),
 }
+#: scheme -> the module whose ``open_transaction_signer(location, *, address, password, base)`` opens it, and its extra.
+TRANSACTION_BACKENDS: Mapping[str, _Backend] = {"web3signer": _Backend("attest.signing.web3signer", "run")}
 
 
 def open_digest_signer(uri: str, *, address: str, password: Secret | None, base: Path) -> DigestSigner:
@@ -91,7 +95,15 @@ def open_digest_signer(uri: str, *, address: str, password: Secret | None, base:
     Raises :class:`OperatorError` for an unknown scheme, a backend whose extra is not installed, a key that cannot be
     opened, and a key whose address is not the pinned ``address``.
     """
-    signer: DigestSigner = _open("open_digest_signer", _DIGEST_BACKENDS, uri, password, base)
+    scheme = uri.partition(":")[0]
+    if scheme in TRANSACTION_BACKENDS:
+        raise OperatorError(
+            f"signer {scheme}: it signs whole transactions only, and a digest has to be signed here",
+            code="signer-kind",
+            reason="A statement is no transaction.",
+            advice="Keep an attestor's key in " + " or ".join(f"{known}:" for known in sorted(_DIGEST_BACKENDS)) + ".",
+        )
+    signer: DigestSigner = open_backend("open_digest_signer", _DIGEST_BACKENDS, uri, password=password, base=base)
     if signer.address.lower() != address.lower():
         raise _not_pinned(uri, f"the key's address is {signer.address}, the configuration pins {address}")
     return signer
@@ -102,7 +114,7 @@ def open_note_signer(uri: str, *, public_key: bytes, password: Secret | None, ba
 
     Raises :class:`OperatorError` as :func:`open_digest_signer` does.
     """
-    signer: NoteSigner = _open("open_note_signer", _NOTE_BACKENDS, uri, password, base)
+    signer: NoteSigner = open_backend("open_note_signer", _NOTE_BACKENDS, uri, password=password, base=base)
     if signer.public_key != public_key:
         raise _not_pinned(
             uri, f"the key's public key is {signer.public_key.hex()}, the configuration's vkey pins {public_key.hex()}"
@@ -110,7 +122,9 @@ def open_note_signer(uri: str, *, public_key: bytes, password: Secret | None, ba
     return signer
 
 
-def _open(function: str, backends: Mapping[str, _Backend], uri: str, password: Secret | None, base: Path) -> Any:
+def open_backend(function: str, backends: Mapping[str, _Backend], uri: str, **arguments: Any) -> Any:
+    """What ``function`` of the backend that ``uri`` names makes of its location and the ``arguments``. Raises
+    :class:`OperatorError` for an unknown scheme and a library that is not installed."""
     scheme, _, location = uri.partition(":")
     backend = backends.get(scheme)
     if backend is None or not location:
@@ -122,7 +136,7 @@ def _open(function: str, backends: Mapping[str, _Backend], uri: str, password: S
         )
     try:
         module = import_module(backend.module)
-        return getattr(module, function)(location, password=password, base=base)
+        return getattr(module, function)(location, **arguments)
     except ModuleNotFoundError as fault:
         if (fault.name or "").startswith("attest"):
             raise

@@ -7,10 +7,21 @@ list). Both name a recipient: contracts are not created here.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from attest.errors import VerificationError
-from attest.signing.signer import SECP256K1_ORDER, DigestSigner, Signature
+from attest.signing.signer import (
+    SECP256K1_ORDER,
+    TRANSACTION_BACKENDS,
+    DigestSigner,
+    Signature,
+    open_backend,
+    open_digest_signer,
+)
+
+if TYPE_CHECKING:
+    from attest.secrets import Secret
 
 _TYPE_2 = b"\x02"
 
@@ -99,6 +110,20 @@ class DigestTransactionSigner:
     def sign_transaction(self, transaction: Transaction) -> bytes:
         """The raw signed transaction."""
         return transaction.signed(self.signer.sign_digest(transaction.signing_hash()))
+
+
+def open_transaction_signer(uri: str, *, address: str, password: Secret | None, base: Path) -> TransactionSigner:
+    """The account ``address`` (pinned) at ``uri``: a key that signs digests, or a signer of whole transactions.
+
+    Raises :class:`attest.errors.OperatorError` as
+    :func:`attest.signing.signer.open_digest_signer` does.
+    """
+    if uri.partition(":")[0] in TRANSACTION_BACKENDS:
+        signer: TransactionSigner = open_backend(
+            "open_transaction_signer", TRANSACTION_BACKENDS, uri, address=address, password=password, base=base
+        )
+        return signer
+    return DigestTransactionSigner(open_digest_signer(uri, address=address, password=password, base=base))
 
 
 def transaction_hash(raw: bytes) -> str:
