@@ -31,19 +31,14 @@ class Output:
             click.echo(text)
 
     def error(self, fault: AttestError) -> None:
-        """Three lines: what is wrong, why it matters here, what to do next."""
+        """Three paragraphs, mostly of one line: what is wrong, why it matters here, what to do next."""
         if self.json:
             self.result(fault.as_json() | {"exit_code": fault.exit_code})
             return
-        lines = [printable(line) for line in fault.message.split("\n")]
-        style = _styled()
-        click.echo(f"{click.style('error:', bold=True) if style else 'error:'} {lines[0]}", err=True)
-        for line in lines[1:]:
-            click.echo(f"       {line}", err=True)
-        if fault.reason:
-            click.echo(f"  why: {printable(fault.reason)}", err=True)
-        if fault.advice:
-            click.echo(f" next: {printable(fault.advice)}", err=True)
+        head = click.style("error:", bold=True) if _styled() else "error:"
+        for name, text in ((head, fault.message), ("  why:", fault.reason), (" next:", fault.advice)):
+            for number, line in enumerate(text.split("\n") if text else ()):
+                click.echo(f"{name if number == 0 else '      '} {printable(line)}", err=True)
 
     def usage(self, fault: click.ClickException) -> None:
         """A command line that click refused."""

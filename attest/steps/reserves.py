@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -186,7 +186,8 @@ def collect(run: Run) -> tuple[Collected, str]:
     collected = area.artifact("collection", Collected, compute)
     accounts = len({observation.account for observation in collected.observations})
     summary = f"{len(collected.observations)} balances of {accounts} accounts"
-    return collected, summary + (f"; {len(collected.failures)} sources failed" if collected.failures else "")
+    failed = [f"{failure.account}/{failure.source}" for failure in collected.failures]
+    return collected, summary + (f"; {len(failed)} failed: {_some(failed)}" if failed else "")
 
 
 def _decide(opened: Opened, collected: Collected) -> Verdict:
@@ -220,22 +221,13 @@ def _refused(run: Run, step: str, opened: Opened, collected: Collected, failing:
     deadline = opened.cutoff + timedelta(hours=run.config.schedule.deadline_hours)
     tokens = sorted({account.token for account in failing})
     held = [account for account in failing if account.outcome == "held"]
-    failed = {failure.source: failure.advice for failure in collected.failures}
     lines = [f"account {account.account} ({account.token}): {account.detail}" for account in failing]
-    rules = {policy.account: policy for policy in opened.policies}
-    unproven = [
-        account.account
-        for account in failing
-        if rules[account.account].ownership == "key-proven" and account.account not in collected.ownership
-    ]
     if len(held) == len(failing):
         accounts = " ".join(f"--acknowledge {account.account}" for account in held)
         advice = f"Compare with the custodian. If the change is right, run `attest run {accounts}`."
     elif step == "collect":
-        needed = [ownership.advice(account, opened.period) for account in unproven]
-        needed += dict.fromkeys(failed.values())
-        advice = " ".join(needed) or "Put the custodian's statement in place."
-        advice += " Then run `attest run` again: it asks every source anew."
+        advice = "\n".join(_needed(opened, collected, failing))
+        advice += "\nThen run `attest run` again: it asks every source anew."
     else:
         advice = (
             "Find out which source is wrong. To read them again, `attest abandon --reason ...` ends this attempt "
@@ -257,6 +249,28 @@ def _refused(run: Run, step: str, opened: Opened, collected: Collected, failing:
     }
     run.area.refuse(step, error, run.environment.now(), records.to_json(collected).decode(), amounts)
     return error
+
+
+def _needed(opened: Opened, collected: Collected, failing: Iterable[AccountVerdict]) -> list[str]:
+    """What to do about each failing account, a line for each different advice, after the sources that it is for."""
+    rules = {policy.account: policy for policy in opened.policies}
+    for_whom: dict[str, list[str]] = {}
+    for account in failing:
+        counting = {source.source for source in rules[account.account].sources if not source.corroborates}
+        failures = [one for one in collected.failures if one.account == account.account and one.source in counting]
+        unproven = rules[account.account].ownership == "key-proven" and account.account not in collected.ownership
+        for failure in failures:
+            for_whom.setdefault(failure.advice, []).append(f"{failure.account}/{failure.source}")
+        if unproven:
+            for_whom.setdefault(ownership.advice(account.account, opened.period), []).append(account.account)
+        if not failures and not unproven:
+            for_whom.setdefault("Put the custodian's statement in place.", []).append(account.account)
+    return [f"{_some(names)}: {advice}" for advice, names in for_whom.items()]
+
+
+def _some(names: Sequence[str], at_most: int = 5) -> str:
+    more = len(names) - at_most
+    return ", ".join(names[:at_most]) + (f" and {more} more" if more > 0 else "")
 
 
 # -- 3. decide -------------------------------------------------------------------------------------------------------
