@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import shutil
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +77,24 @@ class Week:
 
     def statement_file(self, name: str) -> Path:
         return self.folder / "statements" / str(devnet.PERIOD) / name
+
+    def restate(self, name: str, old: str, new: str) -> None:
+        """Let a statement file close with ``new`` instead of ``old`` (plain decimals); a camt.053 statement opens with
+        as much more or less, so that its entries still explain it."""
+        path = self.statement_file(name)
+        text = path.read_text(encoding="utf-8")
+        grouped = {amount: f"{Decimal(amount):,}" for amount in (old, new)}
+        assert old in text or grouped[old] in text, f"{name} does not say {old}"
+        moved = Decimal(new) - Decimal(old)
+
+        def shift(statement: re.Match[str]) -> str:
+            if f">{old}<" not in statement[0]:
+                return statement[0]
+            opening = re.compile(r"(<Cd>OPBD</Cd>.*?<Amt [^>]*>)([0-9.]+)", re.DOTALL)
+            return opening.sub(lambda found: f"{found[1]}{Decimal(found[2]) + moved}", statement[0], count=1)
+
+        text = re.sub(r"<Stmt>.*?</Stmt>", shift, text, flags=re.DOTALL)
+        path.write_text(text.replace(grouped[old], grouped[new]).replace(old, new), encoding="utf-8")
 
     def rpc(self, method: str, *parameters: Any) -> Any:
         return rpc(self.url, method, *parameters)

@@ -124,7 +124,7 @@ CASES: tuple[Case, ...] = (
     ),
     Case(
         "overdraft",
-        statement(BANK, (">CRDT<", ">DBIT<")),
+        statement(BANK, (">CRDT<", ">credit<"), (">DBIT<", ">CRDT<"), (">credit<", ">DBIT<")),
         EXIT_SOURCE,
         "overdraft",
         ("eur-main", "bank-statement", "-245,900.55 EUR"),

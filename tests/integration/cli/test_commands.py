@@ -27,8 +27,7 @@ def at(week: Week, *words: object) -> Said:
 def fall_short(week: Week) -> None:
     """The pound reserve is a little less than its supply, by every source."""
     for name in ("thames-severn-main.camt053.xml", "lantern-trustees-gbp.csv"):
-        path = week.statement_file(name)
-        path.write_text(path.read_text(encoding="utf-8").replace("102310.10", "99999.99"), encoding="utf-8")
+        week.restate(name, "102310.10", "99999.99")
 
 
 # -- run -------------------------------------------------------------------------------------------------------------

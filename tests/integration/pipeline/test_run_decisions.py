@@ -156,8 +156,8 @@ def test_acknowledge__another_verdict__does_not_carry_over(operator: Week) -> No
     with pytest.raises(SourceError):
         operator.run()
     pipeline.abandon(operator.environment(), devnet.PERIOD, "a corrected statement came")
-    change(operator, TRUSTEE_USD, "84,613.07", "84,613.00")
-    change(operator, "first-harbor-bank.camt053.xml", "84613.07", "84613.00")
+    operator.restate(TRUSTEE_USD, "84613.07", "84613.00")
+    operator.restate("first-harbor-bank.camt053.xml", "84613.07", "84613.00")
     with pytest.raises(SourceError, match="usd-operating"):  # attempt 2: shown anew, acknowledged anew
         operator.run(Choices(acknowledge=("usd-operating",)))
 
@@ -221,8 +221,8 @@ def test_withhold__after_the_decision__is_refused(operator: Week) -> None:
 
 
 def test_run__reserve_below_supply__is_reported_truthfully_and_exits_4(operator: Week) -> None:
-    change(operator, "thames-severn-main.camt053.xml", "102310.10", "99999.99")
-    change(operator, "lantern-trustees-gbp.csv", "102310.10", "99999.99")
+    operator.restate("thames-severn-main.camt053.xml", "102310.10", "99999.99")
+    operator.restate("lantern-trustees-gbp.csv", "102310.10", "99999.99")
     outcome = operator.run()
     assert outcome.exit_code == 4
     assert {token.token: token.verdict for token in outcome.tokens}["GBPW"] == "short"

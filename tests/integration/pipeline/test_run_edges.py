@@ -146,9 +146,7 @@ def another_operator(operator: Week, says: str) -> Iterator[Week]:
     operator.edit_config(lambda text: text.replace(sections[1], "").replace(sections[2], ""))
     other.edit_config(lambda text: text.replace(sections[0], ""))
     for name in ("atlantic-trustees-usd.csv", "first-harbor-bank.camt053.xml"):
-        path = other.statement_file(name)
-        text = path.read_text(encoding="utf-8")
-        path.write_text(text.replace("84,613.07", says).replace("84613.07", says), encoding="utf-8")
+        other.restate(name, "84613.07", says)
     pipeline.run(other.environment(), devnet.PERIOD, until="submit")
     yield other
 
