@@ -7,6 +7,7 @@ One source that fails is reported beside all the others. What a source said is p
 from __future__ import annotations
 
 import queue
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -57,10 +58,37 @@ class _Question:
 
 
 def check_configuration(loaded: Loaded) -> None:
-    """Raises :class:`OperatorError` for the first source whose format, options, location or connection cannot work."""
+    """Raises :class:`OperatorError` for the first source whose format, options, location or connection cannot work, or
+    that asks an API what another source asks it already."""
+    asked: dict[str, str] = {}
     for name, account in loaded.config.accounts.items():
         for source in account.sources:
-            check_source(loaded, source, f"accounts.{name}.sources.{source.id}")
+            where = f"accounts.{name}.sources.{source.id}"
+            check_source(loaded, source, where)
+            if formats.find(source.format, where).fetch is None or source.corroborates:
+                continue  # of documents that a transport brings, the same bytes are known to be the same
+            first = asked.setdefault(_asks(account, source), where)
+            if first != where:
+                raise OperatorError(
+                    f"{where}: asks the same as {first}",
+                    code="asked-twice",
+                    reason="One answer is one witness, and one balance, whatever the account is called here.",
+                    advice="One of them is a copy of the other: correct its connection, location or options.",
+                )
+
+
+def _asks(account: Account, source: Source) -> str:
+    """What makes two questions to APIs the same. What our options call the account changes no question, unless that
+    holds the account."""
+    options = dict(source.options)
+    called = [
+        options.pop(name)
+        for name in ("account", "account_is")
+        if account_key(str(options.get(name, ""))) == account_key(account.external_account)
+    ]
+    holds = re.search(r"\{account\}|:account\b", f"{source.location} {options}")
+    of = "" if called and not holds else account_key(account.external_account)
+    return repr((of, source.format, source.connection, source.location, sorted(options.items())))
 
 
 def check_source(loaded: Loaded, source: Source, where: str) -> None:

@@ -9,7 +9,7 @@ from typing import Literal
 
 from attest import records
 from attest.custody.document import Document
-from attest.custody.evidence import Evidence
+from attest.custody.evidence import Evidence, contradicted
 from attest.errors import ConflictError, SourceError
 from attest.records import Hex32, format_instant
 
@@ -44,9 +44,7 @@ def keep(
         tuple(document.digest for document in documents),
         tuple(document.provenance for document in documents),
     )
-    evidence.store.create(
-        f"{_folder(period, account, source)}/{retrieved_at:%Y%m%dT%H%M%SZ}", records.to_json(snapshot)
-    )
+    evidence.store.create(_key(snapshot), records.to_json(snapshot))
     return snapshot
 
 
@@ -62,7 +60,8 @@ def newest(
     last = f"{cutoff:%Y%m%dT%H%M%SZ}"
     folder = _folder(period, account, source)
     in_time = [key for key in evidence.store.list(folder) if key.rpartition("/")[2] <= last]
-    data = evidence.store.get(max(in_time)) if in_time else None
+    key = max(in_time, default="")
+    data = evidence.store.get(key) if key else None
     if data is None:
         raise SourceError(
             f"{where}: no snapshot of {period} was taken by the cutoff {format_instant(cutoff)}",
@@ -71,13 +70,21 @@ def newest(
             advice="Schedule `attest custody snapshot` shortly before each cutoff."
             " For this period, use another source.",
         )
-    snapshot = records.from_json(Snapshot, data, max(in_time), ConflictError)
+    snapshot = records.from_json(Snapshot, data, key, ConflictError)
+    asked = (snapshot.period, snapshot.account, snapshot.source) == (period, account, source)
+    if not asked or key != _key(snapshot) or len(snapshot.evidence) != len(snapshot.provenance):
+        raise contradicted(f"{where}: {key} in {evidence.store.url} is not the snapshot that its name says")
     documents = []
     for digest, provenance in zip(snapshot.evidence, snapshot.provenance, strict=True):
         document = evidence.load(digest, where)
         document.provenance = provenance
         documents.append(document)
     return tuple(documents), snapshot.retrieved_at
+
+
+def _key(snapshot: Snapshot) -> str:
+    folder = _folder(snapshot.period, snapshot.account, snapshot.source)
+    return f"{folder}/{snapshot.retrieved_at:%Y%m%dT%H%M%SZ}"
 
 
 def _folder(period: str, account: str, source: str) -> str:

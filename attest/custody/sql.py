@@ -176,6 +176,9 @@ def _url(reference: str, text: str) -> URL:
         advice = "It looks like postgresql+psycopg://user:password@host/name."
         raise _unusable(where, "is not one that SQLAlchemy reads", advice) from None
     if url.drivername in ("postgresql", "postgresql+psycopg"):
+        if "@" in f"{url.host}{url.database}":  # what stands before it is the rest of a password, which would be shown
+            advice = "Write each @ in the user and the password as %40."
+            raise _unusable(where, "holds an @ that is not percent-encoded", advice)
         return url.set(drivername="postgresql+psycopg")
     if url.drivername not in ("sqlite", "sqlite+pysqlite"):
         raise _unusable(

@@ -128,6 +128,11 @@ def prepare(options: Mapping[str, object]) -> Settings:
     chosen = {name: given.get(name, allowed[0]) for name, allowed in choices.items()}
     for name, allowed in choices.items():
         need(chosen[name] in allowed, f"{name} must be {' or '.join(allowed)}")
+    as_written = (chosen["minor_units"], chosen["sub_minor_units"]) == ("false", "refuse")
+    need(
+        as_written or (given.get("decimal", ".") == "." and "thousands" not in given),
+        "minor_units and sub_minor_units read plain decimals: leave decimal and thousands out",
+    )
     method = chosen["method"]
     need(method == "POST" or not {"body", "content_type"} & set(given), "body and content_type need method = POST")
     date_format = given.get("date_format", "iso")

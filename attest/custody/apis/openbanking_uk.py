@@ -104,6 +104,9 @@ def _page(document: Document) -> Answer:
 
 def _stated(balance: Answer, account: str, zone: str | None) -> StatedBalance:
     lines = balance.objects("CreditLine") if "CreditLine" in balance.members else ()
+    for line in lines:
+        if "Included" not in line.members:
+            line.refuse("malformed-answer", "does not say whether it is Included")
     if any(line.flag("Included") for line in lines):
         balance.refuse("included-credit-line", "the balance includes a credit line")
     amount = balance.object("Amount")

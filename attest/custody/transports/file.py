@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from attest.custody.document import MAX_BYTES, Document, too_large
-from attest.custody.location import REASON, check_count
+from attest.custody.location import REASON, changed, check_count
 from attest.custody.reach import Asked, Reach
 from attest.errors import SourceError, printable
 
@@ -52,7 +52,7 @@ def fetch(asked: Asked, reach: Reach, *, exact: bool) -> Iterator[tuple[str, Doc
 
 def read_file(path: Path) -> Document:
     """One regular file, whole. Raises :class:`SourceError` naming it: ``file-missing``, ``file-unreadable``,
-    ``not-a-file``, ``file-empty``, ``file-too-large``."""
+    ``not-a-file``, ``file-empty``, ``file-too-large``, ``file-changed`` if it was written while it was read."""
     where = printable(str(path))
 
     def refuse(code: str, detail: str, advice: str) -> SourceError:
@@ -83,7 +83,11 @@ def read_file(path: Path) -> Document:
             )
         if status.st_size > MAX_BYTES:
             raise too_large(where, MAX_BYTES)
-        return Document(where, iter(lambda: os.read(descriptor, _CHUNK), b""), limit=MAX_BYTES)
+        document = Document(where, iter(lambda: os.read(descriptor, _CHUNK), b""), limit=MAX_BYTES)
+        after = os.fstat(descriptor)
+        if (document.size, after.st_size, after.st_mtime_ns) != (status.st_size, status.st_size, status.st_mtime_ns):
+            raise changed(where)
+        return document
     except OSError as fault:
         raise refuse(
             "file-unreadable", f"cannot be read ({fault.strerror})", "Check the disk or network share."

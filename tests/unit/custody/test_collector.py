@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from attest import records
-from attest.config import Account, Config, Loaded, Quorum
+from attest.config import Account, Config, HttpConnection, Loaded, Quorum, SqlConnection
 from attest.config import Collection as Limits
 from attest.custody import transport
-from attest.custody.collector import Collection, collect, observe, reobserve
+from attest.custody.collector import Collection, check_configuration, collect, observe, reobserve
 from attest.custody.document import Document
 from attest.custody.evidence import Evidence
 from attest.custody.policies import account_policies
@@ -284,6 +284,85 @@ def test_collect__configuration_that_cannot_work__is_refused_before_anything_is_
     assert caught.value.code == code
     assert caught.value.message.startswith("accounts.main.sources.bad: ")
     assert not (tmp_path / "private").exists()
+
+
+KRAKEN = {"asset": "ZUSD", "currency": "USD"}
+API = {"account_is": "X", "currency_is": "USD", "amount": "/balance"}
+QUERY = {"amount_column": "m", "date_column": "d", "currency": "USD"}
+
+
+def venue(identifier: str, name: str, **changes: Any) -> dict[str, Any]:
+    return source(identifier, format="kraken", location="", connection="http", options=KRAKEN | {"account": name}) | (
+        changes
+    )
+
+
+def asking(identifier: str, **changes: Any) -> dict[str, Any]:
+    return source(identifier, format="json", location="https://x.example/a", connection="http", options=API) | changes
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (("1", venue("a", "1")), ("1", venue("b", "1"))),
+        (("1", venue("a", "1")), ("2", venue("a", "2"))),
+        (("X", asking("a")), ("Y", asking("b", options=API | {"account_is": "Y"}))),
+    ],
+)
+def test_check_configuration__two_sources_that_ask_the_same__are_refused(
+    tmp_path: Path, first: tuple[str, dict[str, Any]], second: tuple[str, dict[str, Any]]
+) -> None:
+    names = ("main", "main" if first[0] == second[0] else "other")
+    accounts: dict[str, Any] = {}
+    for name, (external, one) in zip(names, (first, second), strict=True):
+        accounts.setdefault(name, account(external_account=external, sources=()))["sources"] += (one,)
+    with pytest.raises(OperatorError) as caught:
+        check_configuration(with_connections(loaded(tmp_path, **accounts)))
+    assert caught.value.code == "asked-twice"
+    assert caught.value.message == (
+        f"accounts.{names[1]}.sources.{second[1]['id']}: asks the same as accounts.main.sources.a"
+    )
+
+
+@pytest.mark.parametrize(
+    "different",
+    [
+        venue("b", "2", options=KRAKEN | {"account": "2", "asset": "USDC"}),
+        venue("b", "2", location="https://x.example"),
+        venue("b", "2", connection="http2"),
+        venue("b", "2", corroborates=True),
+    ],
+)
+def test_check_configuration__sources_that_ask_otherwise_or_only_corroborate__are_two(
+    tmp_path: Path, different: dict[str, Any]
+) -> None:
+    one = account(venue("a", "1"), external_account="1")
+    two = account(different, source("c"), external_account="2")
+    check_configuration(with_connections(loaded(tmp_path, one=one, two=two)))
+
+
+def test_check_configuration__one_question_that_holds_or_one_answer_that_names_the_account__is_asked_for_each(
+    tmp_path: Path,
+) -> None:
+    listed = {"account": "/iban", "currency_is": "USD", "amount": "/balance", "items": "/all"}
+    named = {"query": "SELECT m, d FROM b WHERE a = :account", "account": "1"}
+    each = {
+        str(number): account(
+            asking("list", options=listed),
+            asking("place", location="https://x.example/{account}", options=API | {"account_is": str(number)}),
+            asking("body", options=API | {"account_is": str(number), "method": "POST", "body": '{"of": "{account}"}'}),
+            source("q", format="sql", location="", connection="sql", options=QUERY | named | {"account": str(number)}),
+            external_account=str(number),
+        )
+        for number in (1, 2)
+    }
+    check_configuration(with_connections(loaded(tmp_path, **each)))
+
+
+def with_connections(setup: Loaded) -> Loaded:
+    http, sql = HttpConnection(kind="http"), SqlConnection(kind="sql", url="env:X")
+    connections: dict[str, Any] = {"http": http, "http2": http, "sql": sql}
+    return Loaded(setup.config.model_copy(update={"connections": connections}), setup.base)
 
 
 def test_collect__many_sources__are_asked_at_the_same_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -117,7 +117,7 @@ def test_read__missing_file__is_exit_3(attest: Any, tmp_path: Path) -> None:
     "words",
     [
         (),
-        ("--format", "mt940"),
+        ("--format", "mt942"),
         ("--format", "camt053", "--option", "x=1"),
         ("--format", "camt053", "--option", "x"),
         ("--format", "csv", "--option", "delimiter=;", "--option", "delimiter=,"),

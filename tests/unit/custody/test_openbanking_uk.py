@@ -60,6 +60,7 @@ def test_read__debit__is_negative() -> None:
         {"Amount": {"Amount": "1.00"}},
         {"Type": None},
         {"CreditLine": {}},
+        {"CreditLine": [{"Type": "Pre-Agreed"}]},
         {"CreditLine": [{"Included": "false"}]},
     ],
 )

@@ -111,3 +111,47 @@ def test_collect__snapshot_that_was_touched__is_a_conflict(loaded: Loaded) -> No
     path.write_text(path.read_text().replace("snapshot/1", "snapshot/2"))
     with pytest.raises(ConflictError):
         collect(loaded)
+
+
+@pytest.mark.parametrize("moved_to", ["2026-W46/main/live", "2026-W47/other/live", "2026-W47/main/later"])
+def test_collect__snapshot_of_another_period_account_or_source__is_a_conflict(loaded: Loaded, moved_to: str) -> None:
+    say(loaded, "1.00")
+    snapshot(loaded, timedelta(minutes=30))
+    folder = loaded.base / "private/snapshots"
+    (path,) = folder.rglob("2026*Z")
+    stored = path.read_text()
+    period, account, source = moved_to.split("/")
+    forged = stored.replace(PERIOD, period).replace('"main"', f'"{account}"').replace('"live"', f'"{source}"')
+    path.write_text(forged)
+    with pytest.raises(ConflictError, match="is not the snapshot that its name says") as caught:
+        collect(loaded)
+    assert forged != stored
+    assert caught.value.code == "evidence-contradicts"
+
+
+@pytest.mark.parametrize("name", ["20261122T235000Z", "20261122T2359", "0"])
+def test_collect__snapshot_under_the_name_of_another_time__is_a_conflict(loaded: Loaded, name: str) -> None:
+    say(loaded, "1.00")
+    snapshot(loaded, timedelta(days=3))
+    (path,) = (loaded.base / "private/snapshots").rglob("2026*Z")
+    path.rename(path.with_name(name))
+    with pytest.raises(ConflictError, match="is not the snapshot that its name says"):
+        collect(loaded)
+
+
+def test_collect__snapshot_after_the_cutoff_under_an_earlier_name__is_a_conflict(loaded: Loaded) -> None:
+    say(loaded, "1.00")
+    snapshot(loaded, timedelta(minutes=10))
+    (path,) = (loaded.base / "private/snapshots").rglob("2026*Z")
+    path.write_text(path.read_text().replace("2026-11-22T23:49:59Z", "2026-11-23T00:30:00Z"))
+    with pytest.raises(ConflictError, match="is not the snapshot that its name says"):
+        collect(loaded)
+
+
+def test_collect__snapshot_with_a_document_too_many__is_a_conflict(loaded: Loaded) -> None:
+    say(loaded, "1.00")
+    snapshot(loaded, timedelta(minutes=10))
+    (path,) = (loaded.base / "private/snapshots").rglob("2026*Z")
+    path.write_text(path.read_text().replace('"provenance":[""]', '"provenance":["",""]'))
+    with pytest.raises(ConflictError, match="is not the snapshot that its name says"):
+        collect(loaded)

@@ -215,6 +215,8 @@ def test_fetch__sqlite_locked__is_not_waited_for(database: Path) -> None:
         ("sqlite://", "does not name a database file"),
         ("sqlite:///:memory:", "does not name a database file"),
         ("sqlite:///file:geheim1?mode=rwc&uri=true", "does not name a database file"),
+        ("postgresql://me:not@geheim1@db.example/balances", "holds an @ that is not percent-encoded"),
+        ("postgresql://me:not@x/geheim1@db.example/balances", "holds an @ that is not percent-encoded"),
     ],
 )
 def test_fetch__database_that_is_not_taken__refused_without_showing_its_url(

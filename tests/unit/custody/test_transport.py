@@ -137,6 +137,26 @@ def test_fetch__file_that_fails_while_it_is_read__is_refused(reach: Reach) -> No
     assert refusal("/proc/self/mem", reach).code == "file-unreadable"
 
 
+@pytest.mark.parametrize("written", [b"other bytes of one length", b"much longer than it was before, by far"])
+def test_fetch__file_that_is_written_meanwhile__is_refused(
+    tmp_path: Path, reach: Reach, monkeypatch: pytest.MonkeyPatch, written: bytes
+) -> None:
+    path = write(tmp_path, "a.xml", b"bytes that stood there so")
+    os.utime(path, (0, 0))
+    honest = os.read
+
+    def read_and_write(descriptor: int, size: int) -> bytes:
+        data = honest(descriptor, size)
+        if data.startswith(b"bytes"):
+            path.write_bytes(written)
+        return data
+
+    monkeypatch.setattr(os, "read", read_and_write)
+    fault = refusal("a.xml", reach)
+    assert fault.code == "file-changed"
+    assert str(path) in fault.message
+
+
 def test_fetch__file_larger_than_the_cap__is_refused(tmp_path: Path, reach: Reach) -> None:
     with (tmp_path / "a.xml").open("wb") as file:
         file.truncate(MAX_BYTES + 1)
