@@ -98,24 +98,30 @@ class _Rest:
         spelt = f"{prefix}:" if prefix else ""
         self.begin, self.end = f"</{spelt}{name}>".encode(), f"</{spelt}{parent}>".encode()
         self.encoding = encoding
-        self.left = 0
+        self._renew()
 
     def is_plain(self, content: bytes) -> bool:
         """Whether ``content`` is whole elements and text, and nothing that would be refused."""
         if (b"!" in content or b"_" in content) and self._ODD.search(content):
             return False  # it could hide its end in a CDATA section, or end the element that it is wrapped in
-        if self.left <= 0:
-            self.left = self._RENEWED
-            self.parser = expat.ParserCreate(self.encoding)
-            self.parser.ProcessingInstructionHandler = self._not_plain
-            self.parser.Parse(b"<_>", False)
-        self.left -= len(content)
+        if self.checked > self._RENEWED:
+            self._renew()
+        data = b"<_>%b</_>" % content
+        self.checked += len(data)
         try:
-            self.parser.Parse(b"<_>%b</_>" % content, False)
+            self.parser.Parse(data, False)
+            plain = self.parser.CurrentByteIndex == self.checked  # nothing is open, such as an instruction
         except expat.ExpatError:
-            self.left = 0
-            return False
-        return True
+            plain = False
+        if not plain:
+            self._renew()
+        return plain
+
+    def _renew(self) -> None:
+        self.parser = expat.ParserCreate(self.encoding)
+        self.parser.ProcessingInstructionHandler = self._not_plain
+        self.parser.Parse(b"<_>", False)
+        self.checked = 3
 
     def _not_plain(self, *_: str) -> None:
         raise expat.ExpatError
@@ -192,7 +198,9 @@ class _Reader:
                 return data[at:]
             self._feed(data[fed:begin])
             fed = begin
-            if self.over and not self.skipped and rest.is_plain(content := data[begin:end]):
+            # Where a comment or an instruction is open, that was no end tag.
+            between = self.over and not self.skipped and self.parser.CurrentByteIndex == self.fed
+            if between and rest.is_plain(content := data[begin:end]):
                 self._feed(b"\n" * content.count(b"\n"))  # lines are still to be counted
                 fed = end
         self._feed(data[fed:])
