@@ -12,7 +12,8 @@ from eth_abi.abi import encode
 from eth_hash.auto import keccak
 
 from attest.chain.rpc import Reply
-from attest.signing.transaction import Transaction, decode, transaction_hash
+from attest.signing.keystore import KeystoreSigner
+from attest.signing.transaction import DigestTransactionSigner, Transaction, decode, transaction_hash
 from attest.store import Store
 from tests.support.chains import Error, fields
 
@@ -26,10 +27,28 @@ class Crash(BaseException):
     """The process is gone."""
 
 
-@cache
+_DECODED: dict[bytes, tuple[Transaction, str]] = {}
+
+
 def decoded(raw: bytes) -> tuple[Transaction, str]:
     """Recovering a sender is slow, and a node sees the same bytes again and again."""
-    return decode(raw)
+    if raw not in _DECODED:
+        _DECODED[raw] = decode(raw)
+    return _DECODED[raw]
+
+
+class QuickSigner:
+    """A key whose signatures, which are deterministic, are computed once, and need not be recovered from."""
+
+    def __init__(self, secret: bytes) -> None:
+        self._inner = DigestTransactionSigner(KeystoreSigner(secret))
+        self.address = self._inner.address
+        self._signed = cache(self._inner.sign_transaction)
+
+    def sign_transaction(self, transaction: Transaction) -> bytes:
+        raw = self._signed(transaction)
+        _DECODED[raw] = transaction, self.address
+        return raw
 
 
 @cache

@@ -6,7 +6,6 @@ import contextlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +19,7 @@ from attest.chain.submission import Intent, Submitter
 from attest.config import Chain, Fees
 from attest.errors import ChainError, ConflictError, OperatorError
 from attest.records import from_json, to_json
-from attest.signing.keystore import KeystoreSigner
-from attest.signing.transaction import DigestTransactionSigner, Transaction, TransactionSigner
+from attest.signing.transaction import Transaction, TransactionSigner
 from attest.store import LocalStore, OverlayStore, Store
 from tests.support.chains import Error
 from tests.support.mempool import (
@@ -32,20 +30,11 @@ from tests.support.mempool import (
     Endpoint,
     Endpoints,
     Ledger,
+    QuickSigner,
     WatchedStore,
     decoded,
     report,
 )
-
-
-class QuickSigner:
-    """A key whose signatures, which are deterministic, are computed once."""
-
-    def __init__(self, secret: bytes) -> None:
-        self._inner = DigestTransactionSigner(KeystoreSigner(secret))
-        self.address = self._inner.address
-        self.sign_transaction = cache(self._inner.sign_transaction)
-
 
 SIGNERS = {key.address: key for key in (QuickSigner(bytes([n]) * 32) for n in (0x11, 0x22, 0x33))}
 ALICE, BOB, CAROL = SIGNERS
