@@ -46,6 +46,7 @@ _LOST = (
     "DeviceError",
     "DeviceRemoved",
     "KeyHandleInvalid",
+    "NoSuchKey",  # a token shows no private keys to who is not logged in, and anyone in the process can log out
     "ObjectHandleInvalid",
     "PKCS11Error",  # a code that the library has no name for: CKR_CRYPTOKI_NOT_INITIALIZED, and vendors' own
     "SessionClosed",
@@ -54,6 +55,7 @@ _LOST = (
     "UserNotLoggedIn",
 )
 _PIN_REFUSED = ("PinExpired", "PinIncorrect", "PinInvalid", "PinLenRange", "PinLocked", "UserPinNotInitialized")
+_COMPARE = "Compare with `pkcs11-tool --module MODULE --login --list-objects`; give both object= and id=."
 _UNABLE = ("FunctionNotSupported", "KeySizeRange", "KeyTypeInconsistent", "MechanismInvalid", "MechanismParamInvalid")
 
 
@@ -325,17 +327,15 @@ class TokenKey:
         return self._token.use(self._location.name, self._pin, work)
 
     def _key(self, session: Session) -> Any:
-        from pkcs11 import Attribute, ObjectClass
+        from pkcs11 import Attribute, NoSuchKey, ObjectClass
 
         if self._found is None or self._found[0] is not session:
             name = self._location.name
             keys = self._search(session, ObjectClass.PRIVATE_KEY)
+            if not keys:
+                raise NoSuchKey
             if len(keys) != 1:
-                raise unusable(
-                    name,
-                    f"the token holds {len(keys) or 'no'} private keys of this name",
-                    "Compare with `pkcs11-tool --module MODULE --login --list-objects`; give both object= and id=.",
-                )
+                raise unusable(name, f"the token holds {len(keys)} private keys of this name", _COMPARE)
             kind = getattr(_attribute(keys[0], Attribute.KEY_TYPE), "name", None)
             if kind != self._kind or _attribute(keys[0], Attribute.EC_PARAMS) not in self._curves:
                 raise wrong_curve(name, self._curve)
@@ -447,6 +447,8 @@ def _pin_refused(name: str, detail: str) -> OperatorError:
 def _refusal(name: str, fault: Exception) -> OperatorError:
     """What a token's own error means."""
     kind, said = type(fault).__name__, str(fault)
+    if kind == "NoSuchKey":
+        return unusable(name, "the token holds no private key of this name", _COMPARE)
     if kind in _UNABLE:
         return unusable(
             name, f"the token cannot sign with it ({kind})", "Compare with `pkcs11-tool --module MODULE -M`."
