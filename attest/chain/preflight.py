@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Literal
 from attest.chain import contracts
 from attest.chain.batch import Batch
 from attest.chain.contracts import Call, ReserveOracle
-from attest.chain.rpc import ChainClient, RpcError, balance_request
+from attest.chain.rpc import ChainClient, balance_request
+from attest.chain.runway import FEWEST_RUNS, Sender, gas_price, senders
 from attest.chain.state import ask_supply, deployments_by_chain
 from attest.chain.values import quantity
 from attest.errors import ChainError
@@ -20,8 +21,6 @@ from attest.model import Block
 if TYPE_CHECKING:
     from attest.config import Config, Deployment
 
-#: Gas that a report or a publication is assumed to need when a balance is judged.
-TRANSACTION_GAS = 250_000
 WEEK_SECONDS = 7 * 86_400
 
 
@@ -39,7 +38,7 @@ def preflight(clients: Mapping[str, ChainClient], config: Config, *, base: Path,
     """Whether the chains would take a run: endpoints, heads, code, decimals, roles, gas, and the oracle's settings.
 
     Everything that is wrong is a finding; raises only :class:`OperatorError` for a configuration that cannot be used.
-    Two requests per chain.
+    Three requests per chain, two where no key sends.
     """
     findings: list[Finding] = []
     for chain in config.chains:
@@ -52,19 +51,17 @@ def preflight(clients: Mapping[str, ChainClient], config: Config, *, base: Path,
 
 def _preflight_chain(client: ChainClient, chain: str, config: Config, base: Path, now: datetime) -> list[Finding]:
     settings = config.chains[chain]
-    block, (gas_price,) = client.finalized_head_and(settings.finality, [("eth_gasPrice", [])])
+    block, (answered,) = client.finalized_head_and(settings.finality, [("eth_gasPrice", [])])
     findings = [_head_finding(client, block, now)]
     findings += [
         Finding("warning", f"endpoint {endpoint}", failure, "Check that it runs; the other endpoints answer.")
         for endpoint, failure in client.failures.items()
     ]
+    price, sending = gas_price(settings.fees, answered), senders(client, chain, block, config, base)
     batch = Batch(client, block)
     checks: list[Callable[[], Finding]] = []
     for symbol, deployment in deployments_by_chain(config).get(chain, []):
         checks.append(_check_token(batch, symbol, deployment))
-    price = (
-        0 if settings.fees.kind == "free" or isinstance(gas_price, RpcError) else quantity(gas_price, "eth_gasPrice")
-    )
     if chain == config.oracle.chain:
         oracle = contracts.reserve_oracle(config.oracle, base)
         checks.append(_check_code(batch, oracle.address, "reserve oracle", "oracle.address"))
@@ -72,14 +69,13 @@ def _preflight_chain(client: ChainClient, chain: str, config: Config, base: Path
         for reporter in config.signing.reporters:
             role = oracle.has_role("REPORTER_ROLE", reporter.address) if oracle.has_roles else None
             checks.append(_check_role(batch, role, f"reporter {reporter.address}", "REPORTER_ROLE"))
-            checks.append(_check_gas(batch, reporter.address, "reporter", len(config.tokens), price))
     if chain == config.registry.chain:
         registry = contracts.attestation_registry(config.registry, base)
         publisher = config.signing.publisher.address
         checks.append(_check_code(batch, registry.address, "attestation registry", "registry.address"))
         role = registry.has_role("PUBLISHER_ROLE", publisher) if registry.has_roles else None
         checks.append(_check_role(batch, role, f"publisher {publisher}", "PUBLISHER_ROLE"))
-        checks.append(_check_gas(batch, publisher, "publisher", 1, price))
+    checks += [_check_gas(batch, chain, key, price) for key in sending]
     batch.run()
     for check in checks:
         try:
@@ -131,17 +127,15 @@ def _check_role(batch: Batch, call: Call | None, who: str, role: str) -> Callabl
     return check
 
 
-def _check_gas(batch: Batch, address: str, job: str, transactions: int, price: int) -> Callable[[], Finding]:
-    index = batch.add(balance_request(address, batch.block))
-    needed = transactions * TRANSACTION_GAS * price
+def _check_gas(batch: Batch, chain: str, key: Sender, price: int | None) -> Callable[[], Finding]:
+    index = batch.add(balance_request(key.address, batch.block))
 
     def check() -> Finding:
-        who = f"{job} {address}"
-        balance = quantity(batch.answer(index), f"the balance of {who}")
-        detail = f"{balance} wei for gas, some {needed} wei needed for {transactions} transactions"
-        if balance >= needed:
-            return Finding("ok", who, detail if price else "gas is free")
-        return Finding("error", who, detail, f"Send gas to {address}.")
+        who = f"{key.job} {key.address}"
+        runway = key.runway(chain, quantity(batch.answer(index), f"the balance of {who}"), price)
+        if runway.runs_left is None or runway.runs_left >= FEWEST_RUNS:
+            return Finding("ok", who, str(runway))
+        return Finding("warning" if runway.runs_left else "error", who, str(runway), f"Send gas to {key.address}.")
 
     return check
 

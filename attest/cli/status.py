@@ -13,6 +13,7 @@ from attest.cli.output import Output
 from attest.cli.text import table
 
 if TYPE_CHECKING:
+    from attest.chain.runway import Runway
     from attest.chain.state import TokenStatus
     from attest.config import Loaded
     from attest.period import Period
@@ -29,12 +30,13 @@ Examples:
 @json_option
 @click.pass_obj
 def status(output: Output, config_path: Path, as_json: bool) -> int:
-    """What the chain says of every token (consensus, quorum, age, supply, ratio) and the store of the last period.
+    """What the chain says of every token (consensus, quorum, age, supply, ratio), what the store says of the last
+    period, and for how many weekly runs each sending key can pay.
 
     Exits 4 when a consensus is lower than the supply, 5 when a quorum is not met, 0 otherwise.
     """
     from attest import records
-    from attest.chain import state
+    from attest.chain import runway, state
     from attest.environment import clock, connect_chains
     from attest.errors import EXIT_CHAIN, EXIT_DONE, EXIT_SHORTFALL
     from attest.money import format_units, group
@@ -42,14 +44,17 @@ def status(output: Output, config_path: Path, as_json: bool) -> int:
 
     loaded = load(config_path)
     now = clock(loaded)()
-    tokens = state.status(connect_chains(loaded), loaded.config, base=loaded.base)
+    clients = connect_chains(loaded)
+    tokens = state.status(clients, loaded.config, base=loaded.base)
+    keys = runway.runways(clients, loaded.config, base=loaded.base)
     private = open_store(loaded.config.stores.private, base=loaded.base)
     periods = _periods(loaded, private, now)
     short = any(token.sufficient is False for token in tokens)
     unmet = any(not token.consensus.quorum_met for token in tokens)
     exit_code = EXIT_SHORTFALL if short else EXIT_CHAIN if unmet else EXIT_DONE
     if output.json:
-        output.result({"tokens": [records.to_plain(token) for token in tokens], **periods, "exit_code": exit_code})
+        plain = {"tokens": [records.to_plain(token) for token in tokens], "keys": list(map(_key_as_json, keys))}
+        output.result({**plain, **periods, "exit_code": exit_code})
         return exit_code
     rows = []
     for token in tokens:
@@ -70,7 +75,29 @@ def status(output: Output, config_path: Path, as_json: bool) -> int:
     output.line()
     for name, value in periods.items():
         output.line(f"{name.replace('_', ' '):<16} {value or '-'}")
+    output.line()
+    output.line(table(("Key", "Balance (wei)", "Runs left"), [_key_row(key) for key in keys], right=(1, 2)))
+    for key in keys:
+        if key.runs_left is not None and key.runs_left < runway.FEWEST_RUNS:
+            output.line(f"Send gas to {key.address}.")
     return exit_code
+
+
+def _key_row(key: Runway) -> tuple[str, ...]:
+    unpriced = "gas is free" if key.free else "no gas price"
+    left = unpriced if key.runs_left is None else str(key.runs_left)
+    return f"{key.job} {key.address[:8]}…{key.address[-6:]}", str(key.balance), left
+
+
+def _key_as_json(key: Runway) -> dict[str, Any]:
+    return {
+        "chain": key.chain,
+        "job": key.job,
+        "address": key.address,
+        "balance_wei": str(key.balance),
+        "run_cost_wei": None if key.run_cost is None else str(key.run_cost),
+        "runs_left": key.runs_left,
+    }
 
 
 def _state(token: TokenStatus) -> str:

@@ -611,7 +611,7 @@ def bad(findings: list[Finding]) -> list[tuple[str, str]]:
 def test_preflight__all_well__says_so_of_everything(world):
     findings = findings_of(world)
     assert bad(findings) == []
-    assert len(world.node.requests) == 2
+    assert len(world.node.requests) == 3
     shown = "\n".join(f"{finding.subject}: {finding.detail}" for finding in findings)
     for part in (
         "chain main: chain id 138, block 49, 4 s old",
@@ -620,7 +620,7 @@ def test_preflight__all_well__says_so_of_everything(world):
         f"attestation registry: {REGISTRY} has code",
         f"reporter {REPORTERS[2]}: holds REPORTER_ROLE",
         f"publisher {PUBLISHER}: holds PUBLISHER_ROLE",
-        f"publisher {PUBLISHER}: 1000000000000000000 wei for gas, some 1750000 wei needed for 1 transactions",
+        f"publisher {PUBLISHER}: 1000000000000000000 wei for gas, some 1750000 wei a run (1 transaction, 250000 gas",
         "reserve oracle: quorum 2 of 3 reporters",
         "reserve oracle: reports are accepted up to 3600 s old and count for 691200 s",
     ):
