@@ -18,7 +18,7 @@ from ipaddress import ip_address
 from itertools import count
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from threading import Thread
+from threading import Event, Thread
 from typing import Any, TypeAlias
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
@@ -44,7 +44,7 @@ class Web3Signer:
     ``name`` is how errors call it (its URI), ``address`` the pinned account. May be used from several threads.
     """
 
-    def __init__(self, name: str, address: str, post: Post, patience: Patience = PATIENCE) -> None:
+    def __init__(self, name: str, address: str, post: Post, patience: Patience) -> None:
         self._name = name
         self._address = address
         self._post = post
@@ -254,9 +254,11 @@ class HttpPost:
         """Post ``body``. Raises :class:`BusyError`, without the URL."""
         outcome: SimpleQueue[tuple[int, bytes] | Exception] = SimpleQueue()
 
+        abandoned = Event()
+
         def work() -> None:
             try:
-                outcome.put(self._exchange(body))
+                outcome.put(self._exchange(body, abandoned))
             except Exception as fault:
                 outcome.put(fault)
 
@@ -264,12 +266,13 @@ class HttpPost:
         try:
             result = outcome.get(timeout=self._timeout)
         except Empty:
+            abandoned.set()
             raise BusyError(f"no complete answer within {self._timeout:g} s") from None
         if isinstance(result, Exception):
             raise result
         return result
 
-    def _exchange(self, body: bytes) -> tuple[int, bytes]:
+    def _exchange(self, body: bytes, abandoned: Event) -> tuple[int, bytes]:
         import httpx2
 
         received = bytearray()
@@ -279,6 +282,8 @@ class HttpPost:
                     received += chunk
                     if len(received) > _MAX_BODY_BYTES:
                         raise BusyError(f"the answer is larger than {_MAX_BODY_BYTES} bytes")
+                    if abandoned.is_set():
+                        break
                 return response.status_code, bytes(received)
         except (httpx2.HTTPError, httpx2.StreamError) as fault:
             raise BusyError(f"no answer ({type(fault).__name__}: {printable(str(fault))})") from None
@@ -321,6 +326,7 @@ def open_transaction_signer(location: str, *, address: str, password: Secret | N
             reason="Roles name the pinned account; another one's transaction would be refused.",
             advice="Correct the one that is wrong; the part after # can be left out.",
         )
-    signer = Web3Signer(name, address, HttpPost(endpoint.url, PATIENCE.timeout, _tls(endpoint, password)))
+    post = HttpPost(endpoint.url, PATIENCE.timeout, _tls(endpoint, password))
+    signer = Web3Signer(name, address, post, PATIENCE)
     signer.check_account()
     return signer
