@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import json
 import os
+import shutil
 import socket
 import subprocess
 import time
@@ -348,7 +349,8 @@ def _ask(port: int, container: str, blob: str, query: dict[str, str], body: byte
     raise AssertionError("it did not start")
 
 
-@pytest.mark.requires("azurite-blob", "npm install --global azurite")
+# No Debian package: what it answers is asked of the fake above on every machine, and of itself where it is.
+@pytest.mark.skipif(shutil.which("azurite-blob") is None, reason="azurite-blob: npm install --global azurite")
 def test_fetch__azurite__gives_what_was_put_there(azurite: str, reach: Reach) -> None:
     port = int(azurite.rpartition(":")[2])
     _ask(port, "box", "in/b.xml", {}, b"2")
