@@ -133,6 +133,7 @@ class _Key:
 
     def _ask(self, right: str, operation: Any, **parameters: Any) -> dict[str, Any]:
         from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+        from botocore.exceptions import ConnectionError as NotConnectedError
         from botocore.parsers import ResponseParserError
 
         def request() -> dict[str, Any]:
@@ -141,12 +142,13 @@ class _Key:
                 return answer
             except ClientError as fault:
                 raise self._refusal(fault.response, right) from None
-            except HTTPClientError as fault:
+            except (NotConnectedError, HTTPClientError) as fault:
                 raise BusyError(str(fault)) from None
-            except ResponseParserError:
-                raise unfaithful(self.name, "the answer of AWS KMS cannot be read") from None
             except BotoCoreError as fault:  # no credentials, or none that can be had
                 raise denied(self.name, str(fault), right) from None
+            except (ResponseParserError, AttributeError, LookupError, TypeError, ValueError):
+                # The library expects what its model says; on anything else it can fail anywhere.
+                raise unfaithful(self.name, "the answer of AWS KMS cannot be read") from None
 
         return self._patience.ask(self.name, request)
 
@@ -164,7 +166,7 @@ class _Key:
 
 def _parse(location: str) -> tuple[str, str | None]:
     """The key as KMS knows it, and the region if the location has one."""
-    key_id, _, query = location.partition("?")
+    key_id, mark, query = location.partition("?")
     arn = _ARN.fullmatch(key_id)
     named = parse_qsl(query, keep_blank_values=True)
     regions = {value for _, value in named} | ({arn["region"]} if arn else set())
@@ -172,7 +174,7 @@ def _parse(location: str) -> tuple[str, str | None]:
         not re.fullmatch(r"[A-Za-z0-9:/_-]{1,2048}", key_id)
         or (key_id.startswith("arn:") and not arn)
         or any(word != "region" or not re.fullmatch(r"[a-z0-9-]+", value) for word, value in named)
-        or bool(query) != bool(named)
+        or bool(mark) != bool(named)
         or len(regions) > 1
     ):
         raise _malformed(location)

@@ -99,8 +99,9 @@ class AzureKeyVaultSigner(ExternalDigestSigner):
                 raise unfaithful(self.name, "the answer of Azure Key Vault cannot be read") from None
             except HttpResponseError as fault:
                 raise self._refusal(fault, right) from None
-            except ValueError as fault:  # the vault asks for a token that is another service's, or sends no base64
-                raise unfaithful(self.name, str(fault)) from None
+            except (AttributeError, TypeError, ValueError) as fault:
+                # It asks for a token that is another service's, or sends what the library cannot make sense of.
+                raise unfaithful(self.name, f"the answer of Azure Key Vault was refused: {fault}") from None
 
         return self._patience.ask(self.name, request)
 

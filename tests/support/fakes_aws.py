@@ -10,11 +10,11 @@ from typing import Any, Self
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from key_services import CALM, KeyService
-from replay import Answer, Recorded, Replay
 
 from attest.signing.awskms import AwsKmsDigestSigner, AwsKmsNoteSigner, connect
 from attest.signing.external import Patience
+from tests.support.key_services import CALM, KeyService
+from tests.support.replay import Answer, Recorded, Replay
 
 REGION = "eu-central-1"
 KEY_ID = "1234abcd-12ab-34cd-56ef-1234567890ab"

@@ -10,12 +10,12 @@ from typing import Any, Self
 import pytest
 from azure.core.credentials import AccessToken, AccessTokenInfo
 from azure.keyvault.keys import KeyClient
-from key_services import CALM, KeyService
-from replay import Answer, Authority, Recorded, Replay
 
 from attest.signing import azurekv
 from attest.signing.azurekv import AzureKeyVaultSigner, connect
 from attest.signing.external import Patience
+from tests.support.key_services import CALM, KeyService
+from tests.support.replay import Answer, Authority, Recorded, Replay
 
 KEY = "reporter"
 VERSION = "78deebed173b48e48f55abf87ed4cf71"
@@ -45,9 +45,10 @@ class AzureKeyVault(KeyService):
     uri = f"azurekv:vault.example/{KEY}"
 
     def __init__(self, folder: Path) -> None:
-        self._authority = Authority(folder)
+        authority = Authority(folder)
+        self.authority = authority.file
         found = {f"GET /keys/{KEY}/": self._answer, f"GET /keys/{KEY}/{VERSION}": self._answer}
-        self._server = Replay({**found, f"POST /keys/{KEY}/{VERSION}/sign": self._answer}, tls=self._authority.server())
+        self._server = Replay({**found, f"POST /keys/{KEY}/{VERSION}/sign": self._answer}, tls=authority.server())
         self.reset()
 
     def reset(self) -> None:
@@ -68,13 +69,17 @@ class AzureKeyVault(KeyService):
     def requests(self) -> list[Recorded]:
         return self._server.requests
 
+    @property
+    def url(self) -> str:
+        return self._server.url
+
     def client(self, patience: Patience = CALM, credential: Any = None, **options: Any) -> KeyClient:
         options = {"verify_challenge_resource": False, **options}
         return connect(
-            self._server.url,
+            self.url,
             patience,
             credential or Credential(),
-            connection_verify=str(self._authority.file),
+            connection_verify=str(self.authority),
             **options,
         )
 

@@ -11,10 +11,10 @@ import grpc
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from google.cloud.kms_v1.services.key_management_service.transports import KeyManagementServiceGrpcTransport
-from key_services import CALM, KeyService
 
 from attest.signing.external import Patience
 from attest.signing.gcpkms import GcpKmsSigner, crc32c
+from tests.support.key_services import CALM, KeyService
 
 VERSION = "projects/issuer/locations/europe-west3/keyRings/attest/cryptoKeys/reporter/cryptoKeyVersions/1"
 _ERRORS = {

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 from eth_account import Account
-from fakes_aws import AwsKms
-from fakes_azure import AzureKeyVault
-from fakes_google import GoogleKms
-from key_services import KeyService
 
 from attest.errors import OperatorError
 from attest.signing.external import Patience
 from attest.signing.keystore import KeystoreSigner
 from attest.signing.signer import open_digest_signer
 from attest.signing.transaction import DigestTransactionSigner, Transaction
+from tests.support.fakes_aws import AwsKms
+from tests.support.fakes_azure import AzureKeyVault
+from tests.support.fakes_google import GoogleKms
+from tests.support.key_services import KeyService
 
 TO = "0x5FbDB2315678afecb367f032d93F642f64180aa3"
 DIGEST = bytes(range(32))
