@@ -168,9 +168,9 @@ def check_options(options: Mapping[str, object]) -> bool:
     """Whether entries are to be checked. Raises ``ValueError`` saying what is wrong; unknown options were refused
     before."""
     value = options.get("check_entries", "true")
-    if value not in {"true", "false", True, False}:
+    if not isinstance(value, bool) and value not in ("true", "false"):
         raise ValueError("check_entries must be true or false")
-    return value in {"true", True}
+    return value in ("true", True)
 
 
 def read_statements(
@@ -316,17 +316,19 @@ class _Message:
 # -- one document ----------------------------------------------------------------------------------------------------
 
 
-class _Fields:
-    """The leaves of one element by their path in it: text and attributes, as often as they stand there."""
+#: The leaves of one element by their path in it: text and attributes, as often as they stand there.
+_Found = dict[str, list[tuple[str, Mapping[str, str]]]]
 
-    def __init__(self) -> None:
-        self.where = ""
-        self.found: dict[str, list[tuple[str, Mapping[str, str]]]] = {}
+
+class _Fields:
+    def __init__(self, where: str = "") -> None:
+        self.where = where
+        self.found: _Found = {}
 
     def one(self, path: str) -> str | None:
-        values = self.found.get(path)
-        if values is None:
+        if path not in self.found:
             return None
+        values = self.found[path]
         if len(values) > 1:
             raise _refuse(self.where, "malformed-statement", f"{path} stands there {len(values)} times")
         return values[0][0]
@@ -353,7 +355,7 @@ class _Fields:
         """(currency, signed minor units) of ``Amt`` and ``CdtDbtInd``."""
         text, sign = self.need("Amt"), self.need("CdtDbtInd")
         unit = currency(self.found["Amt"][0][1].get("Ccy", ""), self.where)
-        if text.startswith("-"):
+        if text[0] == "-":
             raise _refuse(self.where, "malformed-statement", f"Amt is {text!r}; camt amounts carry no sign")
         minor_units = parse_amount(text, unit, self.where)
         if sign not in {"CRDT", "DBIT"}:
@@ -372,32 +374,37 @@ class _Collector:
         #: The sum of the booked entries by their currency, and how many entries there are.
         self.booked: dict[str, int] = {}
         self.entries = 0
-        self.open = {part: _Fields() for part in ("header", "statement", "balance", "entry")}
-        self.open["header"].where = where
+        self.header, self.statement, self.balance, self.entry = _Fields(where), _Fields(), _Fields(), _Fields()
+        self.ends = {
+            "message": self._end_message,
+            "statement": self._end_statement,
+            "balance": self._end_balance,
+            "entry": self._end_entry,
+        }
 
     def element(self, path: str, text: str, attributes: Mapping[str, str]) -> None:
         part, name = self.form.parts[path]
-        if name:
-            values = self.open[part].found.setdefault(name, [])
-            values.append((text, attributes))
-            if len(values) > MAX_REPEATED:
-                raise _refuse(self.where, "malformed-statement", f"{path} stands there more than {MAX_REPEATED} times")
-        elif part == "entry":
-            self._end_entry()
-        elif part == "balance":
-            self.balances.append(self.open["balance"])
-            self.open["balance"] = _Fields()
-            if len(self.balances) > MAX_BALANCES:
-                raise _refuse(self.where, "too-many-statements", f"states more than {MAX_BALANCES} balances at once")
-        elif part == "statement":
-            self._end_statement()
-        else:
-            self._end_message()
+        if not name:
+            self.ends[part]()
+            return
+        found: _Found = getattr(self, part).found
+        if name not in found:
+            found[name] = [(text, attributes)]
+            return
+        found[name].append((text, attributes))
+        if len(found[name]) > MAX_REPEATED:
+            raise _refuse(self.where, "malformed-statement", f"{path} stands there more than {MAX_REPEATED} times")
+
+    def _end_balance(self) -> None:
+        self.balances.append(self.balance)
+        self.balance = _Fields()
+        if len(self.balances) > MAX_BALANCES:
+            raise _refuse(self.where, "too-many-statements", f"states more than {MAX_BALANCES} balances at once")
 
     def _end_message(self) -> None:
         if self.messages:
             raise _refuse(self.where, "malformed-statement", "holds several messages")
-        header = self.open["header"]
+        header = self.header
         information = header.one("AddtlInf") or ""
         if _TEST_MARK.fullmatch(information):
             raise _refuse(self.where, "test-statement", f"is marked {information!r}")
@@ -407,19 +414,19 @@ class _Collector:
 
     def _end_entry(self) -> None:
         self.entries += 1
-        entry = self.open["entry"]
+        entry = self.entry
         if self.check_entries:
             try:
                 self._book(entry)
             except SourceError:
                 # Only now is it named: for each of a hundred thousand that takes longer than reading it.
-                statement = self.open["statement"].found.get("Id", [("", {})])[0][0]
+                statement = self.statement.found.get("Id", [("", {})])[0][0]
                 entry.where = f"{self.where}: {self.form.word} {statement!r}: entry {self.entries}"
                 self._book(entry)
         entry.found.clear()
 
     def _book(self, entry: _Fields) -> None:
-        status = entry.one("Sts/Cd") or entry.one("Sts")
+        status = (entry.one("Sts") or "") + (entry.one("Sts/Cd") or "")
         if status not in _BOOKED:
             status = status or entry.one("Sts/Prtry")
             raise _refuse(entry.where, "malformed-statement", f"its status is {status!r}, which is not understood")
@@ -428,8 +435,8 @@ class _Collector:
             self.booked[unit] = self.booked.get(unit, 0) + minor_units
 
     def _end_statement(self) -> None:
-        fields, balances, booked, entries = self.open["statement"], self.balances, self.booked, self.entries
-        self.open["statement"], self.balances, self.booked, self.entries = _Fields(), [], {}, 0
+        fields, balances, booked, entries = self.statement, self.balances, self.booked, self.entries
+        self.statement, self.balances, self.booked, self.entries = _Fields(), [], {}, 0
         fields.where = self.where
         identifier = fields.need("Id")
         fields.where = f"{self.where}: {self.form.word} {identifier!r}"

@@ -588,8 +588,12 @@ def test_read__bank_that_leaves_entries_out__can_be_configured(value: object) ->
     data = doc(stmt(tail=ntry("1.00") + ntry("n/a", status="<Prtry>?</Prtry>")))
     assert camt(data, check_entries=value) == camt(doc())
     assert refusal(data, check_entries="true").code == "malformed-statement"
+
+
+@pytest.mark.parametrize("value", ["no", "", 0, 1, 1.0, None, [], {}, ["true"]])
+def test_check_options__neither_true_nor_false__is_refused(value: object) -> None:
     with pytest.raises(OperatorError) as caught:
-        camt(data, check_entries="no")
+        camt(doc(), check_entries=value)
     assert caught.value.code == "malformed-option"
 
 
