@@ -14,7 +14,16 @@ from datetime import date, time
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from attest.errors import OperatorError
 from attest.model import BalanceKind, Ownership
@@ -318,13 +327,21 @@ class SftpConnection(Section):
     kind: Literal["sftp"] = Field(description="Says which of these a connection is.")
     user: str = Field(min_length=1, description="The user to log in as.")
     host_key: str = Field(
-        pattern=r"^(ssh|ecdsa)-[a-z0-9-]+ [A-Za-z0-9+/=]+$",
         description="The server's public key as in known_hosts, without the host: ssh-ed25519 AAAA…",
     )
     password: SecretReference | None = Field(default=None, description="The user's password; or:")
     private_key: str | None = Field(default=None, description="File of the private key.")
     private_key_password: SecretReference | None = Field(default=None, description="The private key's password.")
     timeout_seconds: Count = Field(default=30, description="Longest wait for an answer.")
+
+    @field_validator("host_key")
+    @classmethod
+    def _one_key(cls, value: str) -> str:
+        if re.fullmatch(r"(ssh|ecdsa)-[a-z0-9-]+ [A-Za-z0-9+/=]+", value) is None:
+            raise ValueError(
+                "must be kind and key as in known_hosts, without host and comment, for example ssh-ed25519 AAAA…"
+            )
+        return value
 
     @model_validator(mode="after")
     def _authenticated(self) -> SftpConnection:
@@ -512,10 +529,11 @@ class Config(Section):
                 raise ValueError(f"accounts.{name}.token: there is no token {account.token!r} in [tokens]")
             if account.currency != self.tokens[account.token].currency:
                 raise ValueError(f"accounts.{name}.currency: {account.token} is backed by another currency")
-            sources = [source.id for source in account.sources]
-            if len(set(sources)) != len(sources):
-                raise ValueError(f"accounts.{name}.sources: two sources have the same id")
+            ids_here: set[str] = set()
             for source in account.sources:
+                if source.id in ids_here:
+                    raise ValueError(f"accounts.{name}.sources: two have the same id, {source.id!r}")
+                ids_here.add(source.id)
                 if source.connection is not None and source.connection not in self.connections:
                     raise ValueError(
                         f"accounts.{name}.sources.{source.id}.connection: there is no {source.connection!r} in "
@@ -610,14 +628,10 @@ def load(path: Path) -> Loaded:
     try:
         config = Config.model_validate(_frozen(document))
     except ValidationError as fault:
-        details = []
-        for error in fault.errors(include_url=False, include_input=False):
-            key = ".".join(str(part) for part in error["loc"]) or "the file"
-            message = error["msg"].removeprefix("Value error, ")
-            details.append(f"{key}: {'unknown key' if error['type'] == 'extra_forbidden' else message}")
+        details = [_told(error) for error in fault.errors(include_url=False, include_input=False)]
         raise refuse(
             "; ".join(details[:5]) + (f"; and {len(details) - 5} more" if len(details) > 5 else ""),
-            "Correct the keys named above; the README's configuration reference lists every key.",
+            "Correct the keys named above; docs/configuration.md lists every key.",
         ) from None
     loaded = Loaded(config, path.resolve().parent)
     private, public = (_place(url, loaded.base) for url in (config.stores.private, config.stores.public))
@@ -627,6 +641,25 @@ def load(path: Path) -> Loaded:
             "Give each its own place: what lies below the public store is served to everybody.",
         )
     return loaded
+
+
+def _told(error: Any) -> str:
+    """One of pydantic's errors in the file's own words: the key as it stands there, and what is wrong with it."""
+    place = [str(part) for part in error["loc"]]
+    if place[:1] == ["connections"] and len(place) > 2:
+        del place[2]  # the kind by which pydantic chose, which is no key of the file
+    kind, given = error["type"], error.get("ctx", {})
+    if kind == "extra_forbidden":
+        message = "unknown key"
+    elif kind == "missing":
+        message = "is required"
+    elif kind == "union_tag_invalid":
+        message = f"kind {given['tag']!r} is none of {given['expected_tags']}"
+    elif kind == "union_tag_not_found":
+        message = "kind is missing"
+    else:
+        message = error["msg"].removeprefix("Value error, ")
+    return ": ".join([".".join(place), message] if place else [message])
 
 
 def _place(url: str, base: Path) -> str:

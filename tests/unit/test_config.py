@@ -275,7 +275,7 @@ def test_load__account_names_a_token_that_is_not_there__is_refused(write: Callab
 def test_load__section_is_missing__is_refused_by_name(write: Callable[[str], Path], section: str) -> None:
     document = tomllib.loads(TOML)
     lines = [f"{key} = {_inline(value)}" for key, value in document.items() if key != section]
-    assert f"{section}: Field required" in refusal(write("\n".join(lines))).message
+    assert f"{section}: is required" in refusal(write("\n".join(lines))).message
 
 
 def _inline(value: Any) -> str:
@@ -312,6 +312,41 @@ def test_load__many_faults__shows_five_and_counts_the_rest(write: Callable[[str]
 
 
 @pytest.mark.parametrize(
+    ("section", "complaint"),
+    [
+        ('kind = "ftp"', "connections.bank: kind 'ftp' is none of 'http', 's3', 'azure', 'gcs', 'sftp', 'sql'"),
+        ('user = "a"', "connections.bank: kind is missing"),
+        ('kind = "http"\nbearer = "hunter2"', "connections.bank.bearer: a literal secret is not allowed here"),
+        ('kind = "http"\ntoken = "x"', "connections.bank.token: unknown key"),
+        ('kind = "sftp"\nuser = "a"\npassword = "env:X"', "connections.bank.host_key: is required"),
+        (
+            'kind = "sftp"\nuser = "a"\nhost_key = "ssh-ed25519 AAAA"',
+            "connections.bank: either password or private_key",
+        ),
+        (
+            'kind = "sftp"\nuser = "a"\npassword = "env:X"\nhost_key = "sftp.example ssh-ed25519 AAAA"',
+            "connections.bank.host_key: must be kind and key as in known_hosts, without host and comment",
+        ),
+    ],
+)
+def test_load__connection_that_cannot_be__is_refused_by_the_keys_of_the_file(
+    write: Callable[[str], Path], section: str, complaint: str
+) -> None:
+    fault = refusal(write(f"{TOML}\n[connections.bank]\n{section}\n"))
+    assert f"attest.toml: {complaint}" in fault.message
+    assert "hunter2" not in fault.message
+    assert "docs/configuration.md" in fault.advice
+
+
+def test_load__two_sources_of_one_name__names_it(write: Callable[[str], Path]) -> None:
+    (name,) = tomllib.loads(TOML)["accounts"]
+    source = tomllib.loads(TOML)["accounts"][name]["sources"][0]
+    again = f"[[accounts.{name}.sources]]\n" + "\n".join(f"{key} = {_inline(value)}" for key, value in source.items())
+    said = refusal(write(f"{TOML}\n{again}\n")).message
+    assert said.endswith(f"attest.toml: accounts.{name}.sources: two have the same id, {source['id']!r}")
+
+
+@pytest.mark.parametrize(
     ("data", "complaint"),
     [
         (b"[issuer", "is not TOML"),
@@ -320,7 +355,7 @@ def test_load__many_faults__shows_five_and_counts_the_rest(write: Callable[[str]
         (b"\xef\xbb\xbfa = 1", "is not TOML"),
         (b"a = " + b"9" * 5000, "a number is too long"),
         (b"a = " + b"[" * 200_000, "nested too deeply"),
-        (b"", "issuer: Field required"),
+        (b"", "issuer: is required"),
     ],
 )
 def test_load__not_a_readable_toml_file__is_refused(tmp_path: Path, data: bytes, complaint: str) -> None:
