@@ -8,7 +8,9 @@ The rules, which hold for every command that sends:
 2. All transactions are checked, then signed and journaled in a fixed order, then broadcast together to every endpoint.
    "Already known", a timeout or a dropped connection are no failures: every attempt is looked for by its hash.
 3. A nonce is over for its intent only when, at finality, the transaction reverted, was void, or another hash holds the
-   nonce. Until then the intent gets no second nonce.
+   nonce. Until then the intent gets no second nonce. That another hash holds it is known only from its receipt's
+   absence, which may pass: so the report at the second nonce repeats the first one's time while that counts, and the
+   contract takes one of the two.
 4. A transaction that is stuck, priced out or about to be stale is replaced at the same nonce, so only one of the
    attempts can land. Stuck is what ``fees.replace_after_seconds`` did not bring into a block: where blocks came
    meanwhile, at once; where none came, attempt k (counted from 0) is first sent again k + 1 times as it is. Nodes that
@@ -208,7 +210,7 @@ class Submitter:
         found = []
         for intent in intents:
             slot = _current(view.slots, intent)
-            tried = view.tried[self._candidate(intent, slot, view.tip, stuck=False).call]
+            tried = view.tried[self._candidate(intent, view, slot, stuck=False).call]
             if slot is not None and slot.mined is not None and slot.fate == "landed":
                 found.append(Simulation(intent, "landed", f"transaction 0x{slot.mined[0].hash}"))
             elif tried.failure is not None:
@@ -295,9 +297,9 @@ class Submitter:
             if _owner(slot, intents) or slot.last.nonce >= tip.nonces[slot.last.sender]:
                 slots.append(replace(slot, attempts=tuple(map(self._journal.checked, slot.attempts))))
 
-        # Which slot of an intent is current is not known yet, so all that it may come to are tried: the journaled call,
-        # and one built now.
-        calls = [_call(slot.last) for slot in slots if slot.last.purpose == "intent"]
+        # Which slot of an intent is current is not known yet, so all that it may come to are tried: every journaled
+        # call, and one built now.
+        calls = [_call(entry) for slot in slots for entry in slot.attempts if entry.purpose == "intent"]
         calls += [_Call(intent.sender, intent.to, intent.build(tip.head.timestamp)) for intent in intents]
         calls = list(dict.fromkeys(calls))
         head = at(tip.head)
@@ -331,17 +333,13 @@ class Submitter:
         settle(slots, answers, tip.final, nonces, final_nonces)
         return _View(tip, slots, nonces, balances, tried)
 
-    def _candidate(self, intent: Intent, slot: Slot | None, tip: Tip, *, stuck: bool) -> _Candidate:
-        if slot is not None and not self._outdated(intent, slot.last, tip) and not self._stuck(slot.last, tip, stuck):
-            return _Candidate(_call(slot.last), slot.last.timestamp, slot.last)
-        calldata = intent.build(tip.head.timestamp)
-        return _Candidate(_Call(intent.sender, intent.to, calldata), tip.head.timestamp, None)
-
-    def _outdated(self, intent: Intent, last: JournalEntry, tip: Tip) -> bool:
-        """Whether the last attempt cannot carry the intent: it is void, later than the head (which was reorganised, or
-        read from an endpoint that lags behind), or too old (half of its life is left to be mined in)."""
-        age = tip.head.timestamp - last.timestamp
-        return last.purpose == "void" or (intent.valid_seconds is not None and not 0 <= 2 * age <= intent.valid_seconds)
+    def _candidate(self, intent: Intent, view: _View, slot: Slot | None, *, stuck: bool) -> _Candidate:
+        timestamp = _timestamp(intent, view)
+        if slot is not None and not self._stuck(slot.last, view.tip, stuck):
+            last = slot.last
+            if last.purpose == "intent" and (last.timestamp == timestamp or _fresh(intent, last, view.tip)):
+                return _Candidate(_call(last), last.timestamp, last)
+        return _Candidate(_Call(intent.sender, intent.to, intent.build(timestamp)), timestamp, None)
 
     def _stuck(self, last: JournalEntry, tip: Tip, stuck: bool) -> bool:
         """Whether the last attempt is to be replaced: no block takes its price, or it was waited for (``stuck``) while
@@ -383,7 +381,7 @@ class Submitter:
             slot = _current(view.slots, intent)
             if slot is not None and slot.fate:
                 continue
-            candidate = self._candidate(intent, slot, view.tip, stuck=stuck)
+            candidate = self._candidate(intent, view, slot, stuck=stuck)
             tried = view.tried[candidate.call]
             if tried.failure is not None:
                 refused.append((intent, tried.failure))
@@ -710,6 +708,27 @@ def _newest(slots: Iterable[Slot], intent: Intent) -> Slot:
 def _settled(slot: Slot) -> bool:
     """Whether it landed or reverted for good. What lost its nonce otherwise is given another."""
     return slot.final and slot.fate in ("landed", "reverted")
+
+
+def _fresh(intent: Intent, entry: JournalEntry, tip: Tip, *, of_its_life: float = 0.5) -> bool:
+    """Whether an attempt's timestamp can be sent: not later than the head (which was reorganised, or read from an
+    endpoint that lags behind), nor too old; half of its life is left to be mined in."""
+    age = tip.head.timestamp - entry.timestamp
+    return intent.valid_seconds is None or 0 <= age <= of_its_life * intent.valid_seconds
+
+
+def _timestamp(intent: Intent, view: _View) -> int:
+    """What to build an intent's calldata for: the head's timestamp; but, where a foreign transaction seems to hold an
+    earlier nonce, the oldest with which an attempt could still land there. An endpoint that spreads requests over
+    several nodes may know the nonce as used and not yet the receipt: then the contract refuses the second report."""
+    lost = [
+        entry.timestamp
+        for slot in view.slots
+        if _carries(slot, intent) and slot.fate == "taken"
+        for entry in slot.attempts
+        if entry.purpose == "intent" and _fresh(intent, entry, view.tip, of_its_life=1)
+    ]
+    return min(lost, default=view.tip.head.timestamp)
 
 
 def _call(entry: JournalEntry) -> _Call:

@@ -757,6 +757,53 @@ def test_confirm__foreign_transaction_took_the_nonce__another_nonce_only_once_th
     assert len(world.endpoint.requests) == 1
 
 
+def test_submit__node_knows_the_used_nonces_but_not_yet_the_receipts__refused_and_nothing_sent_twice(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.submitter().submit(THREE)
+    world.ledger.mine()
+    world.ledger.mine()
+    entries = world.journal()
+    monkeypatch.setattr(world.ledger, "receipt", lambda digest: None)
+
+    assert refusal_of(lambda: run(world, world.store, THREE)) == "would-revert"
+
+    monkeypatch.undo()
+    run(world, world.store, THREE)
+    assert world.journal() == entries
+    world.assert_each_landed_once(THREE)
+
+
+def test_submit__node_lies_about_the_nonces_used__the_contract_takes_one_of_the_two_reports(world: World) -> None:
+    world.submitter().submit(THREE)
+    waiting, world.ledger.mempool = world.ledger.mempool, {}
+    world.ledger.mine()
+    world.ledger.head.nonces.update({ALICE: 2, BOB: 1})
+
+    world.submitter().submit(THREE)  # all of them at other nonces
+    world.ledger.head.nonces.clear()
+    assert len(world.journal()) == 6
+    world.ledger.mempool |= waiting
+    world.ledger.mine()
+
+    world.assert_each_landed_once(THREE)
+    run(world, world.store, THREE)
+    assert len(world.journal()) == 6
+
+
+def test_confirm__foreign_transaction_took_the_nonce_long_ago__the_report_is_a_fresh_one(world: World) -> None:
+    submitter = world.submitter()
+    submitter.submit(THREE)
+    world.ledger.mempool[ALICE, 0] = foreign(ALICE, 0)
+    world.ledger.mine()
+    world.ledger.mine(MAX_AGE)
+
+    run(world, world.store, THREE)
+
+    world.assert_each_landed_once(THREE)
+    assert world.journal()[-1].timestamp > GENESIS + MAX_AGE
+
+
 def test_submit__nonces_were_used_by_another_tool__begins_after_them(world: World) -> None:
     world.ledger.accept(foreign(ALICE, 0))
     world.ledger.mine()
