@@ -26,14 +26,14 @@ _WIDTH = 80
 
 @click.group("custody")
 def group() -> None:
-    """Read custodians' files."""
+    """Custodians' statements, APIs and databases: try them, ask them, and keep what they say."""
 
 
 group.add_command(ownership.challenge)
 group.add_command(ownership.prove)
 
 
-@group.command("read")
+@group.command("read", short_help="What statement files say.")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--format", "format_name", metavar="FORMAT", help="See `attest custody formats`. Default: what --source says."
@@ -112,6 +112,7 @@ def read(
 
 @group.command(
     "fetch",
+    short_help="Ask one source now, as a run would.",
     epilog="""\b
 Examples:
   attest custody fetch usd-main/bank-api
@@ -137,7 +138,7 @@ def fetch(output: Output, source: str, period: str | None, save: Path | None, co
     from attest.environment import clock, connect_chains
 
     loaded = load(config_path)
-    found = _configured(config_path, source, None, None)
+    found = _configured(config_path, source, None, None, named="ACCOUNT/SOURCE")
     assert found is not None
     settings, one = found
     assert one is not None
@@ -160,12 +161,16 @@ def _save(folder: Path, documents: tuple[Document, ...]) -> None:
 
     folder.mkdir(parents=True, exist_ok=True)
     for number, document in enumerate(documents, 1):
-        with document.open() as data, (folder / f"{number:03}-{document.digest[:16]}").open("xb") as file:
+        target = folder / f"{number:03}-{document.digest[:16]}"
+        draft = target.with_name(f".{target.name}.draft")  # of a write that fails nothing is left that looks whole
+        with document.open() as data, draft.open("wb") as file:
             shutil.copyfileobj(data, file)
+        draft.replace(target)
 
 
 @group.command(
     "snapshot",
+    short_help="Ask what knows only the present, for the next run.",
     epilog="""\b
 Examples:
   attest custody snapshot
@@ -219,7 +224,7 @@ def snapshot(output: Output, period: str | None, config_path: Path, as_json: boo
     return exit_code
 
 
-@group.command("evidence")
+@group.command("evidence", short_help="Write one kept document to stdout.")
 @click.argument("digest", metavar="SHA256")
 @config_option
 @click.pass_obj
@@ -249,43 +254,62 @@ def evidence(output: Output, digest: str, config_path: Path) -> None:
 
 @group.command(
     "formats",
+    short_help="The formats, and their options.",
     epilog="""\b
 Examples:
   attest custody formats
+  attest custody formats csv
   attest custody formats --json | jq -r '.[].format'""",
 )
+@click.argument("names", metavar="[FORMAT]...", nargs=-1)
 @json_option
 @click.pass_obj
-def formats_(output: Output, as_json: bool) -> None:
-    """The formats that are installed, and each one's options."""
+def formats_(output: Output, names: tuple[str, ...], as_json: bool) -> None:
+    """The formats that are installed (or those named), what each one needs, and its options."""
+    from shutil import get_terminal_size
+    from textwrap import wrap
+
     from attest.custody import formats
 
-    known = {name: formats.find(name, "attest custody formats") for name in formats.names()}
+    known = {name: formats.find(name, "attest custody formats") for name in names or formats.names()}
     if output.json:
         output.result(
             [{"format": name, "title": one.title, "options": dict(one.options)} for name, one in known.items()]
         )
+    width = get_terminal_size((_WIDTH, 24)).columns
+
+    def told(head: str, text: str) -> None:
+        first = f"{head} "
+        room = max(width - len(first), 30)
+        lines = wrap(printable(text), room, break_on_hyphens=False) or [""]
+        output.line(first + f"\n{' ' * len(first)}".join(lines))
+
     for name, one in known.items():
-        output.line(f"{name:<16} {printable(one.title)}")
+        told(f"{name:<16}", one.title)
+        if one.fetch is not None:
+            kinds = ", ".join(one.connections) or "none"
+            told(" " * 16, f"asks by itself; location: {one.location}; connection of kind: {kinds}")
         for option, meaning in one.options.items():
-            output.line(f"    {option:<18} {printable(meaning)}")
+            told(f"    {option:<18}", meaning)
 
 
 def _configured(
-    path: Path, source: str | None, account: str | None, format_name: str | None
+    path: Path, source: str | None, account: str | None, format_name: str | None, *, named: str = "--source"
 ) -> tuple[Account, Source | None] | None:
-    """The configured account and source that ``--source`` or ``--account`` name, if they name any."""
+    """The configured account and source that ``--source`` (or what it is ``named``) or ``--account`` name, if any."""
     accounts = load(path).config.accounts
     if source is not None:
         name, _, identifier = source.partition("/")
         found = [one for one in (accounts[name].sources if name in accounts else ()) if one.id == identifier]
         if not found:
-            known = ", ".join(f"{name}/{one.id}" for name, each in accounts.items() for one in each.sources)
+            among = {name: accounts[name]} if name in accounts else accounts
+            known = [f"{name}/{one.id}" for name, each in among.items() for one in each.sources]
+            more = f" and {len(known) - 20} more" if len(known) > 20 else ""
             raise OperatorError(
-                f"--source {source}: there is no such source in {path}",
+                f"{named} {source}: there is no such source in {path}",
                 code="unknown-source",
                 reason="A statement is read by exactly the options of its source.",
-                advice=f"The sources are: {known}.",
+                advice=f"The sources{f' of {name}' if name in accounts else ''} are: {', '.join(known[:20])}{more}.",
             )
         return accounts[name], found[0]
     if account is None or account not in accounts:

@@ -22,6 +22,8 @@ from attest.custody.reach import Asked, Reach
 from attest.errors import OperatorError, SourceError
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+#: What was meant to be replaced.
+_HOLE = re.compile(r"\{[A-Za-z_]*\}")
 
 
 class Transport(Protocol):
@@ -88,6 +90,9 @@ def check_location(location: str, connection: Connection | None, where: str) -> 
         )
     endpoint = getattr(connection, "endpoint", None)
     try:
+        hole = _HOLE.search(location.replace("{period}", ""))
+        if hole is not None:
+            raise ValueError(f"{hole[0]} stands for nothing here; only {{period}} is replaced")
         known.load().check(location)
         if endpoint is not None:
             check_encrypted(endpoint)

@@ -203,3 +203,57 @@ def test_read__help__shows_examples(attest: Any) -> None:
     code, out, _ = attest("--help")
     assert code == 0
     assert "attest custody read statement.xml --format camt053" in out
+
+
+# -- attest custody fetch, formats -----------------------------------------------------------------------------------
+
+
+def custody(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as stop:
+        main(["custody", *map(str, words)])
+    captured = capsys.readouterr()
+    return int(stop.value.code or 0), captured.out, captured.err
+
+
+def test_fetch__saved_twice_into_one_folder__is_there_once_and_read_again(
+    capsys: pytest.CaptureFixture[str], configuration: Path, tmp_path: Path
+) -> None:
+    folder = configuration.parent / "statements/2026-W47"
+    folder.mkdir(parents=True)
+    (folder / "treuhand-rhein.csv").write_bytes((STATEMENTS / "treuhand-rhein.csv").read_bytes())
+    words = ("eur-main/trustee-report", "--period", "2026-W47", "--config", configuration, "--save", tmp_path / "in")
+    for _ in range(2):
+        code, out, err = custody(capsys, "fetch", *words)
+        assert (code, err) == (0, "")
+        assert "245,900.55 EUR" in out
+    (saved,) = (tmp_path / "in").iterdir()
+    assert saved.read_bytes() == (STATEMENTS / "treuhand-rhein.csv").read_bytes()
+    code, out, _ = custody(capsys, "read", saved, "--source", "eur-main/trustee-report", "--config", configuration)
+    assert code == 0
+    assert "245,900.55 EUR" in out
+
+
+def test_fetch__source_that_is_not_configured__names_those_of_its_account(
+    capsys: pytest.CaptureFixture[str], configuration: Path
+) -> None:
+    code, _, err = custody(capsys, "fetch", "eur-main/trustee", "--config", configuration)
+    assert code == 2
+    assert "ACCOUNT/SOURCE eur-main/trustee: there is no such source" in err
+    assert "The sources of eur-main are: eur-main/bank-statement, eur-main/trustee-report.\n" in err
+
+
+def test_formats__all_of_them__fit_into_80_columns_and_say_what_they_need(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    code, out, _ = custody(capsys, "formats")
+    assert code == 0
+    assert max(map(len, out.splitlines())) <= 80
+    assert "location: none; connection of kind: sql" in out
+    assert "\ncamt053 " in f"\n{out}"
+
+
+def test_formats__named_ones__are_shown_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = custody(capsys, "formats", "ofx", "--json")
+    assert (code, [one["format"] for one in json.loads(out)]) == (0, ["ofx"])
+    assert custody(capsys, "formats", "ofx", "nonsense")[0] == 2

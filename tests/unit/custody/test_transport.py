@@ -277,6 +277,8 @@ def test_check_location__good_one__passes_and_reaches_nothing(location: str, con
         ("http://bank.example/a", "use https"),
         ("http://10.0.0.1/a", "use https"),
         ("http://localhost.example/a", "use https"),
+        ("statements/{week}/a.xml", "{week} stands for nothing here; only {period} is replaced"),
+        ("s3://bucket/{period}/{DATE}.xml", "{DATE} stands for nothing here"),
         ("https://", "names no server"),
         ("https://[::1/a", "names no server"),
         ("https://bank.example:hunter2/a", "malformed port"),
