@@ -44,8 +44,9 @@ _TOKEN_BYTES = 64 * 1024
 #: What a token lives that does not say for how long, and how long before its end it is not used any more.
 _TOKEN_SECONDS, _TOKEN_MARGIN = 300.0, 30.0
 _ERROR_BYTES, _ERROR_SHOWN = 4096, 200
-#: Shorter values are no secrets, and would mask half of every message.
-_SECRET_LENGTH = 4
+#: Shorter values are no secrets, and would mask half of every message; or stand by chance in an answer.
+_SECRET_LENGTH, _ECHO_LENGTH = 4, 8
+_PIECE = 1 << 20
 _PLAIN_HEADERS = frozenset({"accept", "content-type", "accept-language"})
 
 #: Origin, path, query; what no URL may hold (RFC 3986, appendix A) is not in it. A fragment is not sent.
@@ -189,11 +190,24 @@ class HttpClient:
         """
         peer = self._peer(connection)
         try:
-            return self._authorized(peer, call, where, until, limit)
+            document = self._authorized(peer, call, where, until, limit)
         except _PassingError as fault:
             if not repeat:
                 raise
-            return self._again(fault, lambda: self._authorized(peer, call, where, until, limit), until)
+            document = self._again(fault, lambda: self._authorized(peer, call, where, until, limit), until)
+        if peer.is_in(document):
+            raise SourceError(
+                f"{where}: {document.name}: the answer repeats our credentials",
+                code="http-echo",
+                reason="An answer is kept as evidence and may be quoted, so no secret may be in it.",
+                advice="Ask the custodian for an answer without them. What is no secret belongs into public_headers.",
+            )
+        return document
+
+    def secret(self, connection: HttpConnection, reference: str) -> str:
+        """The value behind one of the connection's secret references, which no message will show and no answer may
+        repeat. Raises :class:`OperatorError` naming the reference."""
+        return self._peer(connection).secret(reference)
 
     def _again(self, first: _PassingError, ask: Callable[[], Document], until: float) -> Document:
         """Ask until it does not fail, at most as often as the first failure leaves attempts."""
@@ -494,6 +508,19 @@ class _Peer:
             except (OSError, ssl.SSLError, ValueError) as fault:
                 raise _unusable(f"{one.client_certificate}, {one.client_key}", fault) from None
         return context
+
+    def is_in(self, document: Document) -> bool:
+        """Whether any of the connection's secrets stands in the document, as it is or as JSON may write it."""
+        values = {value.encode() for value in tuple(self._secrets) if len(value) >= _ECHO_LENGTH}
+        values |= {value.replace(b"/", rb"\/") for value in values}
+        longest = max(map(len, values), default=0)
+        before = b""
+        with document.open() as file:
+            while longest and (piece := before + file.read(_PIECE)) != before:
+                if any(value in piece for value in values):
+                    return True
+                before = piece[-longest:]
+        return False
 
     def mask(self, text: str, sent: tuple[str, ...]) -> str:
         """``text`` without anything that was sent to authenticate."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import logging
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -134,6 +135,7 @@ def _kms(operation: Literal["generate_data_key", "decrypt"], key: str, **argumen
     import boto3
     from botocore.config import Config
 
+    logging.getLogger("botocore").setLevel(logging.WARNING)  # at DEBUG it logs answers, data keys and all
     region = key.split(":")[3] if key.startswith("arn:") and key.count(":") >= 5 else None
     patience = Config(connect_timeout=10, read_timeout=20, retries={"max_attempts": 4})
     try:

@@ -26,10 +26,11 @@ def connection_of(asked: Asked) -> HttpConnection:
 def credential(asked: Asked, reach: Reach, name: str) -> str:
     """The secret ``name`` (``api_key``, ``api_secret``, ``passphrase``) of the connection. Raises
     :class:`OperatorError` if there is none."""
-    reference = getattr(connection_of(asked), name)
+    connection = connection_of(asked)
+    reference = getattr(connection, name)
     if reference is None:
         raise incomplete(asked, f"the connection has no {name}")
-    return reach.secret(reference)
+    return reach.http.secret(connection, reference)
 
 
 def need_bearer(asked: Asked) -> None:

@@ -6,6 +6,7 @@ is kept as provenance, and S3's checksum over the whole object is compared while
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator
 from contextlib import closing
@@ -102,6 +103,7 @@ def _client(asked: Asked, reach: Reach) -> Any:
         from botocore.config import Config
         from botocore.exceptions import BotoCoreError
 
+        logging.getLogger("botocore").setLevel(logging.WARNING)  # at DEBUG it logs what authenticates
         try:
             # A session of its own: boto3's default one is not for several threads; a client is.
             return boto3.session.Session().client(

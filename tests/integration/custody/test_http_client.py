@@ -197,6 +197,23 @@ def test_send__error_body__is_quoted_short_printable_and_without_secrets(client:
     assert "bad [31m Bearer ***" in fault.message
 
 
+@pytest.mark.parametrize("before", [0, (1 << 20) - 5])
+def test_send__good_answer_that_repeats_our_credentials__is_refused(
+    client: HttpClient, tmp_path: Path, before: int
+) -> None:
+    connection = connecting(tmp_path, bearer=Hidden("s3cr3t/token"), headers={"x-customer": Hidden("4711")})
+
+    def echo(request: Recorded) -> Answer:
+        said = request.headers["authorization"].removeprefix("Bearer ")
+        return Answer(b" " * before + b'{"customer": "4711", "you": "%s"}' % said.replace("/", r"\/").encode())
+
+    with Replay({"/a": echo, "/b": Answer(b'{"customer": "4711"}')}) as server:
+        fault = refused(client, f"{server.url}/a", connection, limit=1 << 22)
+        assert send(client, f"{server.url}/b", connection).size
+    assert (fault.code, "s3cr3t" in str(fault.as_json())) == ("http-echo", False)
+    assert fault.message.startswith("account ops, source bank: ")
+
+
 def test_send__nobody_listens__is_unreachable_after_four_attempts(client: HttpClient) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]

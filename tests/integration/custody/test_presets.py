@@ -291,6 +291,17 @@ def test_fetch__server_that_echoes_what_it_was_sent__shows_no_secret(preset: Pre
 
 
 @pytest.mark.parametrize("preset", PRESETS, ids=str)
+def test_fetch__good_answer_that_repeats_who_asks__is_refused(preset: Preset, tmp_path: Path) -> None:
+    def echo(request: Recorded) -> Answer:
+        return ok(dict(request.headers) | {"error": request.headers.get("authorization", "")})
+
+    with Replay({preset.path: echo}) as server, pytest.raises(SourceError) as caught:
+        fetch(preset, tmp_path, server.url)
+    assert caught.value.code == "http-echo"
+    without_secrets(str(caught.value.as_json()))
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=str)
 def test_read__error_body_with_status_200__refused_with_the_api_s_own_text(preset: Preset, tmp_path: Path) -> None:
     with Replay({preset.path: ok(preset.error)}) as server, pytest.raises(SourceError) as caught:
         stated(preset, fetch(preset, tmp_path, server.url))
