@@ -57,9 +57,10 @@ format: setup-dev ## Sort imports, format, and write all generated files
 bench: setup-dev ## Measure what the project promises about speed, as ratios
 	@$(PY) -m benchmarks.run $(ARGS)
 
-soak: setup-dev ## The tests that kill the weekly run at random points, many times over
+soak: setup-dev $(VENV)/fuzz.stamp ## What takes long: kills at every point, hostile files of full size, fuzzing
 	@ATTEST_SOAK=1 $(PY) -m pytest --numprocesses $(WORKERS) --dist worksteal \
-		tests/integration/pipeline/test_run_resumes.py $(ARGS)
+		tests/integration/pipeline/test_run_resumes.py tests/integration/custody/test_bounds.py $(ARGS)
+	@$(PY) -m tests.fuzz.run --minutes 10
 
 lock: setup-dev ## Lock the newest allowed versions (requirements/, package-lock.json)
 	$(LOCK) --upgrade pyproject.toml --extra run --extra chain-proof --group demo --output-file requirements/demo.txt
@@ -67,6 +68,7 @@ lock: setup-dev ## Lock the newest allowed versions (requirements/, package-lock
 		--group dev --constraints requirements/demo.txt --output-file requirements/dev.txt
 	$(LOCK) --upgrade --group node --output-file requirements/node.txt
 	$(LOCK) --upgrade --group uv --output-file requirements/uv.txt
+	$(LOCK) --upgrade --group fuzz --output-file requirements/fuzz.txt
 	npm install --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts --no-audit --no-fund
 
 clean: ## Remove everything that make made (.venv, node_modules, demo, caches)
@@ -94,6 +96,10 @@ $(VENV)/dev.stamp: requirements/dev.txt pyproject.toml | $(BIN)/uv
 	@$(call install,--require-hashes --requirement requirements/dev.txt)
 	@$(call install,--no-deps --no-build-isolation --editable .)
 	@touch $@ $(VENV)/demo.stamp
+
+$(VENV)/fuzz.stamp: requirements/fuzz.txt $(VENV)/dev.stamp
+	@$(call install,--require-hashes --requirement requirements/fuzz.txt)
+	@touch $@
 
 $(BIN)/uv: requirements/uv.txt | $(PY)
 	@$(PIP) --require-hashes --requirement requirements/uv.txt
