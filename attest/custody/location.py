@@ -81,9 +81,12 @@ def _match(names: Sequence[str], patterns: Sequence[str]) -> bool:
     if not patterns:
         return not names
     if patterns[0] == "**":
-        if _match(names, patterns[1:]):
+        last = len(patterns) == 1  # then it stands for what lies there: a/** does not mean a itself
+        if not last and _match(names, patterns[1:]):
             return True
-        return bool(names) and not names[0].startswith(".") and _match(names[1:], patterns)
+        if not names or names[0].startswith("."):
+            return False
+        return (last and len(names) == 1) or _match(names[1:], patterns)
     return bool(names) and matches_part(names[0], patterns[0]) and _match(names[1:], patterns[1:])
 
 

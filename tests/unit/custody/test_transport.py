@@ -426,6 +426,7 @@ def test_provenance__facts__are_told_and_what_is_not_known_left_out() -> None:
         ("a/*.xml", ["a/1.xml", "a/b/2.xml", "a/.3.xml", "a/4.XML", "b/5.xml"], ["a/1.xml"]),
         ("a/**/*.xml", ["a/1.xml", "a/b/2.xml", "a/b/c/3.xml", "a/.b/4.xml"], ["a/1.xml", "a/b/2.xml", "a/b/c/3.xml"]),
         ("**", ["a", "b/c", ".d"], ["a", "b/c"]),
+        ("a/**", ["a", "a/b", "a/b/c", "a/.d", "b"], ["a/b", "a/b/c"]),
         ("a**.xml", ["a1.xml", "a/b.xml"], ["a1.xml"]),
         ("2026-W4[0-7].xml", ["2026-W47.xml", "2026-W48.xml"], ["2026-W47.xml"]),
         ("?.xml", ["a.xml", "/.xml", "ab.xml"], ["a.xml"]),
