@@ -23,6 +23,8 @@ from attest.errors import OperatorError
 from attest.log.note import ED25519, sign_note, verifier_key, verify_note
 from attest.secrets import Secret
 from attest.signing.pkcs11 import Pkcs11NoteSigner, Pkcs11Signer
+from attest.signing.pkcs11 import open_digest_signer as open_digest
+from attest.signing.pkcs11 import open_note_signer as open_note
 from attest.signing.signer import open_digest_signer, open_note_signer
 from attest.signing.transaction import Transaction, decode, open_transaction_signer
 
@@ -37,14 +39,14 @@ CONTRACT = "0x5FbDB2315678afecb367f032d93F642f64180aa3"
 
 
 class Hsm:
-    """SoftHSM with the tokens ``reserve``, ``spare`` and two that are called ``twin``."""
+    """SoftHSM with the tokens ``reserve``, ``spare``, ``ceremony`` and two that are called ``twin``."""
 
     def __init__(self, folder: Path) -> None:
         (folder / "tokens").mkdir()
         configuration = folder / "softhsm2.conf"
         configuration.write_text(f"directories.tokendir = {folder / 'tokens'}\nlog.level = ERROR\n")
         os.environ["SOFTHSM2_CONF"] = str(configuration)
-        for label in ("reserve", "spare", "twin", "twin"):
+        for label in ("reserve", "spare", "ceremony", "twin", "twin"):
             command = ["softhsm2-util", "--init-token", "--free", "--label", label, "--so-pin", "12345678"]
             subprocess.run([*command, "--pin", PIN.reveal()], check=True, capture_output=True, timeout=60)
         # The first that is there: Debian's place, Fedora's, Homebrew's.
@@ -327,3 +329,26 @@ def test_open__no_such_module_or_no_module__refused(hsm: Hsm, module: str) -> No
     assert refused.code == "signer-key"
     assert "cannot be loaded" in refused.message
     assert module in refused.message
+
+
+# -- the key ceremony ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.requires("pkcs11-tool", "apt-get install opensc")
+def test_make_keys__the_example_script__makes_keys_that_sign_and_cannot_leave(hsm: Hsm) -> None:
+    script = Path(__file__).parents[3] / "keys.example/pkcs11/make-keys.sh"
+    made = subprocess.run(
+        [script, hsm.module, "ceremony", "reporter-1", "log"],
+        env={**os.environ, "HSM_PIN": PIN.reveal()},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert PIN.reveal() not in made.stdout + made.stderr
+    location = hsm.uri("object=reporter-1;id=%01", "token=ceremony").removeprefix("pkcs11:")
+    reporter = open_digest(location, password=PIN, base=Path("/"))
+    log = open_note(location.replace("reporter-1;id=%01", "log;id=%02"), password=PIN, base=Path("/"))
+    assert reporter.sign_digest(DIGEST)
+    assert log.sign(b"checkpoint")
+    assert reporter.key.exposures() == log.key.exposures() == ()
