@@ -104,7 +104,7 @@ date_format = "YYYY-MM-DD"
 """
 
 
-def _quoted(text: str) -> str:
+def toml_string(text: str) -> str:
     """``text`` as a TOML basic string: JSON's escapes are TOML's, but for DEL."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
@@ -136,8 +136,8 @@ def config_text(plan: Scaffold) -> str:
 # Secrets are references (env:NAME, file:PATH, aws-sm:ARN#KEY, keyring:SERVICE/USER), never written here.
 
 [issuer]
-name = {_quoted(plan.issuer)}
-contact = {_quoted(plan.contact)}
+name = {toml_string(plan.issuer)}
+contact = {toml_string(plan.contact)}
 
 # Balances are taken once a week, at this wall-clock time.
 [schedule]
@@ -201,7 +201,7 @@ vkey = "{keys.log_vkey}"
 password = "{keys.password}"
 
 [log]
-origin = {_quoted(plan.log_origin)}
+origin = {toml_string(plan.log_origin)}
 witness_quorum = {plan.witness_quorum}
 
 {witnesses}

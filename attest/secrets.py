@@ -2,6 +2,10 @@
 
 A configuration holds ``env:NAME``, ``file:/run/secrets/x``, ``aws-sm:ARN#key`` or ``keyring:SERVICE/USER``; a literal
 is refused. The value is fetched when it is used, and a :class:`Secret` shows itself masked in ``repr`` and ``str``.
+
+A value lives in memory as Python's ``str`` or ``bytes``, which cannot be overwritten, and the libraries that decrypt
+and sign make copies of their own. So the memory itself is shut (:func:`shut_memory`), processes are short, and a key
+that must never be in it belongs into a KMS or an HSM. What is read into a ``bytearray`` is overwritten by :func:`wipe`.
 """
 
 from __future__ import annotations
@@ -32,6 +36,32 @@ class Secret:
         return f"Secret({self.reference})"
 
     __str__ = __repr__
+
+
+#: ``prctl(2)``: whether the process may dump core and be looked into by others of its user.
+_PR_SET_DUMPABLE = 4
+
+
+def shut_memory() -> None:
+    """Let nobody look into this process: no core file, and on Linux no debugger and no ``/proc/PID/mem`` for other
+    processes of the same user. Where the system has no such switch, nothing happens."""
+    import ctypes
+    import sys
+
+    try:
+        import resource
+
+        _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
+    except (ImportError, OSError, ValueError):
+        pass
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def wipe(buffer: bytearray) -> None:
+    """Overwrite what a buffer held with zeros."""
+    buffer[:] = bytes(len(buffer))
 
 
 def check_reference(reference: str) -> str:

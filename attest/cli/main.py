@@ -29,6 +29,7 @@ COMMANDS = {
     "status": ("attest.cli.status", "status", "What the chain and the store say now."),
     "custody": ("attest.cli.custody", "group", "Read custodians' files."),
     "quorum": ("attest.cli.quorum", "group", "Why the sources' word was accepted, held or refused."),
+    "keys": ("attest.cli.keys", "group", "Make, enrol, test and rotate keys."),
     "prove": ("attest.cli.prove", "prove", "Write one account's inclusion proof."),
     "verify": ("attest.cli.verify", "verify", "Verify an attestation, trusting only your trust file."),
     "verify-proof": ("attest.cli.verify", "verify_proof", "Verify one account's inclusion proof."),
@@ -36,6 +37,9 @@ COMMANDS = {
     "devnet": ("attest.cli.devnet", "devnet", "A local chain with the reference contracts, ready to try."),
     "schemas": ("attest.cli.schemas", "schemas", "Print or write the JSON Schemas."),
 }
+
+#: Commands that open no secret; all others begin by shutting their memory to other processes.
+_WITHOUT_SECRETS = {"verify", "verify-proof", "schemas"}
 
 #: What a command imports that the core install lacks, and the extra that brings it.
 _EXTRAS = {
@@ -102,6 +106,10 @@ def cli(ctx: click.Context, debug: bool) -> None:
       zsh   eval "$(_ATTEST_COMPLETE=zsh_source attest)"
       fish  _ATTEST_COMPLETE=fish_source attest | source
     """
+    if ctx.invoked_subcommand not in _WITHOUT_SECRETS:
+        from attest.secrets import shut_memory
+
+        shut_memory()
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -39,9 +39,20 @@ def generate_note_key(path: Path, password: bytes) -> Ed25519Signer:
 
     Raises :class:`OperatorError` when the password is empty, the file exists or cannot be written.
     """
+    return _write(path, Ed25519PrivateKey.generate(), password)
+
+
+def write_note_key(path: Path, seed: bytes | bytearray, password: bytes) -> Ed25519Signer:
+    """Write the private key ``seed`` (32 bytes, RFC 8032) encrypted to ``path``; as :func:`generate_note_key`, and
+    raises :class:`OperatorError` for another length."""
+    if len(seed) != 32:
+        raise _refuse(path, "not written: what was given is no Ed25519 private key", "Give 32 bytes in hexadecimal.")
+    return _write(path, Ed25519PrivateKey.from_private_bytes(seed), password)
+
+
+def _write(path: Path, key: Ed25519PrivateKey, password: bytes) -> Ed25519Signer:
     if not password:
         raise _refuse(path, "an empty password protects nothing", "Set the password that this key's secret names.")
-    key = Ed25519PrivateKey.generate()
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(password))
     write_new_key(path, pem, _refuse)
     return Ed25519Signer(key)

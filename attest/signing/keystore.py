@@ -91,14 +91,25 @@ def generate_keystore(path: Path, password: str, *, n: int = SCRYPT_N) -> Keysto
 
     Raises :class:`OperatorError` when the password is empty, the file exists or cannot be written.
     """
+    return write_keystore(path, (1 + secrets.randbelow(SECP256K1_ORDER - 1)).to_bytes(32, "big"), password, n=n)
+
+
+def write_keystore(path: Path, key: bytes | bytearray, password: str, *, n: int = SCRYPT_N) -> KeystoreSigner:
+    """Write the private key ``key`` (32 bytes) encrypted to ``path``; as :func:`generate_keystore`, and raises
+    :class:`OperatorError` for bytes that are no private key."""
     from eth_account import Account
 
     if not password:
         raise _refuse(path, "an empty password protects nothing", "Set the password that this key's secret names.")
-    key = (1 + secrets.randbelow(SECP256K1_ORDER - 1)).to_bytes(32, "big")
-    text = json.dumps(Account.encrypt(key, password, kdf="scrypt", iterations=n), indent=2) + "\n"
+    if len(key) != 32 or not 0 < int.from_bytes(key, "big") < SECP256K1_ORDER:
+        raise _refuse(
+            path,
+            "not written: what was given is no secp256k1 private key",
+            "Give 32 bytes in hexadecimal, less than the order of the curve's group.",
+        )
+    text = json.dumps(Account.encrypt(bytes(key), password, kdf="scrypt", iterations=n), indent=2) + "\n"
     write_new_key(path, text.encode("ascii"), _refuse)
-    return KeystoreSigner(key)
+    return KeystoreSigner(bytes(key))
 
 
 def _required(path: Path, password: Secret | None) -> str:

@@ -122,6 +122,19 @@ def open_note_signer(uri: str, *, public_key: bytes, password: Secret | None, ba
     return signer
 
 
+def enrol_digest_signer(uri: str, *, password: Secret | None, base: Path) -> DigestSigner:
+    """The secp256k1 key at ``uri``, whichever it is: for the command that shows an address so that it can be pinned.
+    Everything else opens keys by :func:`open_digest_signer`. Raises :class:`OperatorError` as that does."""
+    signer: DigestSigner = open_backend("open_digest_signer", _DIGEST_BACKENDS, uri, password=password, base=base)
+    return signer
+
+
+def enrol_note_signer(uri: str, *, password: Secret | None, base: Path) -> NoteSigner:
+    """The Ed25519 key at ``uri``, whichever it is; as :func:`enrol_digest_signer`."""
+    signer: NoteSigner = open_backend("open_note_signer", _NOTE_BACKENDS, uri, password=password, base=base)
+    return signer
+
+
 def open_backend(function: str, backends: Mapping[str, _Backend], uri: str, **arguments: Any) -> Any:
     """What ``function`` of the backend that ``uri`` names makes of its location and the ``arguments``. Raises
     :class:`OperatorError` for an unknown scheme and a library that is not installed."""

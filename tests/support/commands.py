@@ -53,12 +53,14 @@ def attest(*words: object, environment: Mapping[str, str] | None = None) -> Said
     return Said(code, *(stream.buffer.getvalue().decode("utf-8") for stream in (out, err)))  # type: ignore[attr-defined]
 
 
-def attest_process(*words: object, environment: Mapping[str, str] | None = None, timeout: float = 60) -> Said:
-    """``attest WORDS...`` in a process of its own, its output piped."""
+def attest_process(
+    *words: object, environment: Mapping[str, str] | None = None, timeout: float = 60, stdin: str = ""
+) -> Said:
+    """``attest WORDS...`` in a process of its own, its input and output piped."""
     ended = subprocess.run(
         [sys.executable, "-m", "attest.cli.main", *map(str, words)],
         env={**os.environ, **(environment or {})},
-        stdin=subprocess.DEVNULL,
+        input=stdin,
         capture_output=True,
         encoding="utf-8",
         timeout=timeout,
