@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 _LOCATION = re.compile(
     r"(?P<vault>[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*)/(?P<key>[A-Za-z0-9-]{1,127})(?:/(?P<version>[0-9a-f]{32}))?"
 )
+#: The rights as roles name them, and as access policies do.
+_READ = "Microsoft.KeyVault/vaults/keys/read (access policy: get)"
+_SIGN = "Microsoft.KeyVault/vaults/keys/sign/action (access policy: sign)"
 
 
 class AzureKeyVaultSigner(ExternalDigestSigner):
@@ -43,16 +46,14 @@ class AzureKeyVaultSigner(ExternalDigestSigner):
     def __init__(self, key: str, version: str | None, client: KeyClient, patience: Patience = PATIENCE) -> None:
         self.name = f"azurekv:{client.vault_url.removeprefix('https://')}/{key}" + (f"/{version}" if version else "")
         self._patience = patience
-        found = self._ask("the role Key Vault Crypto User (keys/get)", lambda: client.get_key(key, version))
+        found = self._ask(_READ, lambda: client.get_key(key, version))
         super().__init__(self.name, self._point(found))
         self._crypto = client.get_cryptography_client(key, key_version=found.properties.version)
 
     def _request_signature(self, digest: bytes) -> tuple[int, int]:
         from azure.keyvault.keys.crypto import SignatureAlgorithm
 
-        answer = self._ask(
-            "the role Key Vault Crypto User (keys/sign)", lambda: self._crypto.sign(SignatureAlgorithm.es256_k, digest)
-        )
+        answer = self._ask(_SIGN, lambda: self._crypto.sign(SignatureAlgorithm.es256_k, digest))
         if not isinstance(answer.signature, bytes):
             raise unfaithful(self.name, "the answer of Azure Key Vault has no signature")
         return from_raw(self.name, answer.signature)

@@ -104,7 +104,7 @@ def open_digest_signer(location: str, *, password: Secret | None, base: Path) ->
     try:
         client = KeyManagementServiceClient()
     except GoogleAuthError as fault:
-        raise denied(name, str(fault), "roles/cloudkms.signerVerifier on the key") from None
+        raise denied(name, str(fault), "roles/cloudkms.signer and roles/cloudkms.publicKeyViewer on the key") from None
     return GcpKmsSigner(location, client)
 
 

@@ -17,6 +17,7 @@ from attest.signing.signer import open_note_signer
 from tests.support.fakes_aws import ARN, KEY_ID, REGION, AwsKms
 from tests.support.replay import Answer
 
+EXAMPLES = Path(__file__).parents[3] / "keys.example"
 DIGEST = bytes(range(32))
 LOG_KEY = Ed25519PrivateKey.from_private_bytes(b"\x33" * 32)
 LOG_PUBLIC = LOG_KEY.public_key().public_bytes_raw()
@@ -46,6 +47,20 @@ def test_sign_digest__request__says_that_it_is_a_digest(kms: AwsKms) -> None:
         }
     ]
     assert f"/{REGION}/kms/aws4_request" in kms.requests[-1].headers["authorization"]
+
+
+def test_example_policy__what_the_signer_asks_for__is_allowed_and_nothing_else_signs(kms: AwsKms) -> None:
+    policy = json.loads((EXAMPLES / "awskms" / "key-policy.json").read_text())
+    kms.open().sign_digest(DIGEST)
+    (asked,) = kms.signs
+    allowed = [one for one in policy["Statement"] if one["Effect"] == "Allow"]
+    signing = [one for one in allowed if "kms:Sign" in one["Action"]]
+
+    assert [one["Condition"]["StringEquals"] for one in signing] == [
+        {"kms:MessageType": asked["MessageType"], "kms:SigningAlgorithm": asked["SigningAlgorithm"]}
+    ]
+    assert {f"kms:{operation}" for operation in kms.asked} <= {str(one["Action"]) for one in allowed}
+    assert not any("*" in str(one["Action"]) for one in allowed)
 
 
 @pytest.mark.parametrize("message", [b"example.org/log\n7\nroot\n", b"x" * 4096])

@@ -166,12 +166,12 @@ class Nobody:
 
 
 @pytest.mark.parametrize("credential", [Stranger(), Nobody()])
-def test_open__no_token_or_one_that_is_refused__denied_naming_the_role(vault: AzureKeyVault, credential: Any) -> None:
+def test_open__no_token_or_one_that_is_refused__denied_naming_the_right(vault: AzureKeyVault, credential: Any) -> None:
     with pytest.raises(OperatorError) as refusal:
         AzureKeyVaultSigner(KEY, None, vault.client(credential=credential), CALM)
 
     assert refusal.value.code == "signer-denied"
-    assert "Key Vault Crypto User" in refusal.value.advice
+    assert "vaults/keys/read" in refusal.value.advice
     assert vault.asked == []
 
 

@@ -60,9 +60,7 @@ def test_sign__answer_damaged_or_another_versions__refused(kms: GoogleKms, chang
     assert refusal.value.code == "signer-unfaithful"
 
 
-@pytest.mark.parametrize(
-    "changes", [{"name": "other"}, {"pem_crc32c": 1}, {"pem": ""}, {"pem": "-----BEGIN", "pem_crc32c": 0x37AD0F3A}]
-)
+@pytest.mark.parametrize("changes", [{"name": "other"}, {"pem_crc32c": 1}, {"pem": ""}, {"pem": "-----BEGIN"}])
 def test_open__public_key_damaged_or_another_versions__refused(kms: GoogleKms, changes: dict[str, Any]) -> None:
     if changes.get("pem"):
         changes["pem_crc32c"] = gcpkms.crc32c(changes["pem"].encode())
@@ -107,7 +105,7 @@ def test_open__no_credentials__denied_naming_the_role(tmp_path: Path, monkeypatc
         gcpkms.open_digest_signer(VERSION, password=None, base=tmp_path)
 
     assert refusal.value.code == "signer-denied"
-    assert "roles/cloudkms.signerVerifier" in refusal.value.advice
+    assert "roles/cloudkms.signer" in refusal.value.advice
 
 
 @pytest.mark.parametrize(

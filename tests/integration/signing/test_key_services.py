@@ -21,7 +21,11 @@ from tests.support.key_services import KeyService
 
 TO = "0x5FbDB2315678afecb367f032d93F642f64180aa3"
 DIGEST = bytes(range(32))
-RIGHTS = {"aws": "kms:Sign", "azure": "keys/sign", "google": "cloudkms.cryptoKeyVersions.useToSign"}
+RIGHTS = {
+    "aws": "kms:Sign",
+    "azure": "Microsoft.KeyVault/vaults/keys/sign/action",
+    "google": "cloudkms.cryptoKeyVersions.useToSign",
+}
 
 
 @pytest.fixture(scope="module", params=["aws", "azure", "google"])

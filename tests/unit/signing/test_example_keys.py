@@ -17,7 +17,7 @@ LISTED = re.findall(
 
 
 def test_readme__lists_every_key_of_the_folder() -> None:
-    files = {path.name for path in FOLDER.iterdir()} - {"README.md", "password.txt"}
+    files = {path.name for path in FOLDER.iterdir() if path.is_file()} - {"README.md", "password.txt"}
 
     assert files == {f"{name}.{kind}" for name, kind, _ in LISTED}
     assert len(files) == 7
