@@ -36,7 +36,8 @@ def fetch(asked: Asked, reach: Reach, *, exact: bool) -> Iterator[tuple[str, Doc
         yield place, read_file(reach.base / place)
         return
     # Not Path.glob: it takes no absolute pattern.
-    names = sorted(glob.iglob(place, root_dir=reach.base, recursive=True))  # noqa: PTH207
+    found = glob.iglob(place, root_dir=reach.base, recursive=True)  # noqa: PTH207
+    names = sorted(name for name in found if not name.endswith("/"))  # a/** finds a/ as well, even if it is a file
     if not names:
         where = printable(str(reach.base / place))
         raise SourceError(
