@@ -227,8 +227,8 @@ def _commands(uri: str, scheme: str, location: str, ed25519: bool) -> tuple[str,
         key = parse_uri(location)
         return (
             f"pkcs11-tool --module {quote(key.module)} --token-label {quote(key.token.get('label', 'TOKEN'))} --login "
-            f"--keypairgen --key-type {'EC:edwards25519' if ed25519 else 'EC:secp256k1'} --sensitive --private --usage-sign "
-            f"--label {quote(key.label or 'LABEL')}" + (f" --id {key.id.hex()}" if key.id else ""),
+            f"--keypairgen --key-type {'EC:edwards25519' if ed25519 else 'EC:secp256k1'} --sensitive --private "
+            f"--usage-sign --label {quote(key.label or 'LABEL')}" + (f" --id {key.id.hex()}" if key.id else ""),
         )
     if scheme == "web3signer" and not ed25519:
         return (

@@ -434,6 +434,16 @@ class ReserveOracle:
         """Calldata of ``removeStaleReports(address)``. Reverts: never."""
         return self._interface.calldata("removeStaleReports", token)
 
+    def grant_role(self, role: str, account: str) -> bytes:
+        """Calldata of ``grantRole(bytes32, address)``; ``role`` by name, ``REPORTER_ROLE``. Reverts:
+        ``AccessControlUnauthorizedAccount``, ``TooManyReporters``."""
+        return self._interface.calldata("grantRole", role_id(role), account)
+
+    def revoke_role(self, role: str, account: str) -> bytes:
+        """Calldata of ``revokeRole(bytes32, address)``, as :meth:`grant_role`. Reverts:
+        ``AccessControlUnauthorizedAccount``."""
+        return self._interface.calldata("revokeRole", role_id(role), account)
+
     def explain(self, error: RpcError) -> Revert:
         """Why a call or transaction to this contract was refused."""
         return explain(error, self._interface.abi)

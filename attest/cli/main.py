@@ -30,6 +30,7 @@ COMMANDS = {
     "custody": ("attest.cli.custody", "group", "Read custodians' files."),
     "quorum": ("attest.cli.quorum", "group", "Why the sources' word was accepted, held or refused."),
     "keys": ("attest.cli.keys", "group", "Make, enrol, test and rotate keys."),
+    "oracle": ("attest.cli.oracle", "group", "Look after the reserve oracle between runs."),
     "prove": ("attest.cli.prove", "prove", "Write one account's inclusion proof."),
     "verify": ("attest.cli.verify", "verify", "Verify an attestation, trusting only your trust file."),
     "verify-proof": ("attest.cli.verify", "verify_proof", "Verify one account's inclusion proof."),
