@@ -57,9 +57,10 @@ format: setup-dev ## Sort imports, format, and write all generated files
 bench: setup-dev ## Measure what the project promises about speed, as ratios
 	@$(PY) -m benchmarks.run $(ARGS)
 
-soak: setup-dev $(VENV)/fuzz.stamp ## What takes long: kills at every point, hostile files of full size, fuzzing
+soak: setup-dev $(VENV)/fuzz.stamp ## What takes long: kills at every point, faulty endpoints, hostile files of full size, fuzzing
 	@ATTEST_SOAK=1 $(PY) -m pytest --numprocesses $(WORKERS) --dist worksteal \
-		tests/integration/pipeline/test_run_resumes.py tests/integration/custody/test_bounds.py $(ARGS)
+		tests/integration/pipeline/test_run_resumes.py tests/integration/chain/test_submission_faults.py \
+		tests/integration/custody/test_bounds.py $(ARGS)
 	@$(PY) -m tests.fuzz.run --minutes 10
 
 lock: setup-dev ## Lock the newest allowed versions (requirements/, package-lock.json)
