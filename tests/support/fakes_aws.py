@@ -90,7 +90,7 @@ class AwsKms(KeyService):
         if self.answers:
             return self.answers.pop(0)
         if fault == "hangs":
-            return Answer(wait=3)
+            return Answer(wait=30)
         if fault in _ERRORS:
             return _refused(*_ERRORS[fault])
         asked = json.loads(request.body)

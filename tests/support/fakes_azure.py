@@ -98,7 +98,7 @@ class AzureKeyVault(KeyService):
         if self.answers:
             return self.answers.pop(0)
         if fault == "hangs":
-            return Answer(wait=3)
+            return Answer(wait=30)
         if fault in _ERRORS:
             status, code, inner, text = _ERRORS[fault]
             error: dict[str, Any] = {"code": code, "message": text}

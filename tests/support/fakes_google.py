@@ -95,7 +95,7 @@ class GoogleKms(KeyService):
     def _fail(self, operation: str, name: str, context: grpc.ServicerContext) -> str:
         fault = self.next_fault(operation)
         if fault == "hangs":
-            self._closing.wait(3)
+            self._closing.wait(30)
         if fault in _ERRORS or name != VERSION:
             context.abort(*_ERRORS.get(fault, _ERRORS["missing"]))
         return fault

@@ -211,7 +211,7 @@ def test_sign__service_hangs__given_up_in_time(service: KeyService) -> None:
         signer.sign_digest(DIGEST)
 
     assert refusal.value.code == "signer-unavailable"
-    assert 1.1 < time.monotonic() - began < 2.5
+    assert 1.1 < time.monotonic() - began < 10  # 1.2 s, and what a loaded machine adds; the service hangs for 30
 
 
 @pytest.mark.parametrize("length", [0, 31, 33])
