@@ -214,6 +214,14 @@ def test_send__good_answer_that_repeats_our_credentials__is_refused(
     assert fault.message.startswith("account ops, source bank: ")
 
 
+def test_send__proxy_in_the_environment__is_not_used(client: HttpClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    monkeypatch.setenv("SSL_CERT_FILE", "/nowhere")
+    with Replay({"/a": Answer(b"x")}) as server:
+        assert send(client, f"{server.url}/a").read(10) == b"x"
+
+
 def test_send__nobody_listens__is_unreachable_after_four_attempts(client: HttpClient) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
