@@ -126,12 +126,16 @@ def identity(uri: str, *, ed25519: bool, password: Secret | None, base: Path) ->
 
 def lines_for(found: Identity, password: str | None, name: str) -> str:
     """The lines that pin a key in ``attest.toml``; ``name`` is the log's, for an Ed25519 key."""
-    secret = "" if password is None else f"password = {toml_string(password)}\n"
-    uri = f"uri = {toml_string(found.uri)}\n"
     if found.address is not None:
         place = "# In [[signing.reporters]], [signing.publisher] or [[signing.attestors]]:"
-        return f'{place}\n{uri}address = "{found.address}"\n{secret}'
-    return f"[signing.log]\n{uri}vkey = {toml_string(found.vkeys(name)[0])}\n{secret}"
+        return f"{place}\n{pin_lines(found.uri, found.address, password)}"
+    return f"[signing.log]\n{pin_lines(found.uri, found.vkeys(name)[0], password, pin='vkey')}"
+
+
+def pin_lines(uri: str, pinned: str, password: str | None, *, pin: str = "address") -> str:
+    """``uri``, pinned address or vkey, and the password's reference, as TOML lines."""
+    known = {"uri": uri, pin: pinned} | ({} if password is None else {"password": password})
+    return "".join(f"{name} = {toml_string(value)}\n" for name, value in known.items())
 
 
 # -- making keys -----------------------------------------------------------------------------------------------------
@@ -446,3 +450,57 @@ def prove_sender(uri: str, signer: TransactionSigner, chain_id: int) -> None:
         faithful = False
     if not faithful:
         raise unfaithful(uri, "what it signed is not the transaction that it was given")
+
+
+# -- replacing a key -------------------------------------------------------------------------------------------------
+
+
+def replacement(loaded: Loaded, old: str, uri: str, *, address: str | None, password: Secret | None) -> str:
+    """The checksummed address of the key at ``uri`` that is to replace the reporter ``old``, after it has signed a
+    test. ``address`` is asked for with signers that hold many keys (web3signer).
+
+    Raises :class:`OperatorError`: ``old`` is no configured reporter (and ``uri``'s key is none in its place), the new
+    key has another job already, or it cannot sign.
+    """
+    from attest.signing.transaction import open_transaction_signer
+
+    signing, chain = loaded.config.signing, loaded.config.chains[loaded.config.oracle.chain]
+    if address is None:
+        signer = enrol_digest_signer(uri, password=password, base=loaded.base)
+        prove_digest(uri, signer)
+        address = signer.address
+    else:
+        sender = open_transaction_signer(uri, address=address, password=password, base=loaded.base)
+        prove_sender(uri, sender, chain.chain_id)
+        address = sender.address
+    others = {signing.publisher.address, *(attestor.address for attestor in signing.attestors)}
+    reporters = {reporter.address for reporter in signing.reporters}
+    if address == old or address in others:
+        raise OperatorError(
+            f"{uri}: its key {address} " + ("is the old one" if address == old else "has another job already"),
+            code="key-in-use",
+            reason="Each key has one job, and a rotation ends with another key than it began with.",
+            advice="Make a key with `attest keys new`.",
+        )
+    if not reporters & {old, address}:
+        raise OperatorError(
+            f"{old} is no reporter of this configuration",
+            code="no-such-key",
+            reason="Only a reporter that this operator runs can be replaced by its own new key.",
+            advice=f"Name one of {', '.join(sorted(reporters))}.",
+        )
+    return address
+
+
+def checksummed(what: str, address: str) -> str:
+    """An address in EIP-55 spelling. Raises :class:`OperatorError` naming ``what`` for anything else."""
+    from eth_utils.address import is_address, to_checksum_address
+
+    if not (address.startswith("0x") and is_address(address)):
+        raise OperatorError(
+            f"{what}: {address!r} is no address, or its capital letters are wrong (EIP-55)",
+            code="usage",
+            reason="A role that is given to a mistyped address is given to nobody, or to a stranger.",
+            advice="Copy it whole; `attest keys list` shows the configured ones.",
+        )
+    return str(to_checksum_address(address))

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from attest.cli.common import config_option, json_option
 from attest.cli.output import Output
 from attest.cli.text import table
-from attest.errors import EXIT_DONE, EXIT_USAGE, printable
+from attest.errors import EXIT_CHAIN, EXIT_DONE, EXIT_USAGE, printable
 
 if TYPE_CHECKING:
     from attest.keys import Identity, Tried
+    from attest.oracle import Rotation
     from attest.secrets import Secret
 
 _password_option = click.option(
@@ -235,6 +238,161 @@ def test(
     else:
         output.line(f"\n{failed} of {len(found)} cannot sign." if failed else f"\nAll {len(found)} sign.")
     return exit_code
+
+
+@group.command(
+    epilog="""\b
+Examples:
+  attest keys rotate reporter 0xeBA4E7d24cF64262961e9B829DA299479A748e26 \\
+    --new keystore:keys/reporter-4.json --new-password env:REPORTER_PW \\
+    --admin keystore:admin.json --admin-password env:ADMIN_PW \\
+    --admin-address 0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266 --dry-run"""
+)
+@click.argument("job", type=click.Choice(["reporter"]))
+@click.argument("old", metavar="OLD_ADDRESS")
+@click.option("--new", "new_uri", required=True, metavar="URI", help="The new key (see `attest keys new`).")
+@click.option("--new-address", metavar="ADDRESS", help="Its address; needed for web3signer.")
+@click.option("--new-password", metavar="REF", help="Its password's reference: env:NAME or file:PATH.")
+@click.option("--admin", "admin_uri", required=True, metavar="URI", help="The key of the oracle's admin.")
+@click.option("--admin-address", required=True, metavar="ADDRESS", help="The admin's address.")
+@click.option("--admin-password", metavar="REF", help="The admin key's password's reference.")
+@click.option("--compromised", is_flag=True, help="Revoke the old key first, then grant and switch.")
+@click.option("--yes", is_flag=True, help="Do not ask before a transaction is sent.")
+@click.option("--dry-run", is_flag=True, help="Simulate and show every step; nothing is sent.")
+@config_option
+@json_option
+@click.pass_obj
+def rotate(
+    output: Output,
+    job: str,
+    old: str,
+    new_uri: str,
+    new_address: str | None,
+    new_password: str | None,
+    admin_uri: str,
+    admin_address: str,
+    admin_password: str | None,
+    compromised: bool,
+    yes: bool,
+    dry_run: bool,
+    config_path: Path,
+    as_json: bool,
+) -> int:
+    """Replace a reporter's key: grant the role to the new key, switch attest.toml, revoke the old key's role.
+
+    Each transaction is simulated and shown before it is sent, by the oracle's admin. Stop anywhere and run the same
+    command again: it goes on where it was, and sends nothing twice.
+    """
+    from attest import config, keys
+    from attest.environment import connect_chains
+    from attest.oracle import Rotation, Upkeep
+    from attest.signing.transaction import TransactionSigner, open_transaction_signer
+    from attest.store import open_store
+
+    if output.json and not (yes or dry_run):
+        raise click.UsageError("--json cannot ask: add --yes or --dry-run", click.get_current_context())
+    loaded = config.load(config_path)
+    before = keys.checksummed("OLD_ADDRESS", old)
+    admin = keys.checksummed("--admin-address", admin_address)
+    named = None if new_address is None else keys.checksummed("--new-address", new_address)
+    secret = _secret(new_password, loaded.base)
+    after = keys.replacement(loaded, before, new_uri, address=named, password=secret)
+
+    def signer(address: str) -> TransactionSigner:
+        opened = _secret(admin_password, loaded.base)
+        return open_transaction_signer(admin_uri, address=address, password=opened, base=loaded.base)
+
+    client = connect_chains(loaded)[loaded.config.oracle.chain]
+    private = open_store(loaded.config.stores.private, base=loaded.base, secret=True)
+    walk = _Walk(
+        output,
+        Rotation(Upkeep(loaded, client, private, signer), before, after, admin),
+        config_path,
+        "[[signing.reporters]]\n" + keys.pin_lines(new_uri, after, new_password),
+        asks=not yes,
+        dry_run=dry_run,
+    )
+    return walk.go(("revoke", "grant", "switch") if compromised else ("grant", "switch", "revoke"))
+
+
+@dataclass
+class _Walk:
+    """A rotation as a person is led through it."""
+
+    output: Output
+    rotation: Rotation
+    config_path: Path
+    lines: str
+    asks: bool
+    dry_run: bool
+
+    def __post_init__(self) -> None:
+        self._steps: list[dict[str, Any]] = []
+        self._exit_code = EXIT_DONE
+
+    def go(self, order: Sequence[Literal["grant", "switch", "revoke"]]) -> int:
+        for number, step in enumerate(order, 1):
+            self.output.line(f"{number} {step}")
+            finished = self._switch() if step == "switch" else self._change(step)
+            if not (finished or self.dry_run):
+                return self._end(f"{step}: then run the same command again", complete=False)
+        if self.dry_run:
+            return self._end("nothing was sent; run it without --dry-run", complete=False)
+        return self._end("attest keys test reporter, then attest report", complete=True)
+
+    def _change(self, step: Literal["grant", "revoke"]) -> bool:
+        """Whether the role is as it should be at the end."""
+        from attest.cli.oracle import as_plain, show
+
+        proposal = self.rotation.propose(step)
+        if proposal is None:
+            self._steps.append({"step": step, "state": "done"})
+            self.output.line("  is done already\n")
+            return True
+        show(self.output, proposal)
+        losing = self.rotation.losing_quorum() if step == "revoke" else ()
+        if losing:
+            self.output.line(
+                f"  warning: without the old key's reports {', '.join(losing)} has no quorum, until the others (and "
+                "the new key) report: attest report\n"
+            )
+        plain = {"step": step, "state": "simulated", "loses_quorum": list(losing), **as_plain(proposal)}
+        self._steps.append(plain)
+        if self.dry_run:
+            self._exit_code = EXIT_CHAIN if proposal.simulation.outcome == "would-revert" else self._exit_code
+            return False
+        if self.asks and proposal.simulation.outcome == "would-land" and not click.confirm("Send it?", err=True):
+            return False
+        (receipt,) = self.rotation.upkeep.send([proposal.intent])
+        plain |= {"state": "done", "transaction": f"0x{receipt.transaction}"}
+        self.output.line(f"  landed in 0x{receipt.transaction}\n")
+        return True
+
+    def _switch(self) -> bool:
+        done = self._is_switched()
+        if not done:
+            self.output.line("  Between two runs (finish an open one first), replace in attest.toml the table of")
+            self.output.line(f"  {self.rotation.old} by:\n\n{self.lines}")
+            if self.asks and not self.dry_run:
+                done = click.confirm("Is it replaced?", err=True) and self._is_switched()
+        else:
+            self.output.line("  is done already\n")
+        self._steps.append({"step": "switch", "state": "done" if done else "open", "toml": self.lines})
+        return done
+
+    def _is_switched(self) -> bool:
+        from attest import config
+
+        reporters = {key.address for key in config.load(self.config_path).config.signing.reporters}
+        return self.rotation.new in reporters and self.rotation.old not in reporters
+
+    def _end(self, following: str, *, complete: bool) -> int:
+        if self.output.json:
+            known = {"old": self.rotation.old, "new": self.rotation.new, "steps": self._steps}
+            self.output.result({**known, "complete": complete, "next": following, "exit_code": self._exit_code})
+        else:
+            self.output.line(f"{'Done. ' if complete else ''}Next: {following}")
+        return self._exit_code
 
 
 # -- what commands share ---------------------------------------------------------------------------------------------
