@@ -429,7 +429,7 @@ class Account(Section):
 class Signer(Section):
     """A signing key by URI; the address is pinned and compared before use."""
 
-    uri: str = Field(pattern=r"^[a-z0-9]+:.+$", description="keystore:PATH (see docs for other backends).")
+    uri: str = Field(pattern=r"^[a-z0-9]+:.+$", description="keystore:PATH, or a key service or HSM: docs/signing.md.")
     address: Address = Field(description="The key's address.")
     password: SecretReference | None = Field(default=None, description="Reference to the keystore's password.")
 
@@ -437,7 +437,7 @@ class Signer(Section):
 class LogSigner(Section):
     """The Ed25519 key of the transparency log."""
 
-    uri: str = Field(pattern=r"^[a-z0-9]+:.+$", description="keystore:PATH of an encrypted PKCS#8 PEM.")
+    uri: str = Field(pattern=r"^[a-z0-9]+:.+$", description="keystore:PATH of an encrypted PKCS#8 PEM, awskms:… or pkcs11:….")
     vkey: str = Field(description="Its verifier key (C2SP signed-note), pinned.")
     password: SecretReference | None = Field(default=None, description="Reference to the key's password.")
 

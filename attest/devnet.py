@@ -253,7 +253,10 @@ def _empty(folder: Path) -> None:
 
 
 def _copy_examples(folder: Path) -> None:
-    shutil.copytree(example("keys.example"), folder / "keys")
+    # Its folders are policies for key services, which no practice key has use for.
+    keys = example("keys.example")
+    policies = [entry.name for entry in keys.iterdir() if entry.is_dir()]
+    shutil.copytree(keys, folder / "keys", ignore=shutil.ignore_patterns(*policies))
     shutil.copytree(example("examples") / "statements", folder / "statements")
 
 
