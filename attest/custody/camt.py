@@ -20,6 +20,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from attest.custody import calendar, xml
@@ -125,6 +126,10 @@ _REFUSALS: dict[str, tuple[str, str]] = {
         "Ask the custodian which of the two statements is right.",
     ),
 }
+
+
+#: The same few are asked for by every entry.
+_currency = lru_cache(maxsize=64)(currency)
 
 
 class _Form:
@@ -321,9 +326,16 @@ _Found = dict[str, list[tuple[str, Mapping[str, str]]]]
 
 
 class _Fields:
-    def __init__(self, where: str = "") -> None:
+    def __init__(self, where: str) -> None:
         self.where = where
         self.found: _Found = {}
+
+    def taken(self) -> _Fields:
+        """What was found until now; nothing is left."""
+        taken = _Fields(self.where)
+        taken.found = dict(self.found)
+        self.found.clear()
+        return taken
 
     def one(self, path: str) -> str | None:
         if path not in self.found:
@@ -353,9 +365,13 @@ class _Fields:
 
     def amount(self) -> tuple[str, int]:
         """(currency, signed minor units) of ``Amt`` and ``CdtDbtInd``."""
-        text, sign = self.need("Amt"), self.need("CdtDbtInd")
-        unit = currency(self.found["Amt"][0][1].get("Ccy", ""), self.where)
-        if text[0] == "-":
+        amounts, signs = self.found.get("Amt", []), self.found.get("CdtDbtInd", [])
+        if not len(amounts) == len(signs) == 1:
+            self.need("Amt")
+            self.need("CdtDbtInd")
+        (text, attributes), (sign, _) = amounts[0], signs[0]
+        unit = _currency(attributes.get("Ccy", ""), self.where)
+        if text.startswith("-"):
             raise _refuse(self.where, "malformed-statement", f"Amt is {text!r}; camt amounts carry no sign")
         minor_units = parse_amount(text, unit, self.where)
         if sign not in {"CRDT", "DBIT"}:
@@ -374,7 +390,12 @@ class _Collector:
         #: The sum of the booked entries by their currency, and how many entries there are.
         self.booked: dict[str, int] = {}
         self.entries = 0
-        self.header, self.statement, self.balance, self.entry = _Fields(where), _Fields(), _Fields(), _Fields()
+        self.header, self.statement, self.balance, self.entry = (_Fields(where) for _ in range(4))
+        parts = {part: getattr(self, part).found for part in ("header", "statement", "balance", "entry")}
+        #: path -> where it is collected and its name there.
+        self.leaves: dict[str, tuple[_Found, str]] = {
+            path: (parts[part], name) for path, (part, name) in form.parts.items() if name
+        }
         self.ends = {
             "message": self._end_message,
             "statement": self._end_statement,
@@ -383,11 +404,10 @@ class _Collector:
         }
 
     def element(self, path: str, text: str, attributes: Mapping[str, str]) -> None:
-        part, name = self.form.parts[path]
-        if not name:
-            self.ends[part]()
+        if path not in self.leaves:
+            self.ends[self.form.parts[path][0]]()
             return
-        found: _Found = getattr(self, part).found
+        found, name = self.leaves[path]
         if name not in found:
             found[name] = [(text, attributes)]
             return
@@ -396,8 +416,7 @@ class _Collector:
             raise _refuse(self.where, "malformed-statement", f"{path} stands there more than {MAX_REPEATED} times")
 
     def _end_balance(self) -> None:
-        self.balances.append(self.balance)
-        self.balance = _Fields()
+        self.balances.append(self.balance.taken())
         if len(self.balances) > MAX_BALANCES:
             raise _refuse(self.where, "too-many-statements", f"states more than {MAX_BALANCES} balances at once")
 
@@ -421,23 +440,23 @@ class _Collector:
             except SourceError:
                 # Only now is it named: for each of a hundred thousand that takes longer than reading it.
                 statement = self.statement.found.get("Id", [("", {})])[0][0]
-                entry.where = f"{self.where}: {self.form.word} {statement!r}: entry {self.entries}"
+                entry.where += f": {self.form.word} {statement!r}: entry {self.entries}"
                 self._book(entry)
         entry.found.clear()
 
     def _book(self, entry: _Fields) -> None:
-        status = (entry.one("Sts") or "") + (entry.one("Sts/Cd") or "")
-        if status not in _BOOKED:
-            status = status or entry.one("Sts/Prtry")
-            raise _refuse(entry.where, "malformed-statement", f"its status is {status!r}, which is not understood")
+        code, text = entry.one("Sts/Cd"), entry.one("Sts")  # the latter alone until .06
+        status = code or text
+        if status not in _BOOKED or (code and text):
+            detail = f"its status is {status or entry.one('Sts/Prtry')!r}, which is not understood"
+            raise _refuse(entry.where, "malformed-statement", detail)
         if _BOOKED[status]:
             unit, minor_units = entry.amount()
             self.booked[unit] = self.booked.get(unit, 0) + minor_units
 
     def _end_statement(self) -> None:
-        fields, balances, booked, entries = self.statement, self.balances, self.booked, self.entries
-        self.statement, self.balances, self.booked, self.entries = _Fields(), [], {}, 0
-        fields.where = self.where
+        fields, balances, booked, entries = self.statement.taken(), self.balances, self.booked, self.entries
+        self.balances, self.booked, self.entries = [], {}, 0
         identifier = fields.need("Id")
         fields.where = f"{self.where}: {self.form.word} {identifier!r}"
         iban, other = fields.one("Acct/Id/IBAN"), fields.one("Acct/Id/Othr/Id")

@@ -275,7 +275,8 @@ class _Reader:
             attributes, pieces = self.open.pop()
             if not self.open:
                 self.parser.CharacterDataHandler = None
-            self.on_element(node.path, "".join(pieces).strip(_SPACE), attributes)
+            text = pieces[0] if len(pieces) == 1 else "".join(pieces)
+            self.on_element(node.path, text.strip(_SPACE), attributes)
         elif node.container:
             self.on_element(node.path, "", self.containing.pop())
         # Until its parent ends, everything after the last one is skipped.
