@@ -140,13 +140,15 @@ def _sources(loaded: Loaded, period: Period, cutoff: datetime) -> Iterator[Findi
     except AttestError as fault:
         yield _failed("sources", fault)
         return
+    accepted = {one.account for one in verdict.accounts if one.outcome == "accepted"}
     seen = {(one.account, one.source): one for one in collected.observations}
     failed = {(one.account, one.source): one for one in collected.failures}
     for name, account in loaded.config.accounts.items():
         for source in account.sources:
             subject, failure = f"source {name}/{source.id}", failed.get((name, source.id))
             if failure is not None:
-                state: Literal["ok", "warning", "error"] = "warning" if source.corroborates else "error"
+                dispensable = source.corroborates or name in accepted  # the others are enough
+                state: Literal["ok", "warning", "error"] = "warning" if dispensable else "error"
                 yield Finding(state, subject, failure.message, failure.advice)
                 continue
             said = seen[name, source.id]

@@ -95,6 +95,8 @@ def read(
         if one is not None:
             format_name = format_name or one.format
             taken.update(one.options)
+            if one.signature is not None:  # what a signed source's folder has beside its documents
+                files = tuple(file for file in files if not file.name.endswith(one.signature.suffix)) or files
     if format_name is None:
         raise click.UsageError("give --format (see `attest custody formats`) or --source", ctx)
     taken.update(_parse_options(options))
@@ -147,7 +149,7 @@ def fetch(output: Output, source: str, period: str | None, save: Path | None, co
     with collector.reach_of(loaded, connect_chains(loaded)) as reach:
         documents = collector.fetch(Asked.of(loaded, name, settings, one, str(chosen), cutoff), one, reach)
     if save is not None:
-        _save(save, documents)
+        _save(save, documents, "" if one.signature is None else one.signature.suffix)
     balances = collector.stated(settings, one, documents, clock(loaded)(), base=loaded.base)
     if output.json:
         output.result([_as_json(balance) for balance in balances])
@@ -155,13 +157,17 @@ def fetch(output: Output, source: str, period: str | None, save: Path | None, co
         output.line(line)
 
 
-def _save(folder: Path, documents: tuple[Document, ...]) -> None:
-    """Write each document under its number and digest: names of strangers are no names for files here."""
+def _save(folder: Path, documents: tuple[Document, ...], suffix: str) -> None:
+    """Write each document under its number and digest: names of strangers are no names for files here. With a
+    ``suffix`` every second one is the signature of the one before it, and is named after it."""
     import shutil
 
     folder.mkdir(parents=True, exist_ok=True)
-    for number, document in enumerate(documents, 1):
-        target = folder / f"{number:03}-{document.digest[:16]}"
+    name = ""
+    for number, document in enumerate(documents):
+        signs = bool(suffix) and number % 2 == 1
+        name = name + suffix if signs else f"{number // (2 if suffix else 1) + 1:03}-{document.digest[:16]}"
+        target = folder / name
         draft = target.with_name(f".{target.name}.draft")  # of a write that fails nothing is left that looks whole
         with document.open() as data, draft.open("wb") as file:
             shutil.copyfileobj(data, file)

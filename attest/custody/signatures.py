@@ -71,13 +71,21 @@ def _keys(signature: StatementSignature, base: Path) -> list[Any]:
         try:
             found = list(Cert.split_bytes(data))
         except Exception as fault:  # the library raises nothing more special
-            raise ValueError(f"is no OpenPGP public key ({fault})") from None
+            raise ValueError(f"is no OpenPGP public key ({_first_line(fault)})") from None
         if not found:
             raise ValueError("holds no OpenPGP public key")
         return found
     from cryptography.x509 import load_pem_x509_certificates
 
-    return list(load_pem_x509_certificates(data))
+    try:
+        return list(load_pem_x509_certificates(data))
+    except ValueError:
+        raise ValueError("is no certificate in PEM") from None
+
+
+def _first_line(fault: Exception) -> str:
+    """What went wrong, without the trace that some libraries write below it."""
+    return next(iter(str(fault).splitlines()), type(fault).__name__)
 
 
 # -- OpenPGP -----------------------------------------------------------------------------------------------------------
@@ -90,7 +98,7 @@ def _check_pgp(data: bytes, signature: bytes, keys: Sequence[Any], at: datetime)
     try:
         given = verify(bytes=data, store=lambda identifiers: list(keys), signature=Sig.from_bytes(signature))
     except Exception as fault:  # the library raises nothing more special
-        return str(fault)
+        return _first_line(fault)
     return "" if given.valid_sigs else "no signature of the pinned key is in it"
 
 

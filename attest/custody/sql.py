@@ -78,7 +78,8 @@ _QUERY = "Run the query by hand with this account, and correct the option `query
 _REFUSALS: Mapping[str, tuple[str, str]] = {
     "database-unreachable": (
         "An account can be attested only from what its custodian stated.",
-        "Check that the server runs, and the host, user, password and TLS settings of the connection's URL.",
+        "Check that the server runs, and the host, user, password and TLS settings of the connection's URL; of SQLite, "
+        "the file's path, which is relative to the configuration's folder.",
     ),
     "query-failed": ("A query that fails says nothing.", _QUERY),
     "query-timeout": (
@@ -300,7 +301,8 @@ def _connected(engine: Any, where: str, url: URL) -> Iterator[Connection]:
     try:
         connection = engine.connect()
     except DBAPIError as fault:
-        raise _refuse(where, "database-unreachable", f"cannot be connected to: {_told(fault, url)}") from None
+        detail = f"{_label(url)}: cannot be connected to: {_told(fault, url)}"
+        raise _refuse(where, "database-unreachable", detail) from None
     try:
         yield connection
     finally:

@@ -123,6 +123,16 @@ def test_doctor__something_is_broken__names_it_beside_all_the_rest_and_exits_2(b
     assert set(operator.stored()) | set(operator.stored("public")) <= {"doctor-probe"}
 
 
+def test_doctor__source_that_the_others_outweigh__is_a_warning_and_stops_nothing(operator: Week) -> None:
+    operator.statement_file("keystone-portal.csv").unlink()  # the third source of its account
+    said = attest("doctor", "--config", operator.config_path, "--json")
+    assert said.code == EXIT_DONE, said.everything
+    found = {finding["subject"]: finding for finding in said.document["findings"]}
+    assert found["source usd-custody/custodian-portal"]["state"] == "warning"
+    assert found["account usd-custody"]["state"] == "ok"
+    assert "2 sources agree" in found["account usd-custody"]["detail"]
+
+
 def test_doctor__all_is_well__says_so_and_what_to_type_next(operator: Week) -> None:
     sent = operator.sent()
     for _ in range(2):  # its own traces are in nobody's way

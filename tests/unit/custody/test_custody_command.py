@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -231,6 +232,44 @@ def test_fetch__saved_twice_into_one_folder__is_there_once_and_read_again(
     code, out, _ = custody(capsys, "read", saved, "--source", "eur-main/trustee-report", "--config", configuration)
     assert code == 0
     assert "245,900.55 EUR" in out
+
+
+@pytest.mark.requires("openssl", "apt-get install openssl")
+def test_fetch__signed_source__is_saved_with_its_signatures_and_read_again_without_them(
+    capsys: pytest.CaptureFixture[str], configuration: Path, tmp_path: Path
+) -> None:
+    for command in (
+        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout bank.key -out bank.pem -subj /CN=bank",
+        "cms -sign -binary -in a.csv -signer bank.pem -inkey bank.key -outform DER -out a.csv.p7s",
+        "cms -sign -binary -in b.csv -signer bank.pem -inkey bank.key -outform DER -out b.csv.p7s",
+    ):
+        for name, day in (("a", 19), ("b", 20)):
+            (tmp_path / f"{name}.csv").write_text(f"account,amount,date\n1234,1.{day},2026-11-{day}\n")
+        subprocess.run(["openssl", *command.split()], cwd=tmp_path, check=True, capture_output=True)
+    source = """
+[[accounts.eur-main.sources]]
+id = "signed"
+origin = "bank"
+format = "csv"
+location = "?.csv"
+signature = { kind = "cms", key = "bank.pem", suffix = ".p7s" }
+options = { account_column = "account", amount_column = "amount", date_column = "date", currency = "EUR" }
+"""
+    configuration.write_text(configuration.read_text(encoding="utf-8") + source, encoding="utf-8")
+    words = ("eur-main/signed", "--period", "2026-W47", "--config", configuration, "--save", tmp_path / "in")
+    assert custody(capsys, "fetch", *words)[0] == 0
+    saved = sorted((tmp_path / "in").iterdir())
+    assert [one.name[:3] for one in saved] == ["001", "001", "002", "002"]
+    assert [one.suffix for one in saved] == ["", ".p7s"] * 2
+    assert saved[0].read_bytes() == (tmp_path / "a.csv").read_bytes()
+    unknown = ("--format", "csv", *(f"--option={one}" for one in (
+        "account_column=account", "amount_column=amount", "date_column=date", "currency=EUR")))  # fmt: skip
+    code, out, err = custody(capsys, "read", *[one for one in saved if not one.suffix], *unknown)
+    assert (code, err) == (0, "")
+    assert "1.20 EUR" in out
+    code, _, err = custody(capsys, "read", *saved, "--source", "eur-main/signed", "--config", configuration)
+    assert "no statement of account" in err  # read, but of nobody that this account is
+    assert code == 3
 
 
 def test_fetch__source_that_is_not_configured__names_those_of_its_account(

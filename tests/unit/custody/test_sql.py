@@ -192,6 +192,7 @@ def test_fetch__sqlite_file_that_is_none__refused(tmp_path: Path, content: bytes
     with pytest.raises(SourceError) as refused:
         fetched(tmp_path, "sqlite:///x.db")
     assert refused.value.code == "database-unreachable"
+    assert "sqlite x.db: " in refused.value.message
     assert content is not None or not (tmp_path / "x.db").exists()
 
 
