@@ -76,6 +76,19 @@ class BesuRules:
             raise Error(answer["error"]["code"], f"{method}: {answer['error']['message']}")
         return answer["result"]
 
+    def mine(self) -> None:
+        """A block of what waits."""
+        self.rpc("evm_mine")
+
+    def mine_nothing(self) -> None:
+        """A block that leaves out all that waits."""
+        with self._lock:
+            waiting = self._pool()
+            self.rpc("anvil_dropAllTransactions")
+            self.mine()
+            for place in sorted(waiting):
+                self.rpc("eth_sendRawTransaction", self._raws[waiting[place]])
+
     def batch(self, calls: Sequence[Call]) -> list[Call]:
         """The answers to a whole request, in its order."""
         with self._lock:

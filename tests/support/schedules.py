@@ -152,8 +152,8 @@ EVENTS = ("crash", "crash", "another run", "foreign", "reorg", "block")
 class Time:
     """Seconds that pass when somebody sleeps, and blocks with them if they come ``steady``."""
 
-    node: BesuRules
     steady: bool
+    mine: Callable[[], None]
     seconds: float = 0
     _lock: Any = field(default_factory=threading.Lock)
 
@@ -162,7 +162,7 @@ class Time:
             before, self.seconds = self.seconds, self.seconds + seconds
             if self.steady:
                 for _ in range(int(self.seconds // PERIOD_SECONDS) - int(before // PERIOD_SECONDS)):
-                    self.node.rpc("evm_mine")
+                    self.mine()
 
 
 @dataclass
@@ -236,7 +236,7 @@ class Process:
                 os.kill(os.getpid(), signal.SIGKILL)
 
         with contextlib.suppress(AttestError):
-            self.run(LocalStore(folder), Time(BesuRules(self.ground.url), self.steady), hook)
+            self.run(LocalStore(folder), Time(self.steady, BesuRules(self.ground.url).mine), hook)
 
 
 @dataclass
@@ -251,6 +251,7 @@ class Theatre:
 
     def start_over(self) -> None:
         """The node as it was after the deployment."""
+        self.node.on_sent, self.node.allowed, self.node.min_gas_price = lambda: None, None, 0
         for proxy in self.proxies:
             proxy.start_over(no_faults)
         if self.snapshot:
@@ -262,12 +263,17 @@ class Theatre:
         self.node.rpc("anvil_mine", "0x3")  # anvil forgets the state of the blocks before one that it goes back to
         self.story = []
 
+    def process(self, fees: str) -> Process:
+        """One that only knows the healthy endpoint, on a chain of steady blocks."""
+        return Process(self.ground, fees, "instant", (self.proxies[2].url,), 1, True)
+
     def play(self, schedule: Schedule, folder: Path) -> None:
         """All that the schedule says, then healthy runs to the end; raises ``AssertionError`` unless each intent landed
         once."""
         self.start_over()
-        time = Time(self.node, schedule.steady)
-        self.node.on_sent = (lambda: None) if schedule.steady else (lambda: self.node.rpc("evm_mine"))
+        time = Time(schedule.steady, self.node.mine)
+        if not schedule.steady:
+            self.node.on_sent = self.node.mine
         urls = [proxy.url for proxy in self.proxies]
         count = len(schedule.endpoints)
         faulty = Process(
@@ -334,7 +340,7 @@ class Theatre:
             if depth > 0:
                 self.node.rpc("anvil_reorg", depth, [])
         else:
-            self.node.rpc("evm_mine")
+            self.node.mine()
 
     def _finish(self, healthy: Process, store: Store, time: Time, late: int) -> None:
         """A run over a healthy endpoint. A reorganisation may have set the chain's time back behind a report that was
@@ -355,7 +361,7 @@ class Theatre:
                     raise
         self._deliver_late()
         for _ in range(3):
-            self.node.rpc("evm_mine")
+            self.node.mine()
 
     def _deliver_late(self) -> None:
         for proxy in self.proxies:
