@@ -6,7 +6,7 @@ import resource
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -182,6 +182,23 @@ def send(week: Week, contract: str, data: bytes) -> None:
     while (receipt := week.rpc("eth_getTransactionReceipt", sent)) is None:
         time.sleep(0.01)  # anvil answers before it has mined
     assert receipt["status"] == "0x1"
+
+
+def report_reserve(week: Week, token: str, reporters: Sequence[int]) -> None:
+    """These of the configured reporters (by their place) report on a token, as of the chain's head."""
+    known = config.load(week.config_path).config
+    address = known.tokens[token].deployments[0].address
+    for place in reporters:
+        reporter = known.signing.reporters[place].address
+        head = week.rpc("eth_getBlockByNumber", "latest", False)
+        call = artifact("ReserveOracle").call_data("submitReserveReport", address, 10**6, int(head["timestamp"], 16))
+        week.rpc("anvil_impersonateAccount", reporter)
+        transaction = {"from": reporter, "to": known.oracle.address, "data": f"0x{call.hex()}"}
+        sent = week.rpc("eth_sendTransaction", transaction)
+        while (receipt := week.rpc("eth_getTransactionReceipt", sent)) is None:
+            time.sleep(0.01)
+        assert receipt["status"] == "0x1"
+        week.rpc("anvil_stopImpersonatingAccount", reporter)
 
 
 def without_gas(holder: str) -> Spoiling:
