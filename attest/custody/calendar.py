@@ -63,12 +63,18 @@ def _check_year(day: date) -> None:
         raise ValueError(f"the year {day.year} is none that a statement can be of")
 
 
+def last_day(cutoff: datetime, zone: str) -> date:
+    """The last date, business or not, whose end in ``zone`` lies at or before ``cutoff`` (aware)."""
+    day = cutoff.astimezone(ZoneInfo(zone)).date()
+    return day if end_of(day, zone) <= cutoff else day - timedelta(days=1)
+
+
 def last_business_date(cutoff: datetime, zone: str, holidays: Collection[date]) -> date:
     """The last Monday to Friday that is no holiday and whose end in ``zone`` lies at or before ``cutoff`` (aware).
 
     Banks that work on other days only have newer statements than this asks for, and those count as well.
     """
-    day = cutoff.astimezone(ZoneInfo(zone)).date()
-    while day.weekday() >= _SATURDAY or day in holidays or end_of(day, zone) > cutoff:
+    day = last_day(cutoff, zone)
+    while day.weekday() >= _SATURDAY or day in holidays:
         day -= timedelta(days=1)
     return day

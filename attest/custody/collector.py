@@ -1,7 +1,7 @@
 """Asks every source of every account, at the same time, and keeps the bytes it got as evidence before reading them.
 
 One source that fails is reported beside all the others. What a source said is picked from its documents by
-:func:`observe`, which is pure, so that :func:`reobserve` gives the same again from the stored bytes.
+:func:`observe`, which asks nobody, so that :func:`reobserve` gives the same again from the stored bytes.
 """
 
 from __future__ import annotations
@@ -392,7 +392,8 @@ def observe(
     *,
     base: Path,
 ) -> Observation:
-    """What the documents of one source say of one account at the cutoff: the newest balance at or before it. Pure.
+    """What the documents of one source say of one account at the cutoff: the newest balance at or before it. Pure, but
+    for a signature's key, which is read from its file (and an OpenPGP one must be valid when it is checked).
 
     ``retrieved_at`` and ``cutoff`` are aware; ``base`` is what the signature's key file is relative to. Signatures are
     checked first, then archives are unpacked. Raises :class:`SourceError` naming the account and the source when a
@@ -500,7 +501,7 @@ def stated(
 ) -> tuple[StatedBalance, ...]:
     """All balances that a source's documents state, whosever they are: signatures checked, archives unpacked, read.
 
-    Arguments as for :func:`observe`. Raises :class:`SourceError` naming the document. Pure.
+    Arguments as for :func:`observe`. Raises :class:`SourceError` naming the document. Pure as that.
     """
     return _read(account, source, _opened(source, fetched, retrieved_at, base), retrieved_at)
 

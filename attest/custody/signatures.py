@@ -43,12 +43,19 @@ def verified(
 ) -> tuple[Document, ...]:
     """The signed ones of ``documents`` (each is followed by its signature) if every signature is the pinned key's.
 
-    ``at`` (aware) is when a CMS certificate must have been valid. Raises :class:`SourceError` (``signature-invalid``)
-    naming the document.
+    ``at`` (aware) is when a CMS certificate must have been valid; an OpenPGP key must be valid now, by the library's
+    own clock. Raises :class:`SourceError` (``signature-invalid``, ``signature-missing``) naming the document.
     """
     keys = _keys(signature, base)
     check_one = _check_pgp if signature.kind == "pgp" else _check_cms
     signed = documents[::2]
+    if len(documents) % 2:
+        raise SourceError(
+            f"{signed[-1].name}: there is no signature",
+            code="signature-missing",
+            reason="This custodian signs its statements, so one without signature may be anybody's.",
+            advice="Fetch the signature file that belongs to the statement and put it beside it.",
+        )
     for document, by in zip(signed, documents[1::2], strict=True):
         fault = check_one(document.read(MAX_BYTES), by.read(_MAX_SIGNATURE), keys, at)
         if fault:

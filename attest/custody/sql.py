@@ -16,12 +16,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 from urllib.parse import quote, unquote
-from zoneinfo import ZoneInfo
 
 from attest import records
 from attest.config import SqlConnection
@@ -210,10 +209,7 @@ def _label(url: URL) -> str:
 
 def _parameters(asked: Asked) -> dict[str, Any]:
     """What a query may use. ``date`` is the last day that is over at the cutoff where the account is."""
-    zone = asked.zone or "UTC"
-    day = asked.cutoff.astimezone(ZoneInfo(zone)).date()
-    if calendar.end_of(day, zone) > asked.cutoff:
-        day -= timedelta(days=1)
+    day = calendar.last_day(asked.cutoff, asked.zone or "UTC")
     return {
         "account": asked.external_account,
         "cutoff": asked.cutoff.astimezone(UTC),

@@ -10,11 +10,10 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, NoReturn, cast
 from urllib.parse import quote
-from zoneinfo import ZoneInfo
 
 from attest.config import HttpConnection
 from attest.custody import calendar, table
@@ -236,10 +235,7 @@ def fetch(asked: Asked, settings: Settings, reach: Reach) -> Iterator[Document]:
 def _holes(asked: Asked) -> dict[str, str]:
     """What a location or a body may ask for. ``date`` is the last day that is over at the cutoff where the account
     is."""
-    zone = asked.zone or "UTC"
-    day = asked.cutoff.astimezone(ZoneInfo(zone)).date()
-    if calendar.end_of(day, zone) > asked.cutoff:
-        day -= timedelta(days=1)
+    day = calendar.last_day(asked.cutoff, asked.zone or "UTC")
     return {
         "account": asked.external_account,
         "cutoff": format_instant(asked.cutoff),

@@ -209,6 +209,11 @@ def test_observe__signed_source__reads_the_statement_and_keeps_the_signature_as_
         )  # fmt: skip
     assert caught.value.code == "signature-invalid"
     assert caught.value.message.startswith("account main, source one: bank.csv: ")
+    with pytest.raises(SourceError) as caught:
+        observe("main", account, account.sources[0], documents[:1], NOW, cutoff, base=bank)
+    assert (caught.value.code, caught.value.message) == (
+        "signature-missing", "account main, source one: bank.csv: there is no signature",
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", ["cms", "pgp"])
