@@ -14,10 +14,11 @@ from eth_abi.abi import encode
 from eth_hash.auto import keccak
 from eth_utils.abi import function_signature_to_4byte_selector as selector
 
-from attest.chain import contracts, preflight, state
+from attest.chain import contracts, preflight, runway, state
 from attest.chain.artifact import artifact
 from attest.chain.preflight import Finding
 from attest.chain.rpc import ChainClient
+from attest.chain.runway import Runway
 from attest.config import Config, Contract, OracleSection
 from attest.errors import ChainError
 from attest.records import from_json, to_json
@@ -702,6 +703,62 @@ def test_preflight__chain_without_contracts__is_only_reached(world):
     clients = {"main": world.client(), "side": World(chain_id=1).client()}
     findings = preflight.preflight(clients, config(TOKENS, chains=chains), base=BASE, now=NOW)
     assert findings[-1].detail == "chain id 1, block 49, 4 s old"
+
+
+def gas_of(world: World, settings: Config | None = None, base: Path = BASE) -> dict[str, Runway]:
+    clients = {"main": world.client()}
+    return {each.address: each for each in runway.runways(clients, settings or config(TOKENS), base=base)}
+
+
+def test_runways__estimates__cost_balance_and_whole_runs(world):
+    world.node.handlers["eth_estimateGas"] = lambda params: hex(40_000 if params[0]["from"] == PUBLISHER else 30_000)
+    world.balances = {PUBLISHER: 12 * 40_000 * 7 + 5, REPORTERS[0]: 2 * 30_000 * 7}
+    found = gas_of(world)
+    assert [(each.job, each.transactions, each.gas) for each in found.values()] == [
+        *[("reporter", 2, 60_000)] * 3,
+        ("publisher", 1, 40_000),
+    ]
+    assert (found[PUBLISHER].run_cost, found[PUBLISHER].runs_left) == (280_000, 12)
+    assert "12 weekly runs left" in str(found[PUBLISHER])
+    assert "1 weekly run left" in str(found[REPORTERS[0]])
+    assert "(2 transactions, 60000 gas at 7 wei)" in str(found[REPORTERS[0]])
+    assert found[REPORTERS[1]].runs_left == 0
+
+
+@pytest.mark.parametrize("estimate", [None, "nonsense", Error(3, "reverted")])
+def test_runways__no_estimate__a_transaction_counts_as_assumed(world, estimate):
+    def answer(params: list[Any]) -> Any:
+        if isinstance(estimate, Error):
+            raise estimate
+        return estimate
+
+    world.node.handlers["eth_estimateGas"] = answer
+    assert [each.gas for each in gas_of(world).values()] == [*[2 * runway.ASSUMED_GAS] * 3, runway.ASSUMED_GAS]
+
+
+def test_runways__no_gas_price__counts_no_runs(world):
+    del world.node.handlers["eth_gasPrice"]
+    found = gas_of(world)[PUBLISHER]
+    assert (found.run_cost, found.runs_left, found.free) == (None, None, False)
+    assert "gives no gas price" in str(found)
+
+
+def test_runways__free_chain__says_that_gas_is_free(world):
+    free = {"main": {"chain_id": 138, "endpoints": (URL,), "fees": {"kind": "free"}}}
+    assert {str(each) for each in gas_of(world, config(TOKENS, chains=free)).values()} == {"gas is free"}
+
+
+def test_runways__contracts_of_another_make__count_as_assumed(world, tmp_path):
+    (tmp_path / "none.json").write_text("[]")
+    settings = config(TOKENS, oracle={"abi": "none.json"}, registry={"abi": "none.json"})
+    assert [each.gas for each in gas_of(world, settings, tmp_path).values()] == [500_000] * 3 + [250_000]
+
+
+@pytest.mark.parametrize(("runs", "state"), [(0, "error"), (3, "warning"), (4, "ok")])
+def test_preflight__few_runs_left__warns_before_it_stops_one(world, runs, state):
+    world.balances[PUBLISHER] = runs * runway.ASSUMED_GAS * 7
+    (found,) = [each for each in findings_of(world) if "left" in each.detail and PUBLISHER in each.subject]
+    assert found.state == state
 
 
 # -- status and ages -------------------------------------------------------------------------------------------------
