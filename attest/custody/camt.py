@@ -476,7 +476,7 @@ class _Collector:
         if len(stated["CLBD"]) > 1:
             raise _refuse(fields.where, "several-closing-balances", f"states CLBD {len(stated['CLBD'])} times")
         declared = fields.one("Acct/Ccy")
-        units |= {declared} if declared is not None and units else set()
+        units |= {declared} if declared is not None else set()
         if len(units) > 1:
             raise _refuse(fields.where, "currency-mismatch", f"mixes the currencies {', '.join(sorted(units))}")
         copy = fields.one("CpyDplctInd")
