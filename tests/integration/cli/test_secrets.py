@@ -5,11 +5,14 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+import click
 import pytest
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -20,15 +23,20 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from eth_account import Account
 
+from attest.cli.main import cli
 from attest.config import load
 from attest.errors import EXIT_CHAIN, EXIT_USAGE
-from tests.support.commands import Said, attest, attest_process, web_server
+from tests.support.commands import Said, attest, attest_process, read_document, running, web_server
 from tests.support.practice import Week
 
 PASSWORD = "canary-password-7f3a"
 RPC_PASSWORD = "canary-rpc-91bd"
 RPC_TOKEN = "canary-token-22ce"
 WITNESS_PASSWORD = "canary-witness-5d18"
+BEARER = "canary-bearer-c40b"
+EVIDENCE_KEY = b"canary-evidence-key-of-32-bytes!"
+#: The first reporter of the example keys, and the publisher.
+REPORTER, PUBLISHER = "0xeBA4E7d24cF64262961e9B829DA299479A748e26", "0x05f7a2d3B649cca94f8ec294856e8f7c54f1b824"
 
 
 @dataclass
@@ -63,8 +71,11 @@ def guarded(operator: Week, caplog: pytest.LogCaptureFixture) -> Iterator[Guarde
     keys = operator.folder / "keys"
     before = (keys / "password.txt").read_text().removesuffix("\n")
     canaries = [
-        spelling for secret in (PASSWORD, RPC_PASSWORD, RPC_TOKEN, WITNESS_PASSWORD) for spelling in spellings(secret)
+        spelling
+        for secret in (PASSWORD, RPC_PASSWORD, RPC_TOKEN, WITNESS_PASSWORD, BEARER)
+        for spelling in spellings(secret)
     ]
+    canaries += [EVIDENCE_KEY, EVIDENCE_KEY.hex().encode(), base64.b64encode(EVIDENCE_KEY)]
     for path in keys.glob("*.json"):
         private = bytes(Account.decrypt(path.read_text(), before))
         canaries += [private, private.hex().encode(), str(int.from_bytes(private, "big")).encode()]
@@ -81,6 +92,7 @@ def guarded(operator: Week, caplog: pytest.LogCaptureFixture) -> Iterator[Guarde
             .replace('"file:rpc.url"', '"env:CANARY_RPC"')
             .replace('"file:witness.url"', '"env:CANARY_WITNESS"')
             .replace("witness_quorum = 1", "witness_quorum = 1\nwitness_deadline_seconds = 1")
+            .replace("[stores]", '[stores]\nevidence_key = "env:CANARY_EVIDENCE"')
         )
     )
     witness = (operator.folder / "witness.url").read_text().strip()
@@ -88,6 +100,8 @@ def guarded(operator: Week, caplog: pytest.LogCaptureFixture) -> Iterator[Guarde
         "CANARY_PASSWORD": PASSWORD,
         "CANARY_RPC": with_secrets(operator.url),
         "CANARY_WITNESS": witness.replace("://", f"://user:{WITNESS_PASSWORD}@"),
+        "CANARY_EVIDENCE": base64.b64encode(EVIDENCE_KEY).decode(),
+        "CANARY_BEARER": BEARER,
     }
     caplog.set_level(logging.INFO)
     week = Guarded(operator, environment, tuple(canaries))
@@ -99,8 +113,23 @@ def with_secrets(url: str) -> str:
     return url.replace("://", f"://user:{RPC_PASSWORD}@") + f"/?apikey={RPC_TOKEN}"
 
 
-COMMANDS = (
+WITH_PASSWORD = ("--password", "env:CANARY_PASSWORD")
+COMMANDS: tuple[tuple[str, ...], ...] = (
     ("doctor",),
+    ("keys", "list"),
+    ("keys", "test"),
+    ("keys", "test", "nobody"),
+    ("keys", "test", "keystore:keys/publisher.json"),
+    ("keys", "new", "keystore:keys/made.json", *WITH_PASSWORD),
+    ("keys", "new", "keystore:keys/made.json", *WITH_PASSWORD),
+    ("keys", "address", "keystore:keys/log.pem", "--ed25519", *WITH_PASSWORD),
+    ("keys", "address", "keystore:keys/log.pem", *WITH_PASSWORD),
+    (
+        *("keys", "rotate", "reporter", REPORTER, "--new", "keystore:keys/made.json"),
+        *("--new-password", "env:CANARY_PASSWORD", "--admin", "keystore:keys/publisher.json"),
+        *("--admin-address", PUBLISHER, "--admin-password", "env:CANARY_PASSWORD", "--yes"),
+    ),
+    ("oracle", "remove-stale"),
     ("run", "--dry-run"),
     ("open",),
     ("status",),
@@ -108,6 +137,7 @@ COMMANDS = (
     ("run",),
     ("run",),
     ("status",),
+    ("quorum", "explain"),
     ("prove", "usd-operating"),
     ("prove", "no-such"),
     ("abandon", "--reason", "too late"),
@@ -206,3 +236,108 @@ def test_secrets__witness_command__shows_no_password(guarded: Guarded, tmp_path:
     )
     assert literal.code == EXIT_USAGE
     guarded.check(literal.out, literal.err)
+
+
+# -- tracebacks, the process list, and the process itself -------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("run",), ("keys", "test", "nobody"), ("keys", "address", "keystore:keys/log.pem", "--password", "env:WRONG")],
+    ids=" ".join,
+)
+def test_secrets__traceback_of_a_failure__shows_none(guarded: Guarded, words: tuple[str, ...]) -> None:
+    environment = {
+        **guarded.environment,
+        "CANARY_RPC": with_secrets("http://127.0.0.1:9"),
+        "WRONG": f"{RPC_TOKEN}-wrong",
+    }
+    said = attest_process("--debug", *words, "--config", guarded.week.config_path, environment=environment)
+    assert "Traceback" in said.err
+    guarded.check(said.out, said.err)
+
+
+def test_secrets__key_that_is_brought_in__is_nowhere_but_in_its_file_encrypted(guarded: Guarded) -> None:
+    key = "7b" * 32
+    words = ("keys", "import", "keystore:keys/brought.json", *WITH_PASSWORD, "--config", guarded.week.config_path)
+    for more in ((), ("--json",)):
+        said = attest_process(*words, *more, environment=guarded.environment, stdin=key)
+        guarded.check(said.out, said.err)
+        assert key not in said.everything
+    assert key not in (guarded.week.folder / "keys/brought.json").read_text()
+    said = attest_process("--debug", *words, environment=guarded.environment, stdin=f"{key}z")
+    assert "Traceback" in said.err
+    assert key not in said.everything
+
+
+def test_secrets__server_that_is_away__is_named_without_its_bearer_token(guarded: Guarded) -> None:
+    connection = """
+[connections.portal]
+kind = "http"
+bearer = "env:CANARY_BEARER"
+
+[[accounts.usd-operating.sources]]
+id = "portal"
+origin = "portal"
+format = "camt053"
+location = "https://127.0.0.1:9/statement.xml"
+connection = "portal"
+corroborates = true
+"""
+    guarded.week.edit_config(lambda text: text + connection)
+    for words in (("doctor",), ("doctor", "--json")):
+        said = guarded.attest(*words)
+        assert "usd-operating/portal" in said.everything
+        guarded.check(said.out, said.err)
+
+
+def test_secrets__running_command__is_shut_to_other_processes_and_has_none_in_its_arguments(
+    guarded: Guarded, tmp_path: Path
+) -> None:
+    vkey = load(guarded.week.config_path).config.signing.log.vkey
+    words = ("log", "witness", "--name", "w.example", "--key", guarded.week.folder / "keys/log.pem", *WITH_PASSWORD)
+    more = ("--log", vkey, "--state", tmp_path / "state.json", "--listen", "127.0.0.1:0", "--json")
+    with running(*words, *more, environment=guarded.environment) as process:
+        read_document(process)
+        place = Path(f"/proc/{process.pid}")
+        guarded.check((place / "cmdline").read_bytes())
+        limit = next(line for line in (place / "limits").read_text().splitlines() if "core file" in line)
+        assert limit.split()[4] == "0"
+
+
+SHUT = """
+import ctypes, resource, sys
+from attest.cli.main import main
+try:
+    main(sys.argv[1:])
+except SystemExit:
+    pass
+print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0), resource.getrlimit(resource.RLIMIT_CORE)[0], file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize("words", [("keys", "list"), ("status",), ("run", "--dry-run"), ("oracle", "remove-stale")])
+def test_secrets__command_that_may_open_some__leaves_no_core_and_takes_no_debugger(
+    tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    command = [sys.executable, "-c", SHUT, *words, "--config", str(tmp_path / "none.toml")]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert ended.stderr.splitlines()[-1] == "0 0"  # PR_GET_DUMPABLE, RLIMIT_CORE
+
+
+#: Commands that know no secret of a configuration, or make a network whose keys guard nothing; `keys import` and
+#: `log witness` have tests of their own above.
+ELSEWHERE = {"custody", "devnet", "init", "schemas", "verify", "verify-proof", "keys import", "log witness"}
+
+
+def test_secrets__every_command_there_is__is_searched() -> None:
+    searched = {" ".join(words[: 2 if words[0] in ("keys", "oracle", "quorum") else 1]) for words in COMMANDS}
+    known: set[str] = set()
+    context = click.Context(cli)
+    for name in cli.list_commands(context):
+        command = cli.get_command(context, name)
+        if isinstance(command, click.Group) and name != "custody":
+            known |= {f"{name} {each}" for each in command.list_commands(context)}
+        else:
+            known.add(name)
+    assert known == searched | ELSEWHERE
