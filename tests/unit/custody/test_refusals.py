@@ -313,11 +313,15 @@ def test_table__every_format__says_what_it_does_without_a_balance(name: str) -> 
 
 
 def account_of(case: Case, balance: dict[str, str], **changes: object) -> Account:
+    """An account that the balance is of. No account is of an intraday one: its source corroborates."""
+    interim = balance["balance_kind"] == "interim-booked"
+    one = {"id": "one", "origin": "one", "format": case.format, "options": case.options, "corroborates": interim}
+    other = {"id": "two", "origin": "two", "format": "camt053"}
     return Account.model_validate(
         {
             "token": "X", "custodian": "Bank", "external_account": balance["account"], "currency": balance["currency"],
-            "balance_kind": balance["balance_kind"], "zone": case.zone or "UTC",
-            "sources": ({"id": "one", "origin": "one", "format": case.format, "options": case.options},),
+            "balance_kind": "closing-booked" if interim else balance["balance_kind"], "zone": case.zone or "UTC",
+            "sources": (one, other),
         } | changes
     )  # fmt: skip
 
@@ -348,7 +352,11 @@ def debits() -> list[tuple[Case, dict[str, str]]]:
         for case in CASES
         for name in sorted({one["account"] for one in case.expected})
     ]
-    return [(case, one) for case, one in newest if one["minor_units"].startswith("-")]
+    return [(case, one) for case, one in newest if one["minor_units"].startswith("-") and counts(one)]
+
+
+def counts(balance: dict[str, str]) -> bool:
+    return balance["balance_kind"] != "interim-booked"
 
 
 def test_samples__debits__are_there_for_most_formats() -> None:
