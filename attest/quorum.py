@@ -267,7 +267,12 @@ class _Account:
         lacking = self._lacks_quorum(self.valid)
         if lacking is not None:
             code, detail = lacking
-            others = [f"source {c.source} {c.detail}" for c in self.considered.values() if c.code != "valid"]
+            counting = [self.considered[one.source] for one in self.policy.sources if not one.corroborates]
+            others = [
+                f"source {one.source}{':' if one.code == 'failed' else ''} {one.detail}"
+                for one in counting
+                if one.code != "valid"
+            ]
             return self._refused(code, "; ".join([detail, *others]))
         lowest = min(self.valid, key=lambda pair: pair[1].minor_units)[1]
         if lowest.minor_units < 0:
@@ -330,7 +335,8 @@ class _Account:
             self._consider(observation.source, code, f"states {self._written(observation)}")
         dissent = len(self.valid) - len(counted)
         outcome: Literal["accepted", "held"] = "accepted"
-        code, detail = "agreed", f"{len(counted)} sources agree on {self._amount(value)}"
+        who = f"{len(counted)} sources agree on" if len(counted) > 1 else "1 source states"
+        code, detail = "agreed", f"{who} {self._amount(value)}"
         if dissent:
             code, detail = "agreed-with-dissent", f"{detail}, {dissent} dissent: {self._what_they_say()}"
         limit = self.policy.change_limit_bps

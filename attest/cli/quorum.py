@@ -9,7 +9,6 @@ import click
 
 from attest.cli.common import chosen_period, config_option, json_option, load, period_option
 from attest.cli.output import Output
-from attest.cli.text import table
 from attest.errors import printable
 
 if TYPE_CHECKING:
@@ -41,6 +40,9 @@ def explain(output: Output, period: str | None, account: str | None, config_path
     Explains the stored verdict of the period; where a run refused, what the sources said then. Nothing is asked, read
     anew or sent. Private: it names custodians' sources and amounts.
     """
+    from shutil import get_terminal_size
+    from textwrap import wrap
+
     from attest import records
     from attest.steps.explanation import explain
     from attest.store import open_store
@@ -51,8 +53,13 @@ def explain(output: Output, period: str | None, account: str | None, config_path
     if output.json:
         output.result(records.to_plain(explanation))
         return
+    width = get_terminal_size((80, 24)).columns
     for line in _text(explanation):
-        output.line(line)
+        indent = " " * (len(line) - len(line.lstrip(" -")))
+        # A path or digest is not broken: somebody may copy it.
+        parts = wrap(line, width, subsequent_indent=f"{indent}  ", break_on_hyphens=False, break_long_words=False)
+        for part in parts or [""]:
+            output.line(part)
 
 
 _BASIS = {
@@ -96,12 +103,12 @@ def _account(account: ExplainedAccount) -> list[str]:
         f"  Rule {account.rule}: {account.rule_text}",
         f"  {_policy(account.policy)}",
     ]
-    rows = [(source.source, source.origin, _counted(source), source.code, _said(source)) for source in account.sources]
-    lines += [f"  {line}" for line in table(("Source", "Origin", "Counted", "Why", "What it said"), rows).split("\n")]
     for source in account.sources:
+        lines.append(f"  - {source.source} (origin {source.origin}): {_counted(source)}: {source.code}")
+        lines.append(f"    {printable(_said(source))}")
         if source.failure is not None:
-            lines.append(f"  {source.source}, why it matters: {printable(source.failure.reason)}")
-            lines.append(f"  {source.source}, next: {printable(source.failure.advice)}")
+            lines.append(f"    why it matters: {printable(source.failure.reason)}")
+            lines.append(f"    next: {printable(source.failure.advice)}")
     return lines
 
 
@@ -110,7 +117,7 @@ def _policy(policy: AccountPolicy) -> str:
 
     unit = currency(policy.currency)
     parts = [
-        f"{policy.min_sources} sources of {policy.min_origins} origins needed",
+        f"{_some(policy.min_sources, 'source')} of {_some(policy.min_origins, 'origin')} needed",
         f"tolerance {unit.format(policy.tolerance_abs)} {unit.code} and {policy.tolerance_bps} bps",
         f"at most {policy.max_age_seconds / 3600:g} h old",
     ]
@@ -121,8 +128,12 @@ def _policy(policy: AccountPolicy) -> str:
     return "In force: " + ", ".join(parts)
 
 
+def _some(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
 def _counted(source: ExplainedSource) -> str:
-    return "yes" if source.counted else "compared" if source.corroborates else "no"
+    return "counted" if source.counted else "only compared" if source.corroborates else "not counted"
 
 
 def _said(source: ExplainedSource) -> str:
@@ -135,5 +146,5 @@ def _said(source: ExplainedSource) -> str:
         return source.detail
     amount = grouped(currency(said.currency).format(said.minor_units))
     return f"{amount} {said.currency} ({said.balance_kind}) as of {format_instant(said.as_of)}" + (
-        "" if source.counted or source.code in {"valid", "corroborates"} else f"; {source.detail}"
+        "" if source.counted or source.code in {"valid", "corroborates", "contradicts"} else f"; {source.detail}"
     )

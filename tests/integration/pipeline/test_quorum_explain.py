@@ -39,11 +39,14 @@ def test_quorum_explain__after_a_run__names_each_source_its_word_and_the_rule(op
     assert one["sources"][0]["observation"]["minor_units"] == "8461307"
     assert {token["outcome"] for token in document["tokens"]} == {"accepted"}
 
-    text = attest("quorum", "explain", "--config", operator.config_path, "--account", "usd-operating").out
+    narrow = {"COLUMNS": "80"}
+    text = attest("quorum", "explain", "--config", operator.config_path, "--account", "usd-operating",
+                  environment=narrow).out  # fmt: skip
     assert "usd-operating (USDW): accepted: 84,613.07 USD as of 2026-11-21T04:59:59Z" in text
     assert "Rule 6: " in text
+    assert "  - bank-statement (origin first-harbor-core): counted: agrees\n" in text
     assert "eur-main" not in text
-    assert max(map(len, text.splitlines())) <= 120
+    assert max(map(len, text.splitlines())) <= 80
 
 
 def test_quorum_explain__refused_run__says_what_the_sources_said_then_and_what_to_do(operator: Week) -> None:
@@ -59,7 +62,8 @@ def test_quorum_explain__refused_run__says_what_the_sources_said_then_and_what_t
     assert (failed["counted"], failed["code"], failed["observation"]) == (False, "failed", None)
     assert failed["failure"]["code"] == "file-missing"
     text = attest("quorum", "explain", "--config", operator.config_path, "--account", "usd-operating").out
-    assert "trustee-report, next: Put the custodian's statement there" in text
+    assert "  - trustee-report (origin atlantic-trustees): not counted: failed\n" in text
+    assert "    next: Put the custodian's statement there" in text
     assert "USDW: refused" in text
 
 
