@@ -66,9 +66,9 @@ class Observation:
     """One configured source's word on one configured account, with the evidence that it was read from.
 
     ``account`` is the configured id, ``external_account`` what the custodian calls it (IBAN, address); ``evidence`` are
-    the sha256 digests of the raw bytes, ``provenance`` says of each what identifies it where it came from (object
-    version, checksum, the server's date; empty for a plain file). ``contents`` are the digests of what was read:
-    unpacked, without signatures.
+    the sha256 digests of the raw bytes, ``provenance`` says of each where it came from and what identifies it there
+    (object version, checksum, the server's date). ``contents`` are the digests of what was read: unpacked, without
+    signatures. ``business_date`` is the day of a closing balance, in the account's zone if it was stated with a time.
     """
 
     account: str

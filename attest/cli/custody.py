@@ -162,7 +162,7 @@ def _save(folder: Path, documents: tuple[Document, ...], suffix: str) -> None:
     ``suffix`` every second one is the signature of the one before it, and is named after it."""
     import shutil
 
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     name = ""
     for number, document in enumerate(documents):
         signs = bool(suffix) and number % 2 == 1
@@ -170,6 +170,7 @@ def _save(folder: Path, documents: tuple[Document, ...], suffix: str) -> None:
         target = folder / name
         draft = target.with_name(f".{target.name}.draft")  # of a write that fails nothing is left that looks whole
         with document.open() as data, draft.open("wb") as file:
+            draft.chmod(0o600)
             shutil.copyfileobj(data, file)
         draft.replace(target)
 
@@ -253,7 +254,14 @@ def evidence(output: Output, digest: str, config_path: Path) -> None:
         raise click.BadParameter("a digest is 64 hex digits in lower case", param_hint="SHA256")
     loaded = load(config_path)
     private = open_store(loaded.config.stores.private, base=loaded.base)
-    with Evidence(private, evidence_cipher(loaded)).load(digest, "evidence").open() as file:
+    if private.chunks(f"evidence/{digest}") is None:
+        raise OperatorError(
+            f"there is no evidence {digest} in {private.url}",
+            code="unknown-evidence",
+            reason="Evidence is found by the SHA-256 of its bytes.",
+            advice="Take the digest from `attest quorum explain --json`, and see that --config is the right one.",
+        )
+    with Evidence(private, evidence_cipher(loaded)).load_any(digest, "evidence").open() as file:
         shutil.copyfileobj(file, sys.stdout.buffer)
     sys.stdout.buffer.flush()
 

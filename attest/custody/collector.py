@@ -479,6 +479,8 @@ def observe(
                 "One account has one closing balance on one date.",
                 "Take away the file that is wrong; if you cannot tell, ask the custodian.",
             )
+    # A closing balance with a time is of a day all the same: Thursday's must not pass for Friday's.
+    closed = day.isoformat() if newest.balance_kind in _CLOSING else None
     return Observation(
         account=account_id,
         source=source.id,
@@ -490,8 +492,8 @@ def observe(
         statement_id=newest.statement_id,
         retrieved_at=retrieved_at,
         evidence=tuple(document.digest for document in fetched),
-        business_date=newest.business_date,
-        provenance=tuple(document.provenance for document in fetched),
+        business_date=newest.business_date or closed,
+        provenance=tuple(document.origin for document in fetched),
         contents=tuple(document.digest for document in opened),
     )
 

@@ -32,6 +32,8 @@ class Document:
         and what ``chunks`` raises."""
         self.name = name
         self.provenance = provenance
+        #: Both in one: where it came from and what identifies it there.
+        self.origin = f"{name} ({provenance})" if provenance else name
         self.size = 0
         held: list[bytes] = []
         self._file: BinaryIO | None = None

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 _CHUNK = 64 * 1024
 _TAG = 16
 _MAX_HEADER = 4096
-_BEGIN = b'{"format":"attest-sealed-evidence/1"'
 
 
 @dataclass(frozen=True)
@@ -114,11 +113,6 @@ class Cipher:
                 else:
                     self._data_keys[wrapped] = _configured(self._key, self._secret(self._key))
             return self._data_keys[wrapped]
-
-
-def is_sealed(begin: bytes) -> bool:
-    """Whether an object that begins like this was sealed."""
-    return begin.startswith(_BEGIN)
 
 
 def _configured(reference: str, value: str) -> bytes:

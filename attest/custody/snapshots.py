@@ -42,7 +42,7 @@ def keep(
         source,
         retrieved_at,
         tuple(document.digest for document in documents),
-        tuple(document.provenance for document in documents),
+        tuple(document.origin for document in documents),
     )
     evidence.store.create(_key(snapshot), records.to_json(snapshot))
     return snapshot
@@ -77,7 +77,7 @@ def newest(
     documents = []
     for digest, provenance in zip(snapshot.evidence, snapshot.provenance, strict=True):
         document = evidence.load(digest, where)
-        document.provenance = provenance
+        document.origin = provenance
         documents.append(document)
     return tuple(documents), snapshot.retrieved_at
 

@@ -457,8 +457,10 @@ def token_reserve(config: Config, symbol: str, accounts: list[AccountVerdict]) -
 def recheck(run: Run) -> None:
     """Recompute what was decided and committed from the stored evidence bytes, before anything is sent or signed.
 
-    Write access to the private store must not be enough to make this operator lie. Raises :class:`ConflictError`
-    (exit 7) naming the first artifact that differs.
+    Write access to the private store must not be enough to make this operator lie. It is not, as far as documents are
+    sealed (``stores.evidence_key``) or signed by their custodian; otherwise whoever forges evidence together with all
+    that follows from it is found out only by the custodian's own copy. Raises :class:`ConflictError` (exit 7) naming
+    the first artifact that differs.
     """
     environment, area = run.environment, run.area
     opened, collected = run.take("open", Opened), run.take("collection", Collected)

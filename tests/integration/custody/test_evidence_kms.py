@@ -50,7 +50,7 @@ def test_keep__with_a_kms_key__is_opened_by_another_process_through_the_wrapped_
         evidence.keep(document)
     later = Evidence(LocalStore(tmp_path), cipher(key))
     assert [later.load(one.digest, "x").read(100) for one in documents] == [b"first", b"second"]
-    assert b"first" not in (tmp_path / "evidence" / digest(b"first")).read_bytes()
+    assert b"first" not in (tmp_path / "sealed-evidence" / digest(b"first")).read_bytes()
 
 
 def test_keep__kms_key_that_is_not_there__says_what_was_refused(key: str, tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_run__evidence_key_configured__keeps_only_sealed_evidence_and_shows_it_t
     with prepared(tmp_path / "network") as (template, url), week(template, url, tmp_path / "week") as operator:
         operator.edit_config(lambda text: text.replace("[stores]", '[stores]\nevidence_key = "env:EVIDENCE_KEY"', 1))
         assert operator.run().exit_code == 0
-        kept = {name: data for name, data in operator.stored().items() if name.startswith("evidence/")}
+        kept = {name: data for name, data in operator.stored().items() if name.startswith("sealed-evidence/")}
         assert len(kept) > 5
         assert not any(b"Nordlicht" in data or b"DE19" in data for data in kept.values())
         said = attest("custody", "evidence", next(iter(kept)).split("/")[1], "--config", operator.config_path)

@@ -97,7 +97,7 @@ def test_observe__statement_of_the_account__is_the_observation_with_its_evidence
         retrieved_at=NOW,
         evidence=(records.digest(data),),
         business_date="2026-11-20",
-        provenance=("",),
+        provenance=("file0",),
         contents=(records.digest(data),),
     )
 
@@ -194,6 +194,14 @@ def test_observe__local_time__needs_a_configured_zone_and_not_the_default() -> N
     with pytest.raises(SourceError) as caught:
         observe("main", unzoned, unzoned.sources[0], [Document.of("f", data)], NOW, CUTOFF, base=Path())
     assert caught.value.code == "naive-time"
+
+
+@pytest.mark.parametrize(("zone", "day"), [("UTC", "2026-11-20"), ("Asia/Tokyo", "2026-11-21")])
+def test_observe__closing_balance_with_a_time__is_of_its_day_in_the_bank_s_zone(zone: str, day: str) -> None:
+    timed = {"sources": (source(options=TIMED),), "zone": zone}
+    assert seen(csv("1234,2.00,2026-11-20T18:00Z"), **timed).business_date == day
+    live = {"sources": (source(options=TIMED | {"balance_kind": "custody-total"}),), "balance_kind": "custody-total"}
+    assert seen(csv("1234,2.00,2026-11-20T18:00Z"), **live).business_date is None
 
 
 # -- collect ---------------------------------------------------------------------------------------------------------

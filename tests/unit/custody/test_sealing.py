@@ -104,15 +104,27 @@ def test_keep__with_a_key__stores_only_sealed_bytes_under_the_document_s_digest(
     evidence.keep(Document.of("a.xml", data))
     evidence.keep(Document.of("a.xml", data))  # again: the same
     (key,) = store.list("")
-    assert key == f"evidence/{digest(data)}"
+    assert key == f"sealed-evidence/{digest(data)}"
     assert b"closing" not in (store.get(key) or b"")
     assert evidence.load(digest(data), "x").read(1 << 30) == data
 
 
-def test_load__kept_before_there_was_a_key__is_still_read(tmp_path: Path) -> None:
+def test_load__with_a_key__believes_nothing_that_is_not_sealed(tmp_path: Path) -> None:
     store = LocalStore(tmp_path)
     Evidence(store).keep(Document.of("a.xml", b"plain"))
+    with pytest.raises(ConflictError):
+        Evidence(store, cipher()).load(digest(b"plain"), "x")
+    Evidence(store, cipher()).keep(Document.of("a.xml", b"plain"))
     assert Evidence(store, cipher()).load(digest(b"plain"), "x").read(10) == b"plain"
+
+
+def test_load_any__kept_before_there_was_a_key__is_still_shown(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path)
+    Evidence(store).keep(Document.of("a.xml", b"plain"))
+    assert Evidence(store, cipher()).load_any(digest(b"plain"), "x").read(10) == b"plain"
+    assert Evidence(store).load_any(digest(b"plain"), "x").read(10) == b"plain"
+    with pytest.raises(ConflictError):
+        Evidence(store, cipher()).load_any(digest(b"other"), "x")
 
 
 def test_load__sealed_evidence_without_a_key__says_which_setting_is_missing(tmp_path: Path) -> None:
