@@ -13,9 +13,10 @@ from typing import Literal, NamedTuple
 
 from attest.chain import contracts
 from attest.chain.contracts import ReserveOracle
-from attest.chain.rpc import ChainClient
+from attest.chain.rpc import ChainClient, balance_request
 from attest.chain.runway import gas_price
 from attest.chain.submission import Intent, Simulation, Submitter
+from attest.chain.values import quantity
 from attest.config import Loaded
 from attest.errors import OperatorError
 from attest.model import ReportReceipt
@@ -195,6 +196,15 @@ class Rotation:
             explain=oracle.explain,
         )
         return intent, f"{step}Role({ROLE}, {account})"
+
+    def needs_gas(self) -> bool:
+        """Whether the new key has nothing to pay its reports with, where gas costs something. Raises
+        :class:`ChainError`."""
+        if self.upkeep.settings.fees.kind == "free":
+            return False
+        block = self.upkeep.client.finalized_head(self.upkeep.settings.finality)
+        (balance,) = self.upkeep.client.batch([balance_request(self.new, block)])
+        return quantity(balance, f"the balance of {self.new}") == 0
 
     def losing_quorum(self) -> tuple[str, ...]:
         """The tokens whose quorum is met now and would not be without the old reporter's report. Empty where the

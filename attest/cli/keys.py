@@ -387,8 +387,11 @@ class _Walk:
         return self.rotation.new in reporters and self.rotation.old not in reporters
 
     def _end(self, following: str, *, complete: bool) -> int:
+        needs_gas = self.rotation.needs_gas()
+        if needs_gas:
+            self.output.line(f"warning: the new key has no gas yet: send some to {self.rotation.new}")
         if self.output.json:
-            known = {"old": self.rotation.old, "new": self.rotation.new, "steps": self._steps}
+            known = {"old": self.rotation.old, "new": self.rotation.new, "needs_gas": needs_gas, "steps": self._steps}
             self.output.result({**known, "complete": complete, "next": following, "exit_code": self._exit_code})
         else:
             self.output.line(f"{'Done. ' if complete else ''}Next: {following}")

@@ -98,8 +98,14 @@ def test_rotate__by_script__grants_waits_for_the_switch_then_revokes_and_is_done
     last = walk.rotate("--yes", "--json")
     assert states(last) == [("grant", "done"), ("switch", "done"), ("revoke", "done")]
     assert last.document["complete"]
+    assert last.document["needs_gas"]
+    walk.week.rpc("anvil_setBalance", walk.new.address, "0x1")
     assert (walk.holds(walk.old), walk.holds(walk.new.address)) == (False, True)
-    assert walk.rotate("--yes", "--json").document["complete"]
+    walk.week.rpc("evm_mine")
+    once_more = walk.rotate("--yes", "--json").document
+    assert (once_more["complete"], once_more["needs_gas"]) == (True, False)
+    walk.week.edit_config(lambda text: text.replace('kind = "legacy"', 'kind = "free"'))
+    assert "warning" not in walk.rotate("--yes").out
     assert walk.sent() == begun + 2
     assert len(walk.journal()) == 2
 
