@@ -44,6 +44,7 @@ _WITHOUT_SECRETS = {"verify", "verify-proof", "schemas"}
 
 #: What a command imports that the core install lacks, and the extra that brings it.
 _EXTRAS = {
+    "asn1crypto": "signatures",
     "boto3": "run",
     "botocore": "run",
     "eth_abi": "run",
@@ -60,6 +61,7 @@ _EXTRAS = {
     "psycopg": "sql",
     "pydantic": "run",
     "pymerkle": "run",
+    "pysequoia": "signatures",
     "rich": "run",
     "rlp": "run",
     "sqlalchemy": "sql",

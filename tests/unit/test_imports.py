@@ -87,6 +87,19 @@ def test_operators_command__core_install__names_the_extra_to_install() -> None:
     assert "pip install 'reserve-attest[run]'" in document["advice"]
 
 
+def test_command__library_of_an_extra_is_missing__is_named_with_its_extra() -> None:
+    from attest.cli.main import _EXTRAS
+
+    extras = PROJECT["optional-dependencies"]
+    declared = {
+        re.split(r"[\[<>=]", one)[0].replace("-", "_"): extra
+        for extra in ("run", "sql", "sftp", "signatures")
+        for one in extras[extra]
+    }
+    # Data, and what only other libraries import.
+    assert {name: extra for name, extra in declared.items() if name not in {"markupsafe", "tzdata"}} == _EXTRAS
+
+
 @pytest.mark.parametrize("words", [("--version",), ("--help",), ("verify", "--help"), ("run", "--help")])
 def test_light_command__everything_installed__imports_no_heavy_library(words: tuple[str, ...]) -> None:
     code, _, modules = run(*words, allowed=[*CORE, *HEAVY])
