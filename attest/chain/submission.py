@@ -8,9 +8,9 @@ The rules, which hold for every command that sends:
 2. All transactions are checked, then signed and journaled in a fixed order, then broadcast together to every endpoint.
    "Already known", a timeout or a dropped connection are no failures: every attempt is looked for by its hash.
 3. A nonce is over for its intent only when, at finality, the transaction reverted, was void, or another hash holds the
-   nonce. Until then the intent gets no second nonce. That another hash holds it is known only from its receipt's
-   absence, which may pass: so the report at the second nonce repeats the first one's time while that counts, and the
-   contract takes one of the two.
+   nonce. Until then the intent gets no second nonce. That another hash holds it is known only from the absence of
+   receipts, which may pass: so they are asked for twice, and the report at the second nonce repeats the first one's
+   time while that counts, so that the contract takes one of the two.
 4. A transaction that is stuck, priced out or about to be stale is replaced at the same nonce, so only one of the
    attempts can land. Stuck is what ``fees.replace_after_seconds`` did not bring into a block: where blocks came
    meanwhile, at once; where none came, attempt k (counted from 0) is first sent again k + 1 times as it is. Nodes that
@@ -184,7 +184,8 @@ class Submitter:
         """Bring every intent on its way and return, in their order, the journal's entry that carries it.
 
         Intents that have landed are left alone, what the journal holds is sent again as it is, and the rest is checked,
-        signed, journaled and broadcast. At most 3 HTTP requests per endpoint, 2 if there is nothing to send.
+        signed, journaled and broadcast. At most 3 HTTP requests per endpoint, 2 if there is nothing to send, 1 more if
+        a foreign transaction seems to have taken a nonce.
         ``alongside`` are checked with them, as what will have to land later, and not sent. ``begin`` is called when all
         checks are passed and the keys are open, before the first transaction is signed; what it raises stops there.
 
@@ -333,6 +334,27 @@ class Submitter:
         settle(slots, answers, tip.final, nonces, final_nonces)
         return _View(tip, slots, nonces, balances, tried)
 
+    def _look_again(self, view: _View, intents: Sequence[Intent]) -> None:
+        """Ask once more for the receipts of intents that are about to get another nonce."""
+        lost = [
+            replace(slot)
+            for intent in intents
+            for slot in view.slots
+            if _carries(slot, intent) and slot.fate == "taken" and _current(view.slots, intent) is None
+        ]
+        if not lost:
+            return
+        self._watcher.poll(lost, view.tip.final)
+        found = next((slot.last for slot in lost if slot.fate != "taken"), None)
+        if found is not None:
+            raise ChainError(
+                f"chain {self._client.name}: {found.description}: an endpoint said that its nonce {found.nonce} is "
+                "used and did not know its transaction; asked again, it says something else",
+                code="state-unavailable",
+                reason="Sent at another nonce, it could land twice.",
+                advice="An endpoint lags behind itself: run again in a moment, or configure another.",
+            )
+
     def _candidate(self, intent: Intent, view: _View, slot: Slot | None, *, stuck: bool) -> _Candidate:
         timestamp = _timestamp(intent, view)
         if slot is not None and not self._stuck(slot.last, view.tip, stuck):
@@ -363,6 +385,7 @@ class Submitter:
         view = self._observe(checked, stuck=stuck)
         steps = self._plan(view, checked, stuck=stuck)
         self._check_balances(view, steps)
+        self._look_again(view, intents)
         if alongside:
             steps = self._plan(view, intents, stuck=stuck)
         signed = self._sign(view, intents, steps, begin)

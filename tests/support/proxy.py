@@ -12,7 +12,7 @@ import json
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -68,6 +68,8 @@ class BesuRules:
         self._connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=30)
         self._lock = threading.RLock()
         self._raws: dict[str, str] = {}
+        #: The states before each block that was made here.
+        self._before: list[str] = []
 
     def rpc(self, method: str, *params: Any) -> Any:
         """One call; raises :class:`Error`."""
@@ -76,17 +78,44 @@ class BesuRules:
             raise Error(answer["error"]["code"], f"{method}: {answer['error']['message']}")
         return answer["result"]
 
-    def mine(self) -> None:
+    def mine(self, *timestamp: int) -> None:
         """A block of what waits."""
-        self.rpc("evm_mine")
+        with self._lock:
+            self._before.append(self.rpc("evm_snapshot"))
+            self.rpc("evm_mine", *timestamp)
+
+    def reorganise(self, depth: int) -> None:
+        """Put other, empty blocks in the place of the last ones, and forget their transactions. (``anvil_reorg`` loses
+        the state of the whole chain once a node has gone back and forth some hundred times.)"""
+        with self._lock:
+            depth = min(depth, len(self._before))
+            if depth:
+                with self._holding_back():
+                    self.rpc("evm_revert", self._before[-depth])
+                    del self._before[-depth:]
+                    for _ in range(depth):
+                        self.mine()
+
+    def go_back(self, snapshot: str) -> None:
+        """To a state that ``evm_snapshot`` named, with nothing waiting."""
+        with self._lock:
+            self.rpc("evm_revert", snapshot)
+            self.rpc("anvil_dropAllTransactions")
+            self._before.clear()
 
     def mine_nothing(self) -> None:
         """A block that leaves out all that waits."""
-        with self._lock:
-            waiting = self._pool()
-            self.rpc("anvil_dropAllTransactions")
+        with self._lock, self._holding_back():
             self.mine()
-            for place in sorted(waiting):
+
+    @contextlib.contextmanager
+    def _holding_back(self) -> Iterator[None]:
+        """What waits is out of the node's sight meanwhile."""
+        waiting = self._pool()
+        self.rpc("anvil_dropAllTransactions")
+        yield
+        for place in sorted(waiting):
+            with contextlib.suppress(Error):
                 self.rpc("eth_sendRawTransaction", self._raws[waiting[place]])
 
     def batch(self, calls: Sequence[Call]) -> list[Call]:

@@ -255,8 +255,7 @@ class Theatre:
         for proxy in self.proxies:
             proxy.start_over(no_faults)
         if self.snapshot:
-            self.node.rpc("evm_revert", self.snapshot)
-            self.node.rpc("anvil_dropAllTransactions")
+            self.node.go_back(self.snapshot)
         self.snapshot = self.node.rpc("evm_snapshot")
         if int(self.node.rpc("eth_gasPrice"), 16):
             self.node.rpc("anvil_setNextBlockBaseFeePerGas", hex(BASE_FEE))
@@ -284,7 +283,7 @@ class Theatre:
         store: Store = LocalStore(folder) if schedule.processes else OverlayStore(LocalStore(folder))
         for trial in schedule.trials:
             if trial.gap:
-                self.node.rpc("evm_mine", self._now() + trial.gap)
+                self.node.mine(self._now() + trial.gap)
             if schedule.processes:
                 self._kill(faulty, trial, folder)
             else:
@@ -336,9 +335,7 @@ class Theatre:
             raw = SIGNERS[sender].sign_transaction(Transaction("legacy", 138, nonce, sender, 0, b"", 21_000, price))
             self.node.batch([{"id": 1, "method": "eth_sendRawTransaction", "params": [f"0x{raw.hex()}"]}])
         elif event == "reorg":
-            depth = min(2, int(self.node.rpc("eth_blockNumber"), 16) - self.ground.block - 1)
-            if depth > 0:
-                self.node.rpc("anvil_reorg", depth, [])
+            self.node.reorganise(2)
         else:
             self.node.mine()
 

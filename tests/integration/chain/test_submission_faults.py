@@ -127,7 +127,7 @@ def test_run__reorganised_away_after_it_was_confirmed__the_next_run_lands_the_sa
     receipts = scene.run()
     entries = scene.store.list("tx")
     first = min(receipt.block_number for receipt in receipts)
-    scene.node.rpc("anvil_reorg", int(scene.node.rpc("eth_blockNumber"), 16) - first + 1, [])
+    scene.node.reorganise(int(scene.node.rpc("eth_blockNumber"), 16) - first + 1)
     with pytest.raises(AssertionError):
         scene.theatre.assert_each_landed_once()
 

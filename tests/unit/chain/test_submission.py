@@ -774,6 +774,32 @@ def test_submit__node_knows_the_used_nonces_but_not_yet_the_receipts__refused_an
     world.assert_each_landed_once(THREE)
 
 
+def test_submit__node_forgets_the_receipts_of_old_reports_for_one_answer__refused_and_nothing_sent_twice(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(world, world.store, THREE)
+    world.ledger.mine(2 * MAX_AGE)
+    entries = world.journal()
+
+    def forget(methods: list[str]) -> None:
+        if "eth_call" in methods:
+            monkeypatch.setattr(world.ledger, "receipt", lambda digest: None)
+
+    world.endpoint.before, world.endpoint.after = forget, lambda methods: monkeypatch.undo()
+    submitter = world.submitter()
+
+    with pytest.raises(
+        ChainError, match=f"report T1 by {ALICE}.*: an endpoint said that its nonce 0 is used"
+    ) as refusal:
+        submitter.submit(THREE)
+
+    assert refusal.value.code == "state-unavailable"
+    world.endpoint.before = world.endpoint.after = lambda methods: None
+    run(world, world.store, THREE)
+    assert world.journal() == entries
+    world.assert_each_landed_once(THREE)
+
+
 def test_submit__node_lies_about_the_nonces_used__the_contract_takes_one_of_the_two_reports(world: World) -> None:
     world.submitter().submit(THREE)
     waiting, world.ledger.mempool = world.ledger.mempool, {}
