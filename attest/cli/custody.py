@@ -254,7 +254,7 @@ def evidence(output: Output, digest: str, config_path: Path) -> None:
         raise click.BadParameter("a digest is 64 hex digits in lower case", param_hint="SHA256")
     loaded = load(config_path)
     private = open_store(loaded.config.stores.private, base=loaded.base)
-    if private.chunks(f"evidence/{digest}") is None:
+    if all(private.chunks(f"{folder}/{digest}") is None for folder in ("evidence", "sealed-evidence")):
         raise OperatorError(
             f"there is no evidence {digest} in {private.url}",
             code="unknown-evidence",
