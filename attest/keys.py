@@ -190,7 +190,7 @@ def _new_aws_key(uri: str, location: str, ed25519: bool) -> None:
     from attest.signing.external import PATIENCE, denied, unusable
 
     alias, _, query = location.partition("?")
-    if not re.fullmatch(r"alias/[A-Za-z0-9/_-]+", alias):
+    if not re.fullmatch(r"alias/(?!aws/)[A-Za-z0-9/_-]+", alias):
         raise unusable(uri, "a new key of AWS KMS needs an alias", "Write awskms:alias/NAME?region=REGION.")
     client = connect(next(iter(parse_qs(query).get("region", [])), None), PATIENCE)
     try:
