@@ -212,11 +212,13 @@ def _new_aws_key(uri: str, location: str, ed25519: bool) -> None:
 
 
 def _commands(uri: str, scheme: str, location: str, ed25519: bool) -> tuple[str, ...]:
-    """What makes such a key with its keeper's own tool, under its keeper's own rules: shell commands and comments."""
+    """What makes such a key with its keeper's own tool, under its keeper's own rules, and then shows what to pin: shell
+    commands and comments."""
+    following = f"attest keys address {quote(uri)}{' --ed25519' if ed25519 else ''}"
     if scheme == "azurekv" and not ed25519:
         vault, _, rest = location.partition("/")
         made = f"az keyvault key create --kty EC-HSM --curve P-256K --ops sign verify --vault-name {quote(vault)}"
-        return (f"{made} --name {quote(rest.partition('/')[0])}",)
+        return f"{made} --name {quote(rest.partition('/')[0])}", following
     if scheme == "gcpkms" and not ed25519:
         parts = location.split("/")
         named = {kind: quote(name) for kind, name in zip(parts[::2], parts[1::2], strict=False)}
@@ -224,6 +226,7 @@ def _commands(uri: str, scheme: str, location: str, ed25519: bool) -> tuple[str,
             f"gcloud kms keys create {named.get('cryptoKeys', 'KEY')} --keyring {named.get('keyRings', 'RING')} "
             f"--location {named.get('locations', 'LOCATION')} --project {named.get('projects', 'PROJECT')} "
             "--purpose asymmetric-signing --default-algorithm ec-sign-secp256k1-sha256 --protection-level hsm",
+            following,
         )
     if scheme == "pkcs11":
         from attest.signing.pkcs11 import parse_uri
@@ -233,6 +236,7 @@ def _commands(uri: str, scheme: str, location: str, ed25519: bool) -> tuple[str,
             f"pkcs11-tool --module {quote(key.module)} --token-label {quote(key.token.get('label', 'TOKEN'))} --login "
             f"--keypairgen --key-type {'EC:edwards25519' if ed25519 else 'EC:secp256k1'} --sensitive --private "
             f"--usage-sign --label {quote(key.label or 'LABEL')}" + (f" --id {key.id.hex()}" if key.id else ""),
+            f"{following} --password env:PIN",
         )
     if scheme == "web3signer" and not ed25519:
         return (

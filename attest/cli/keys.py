@@ -75,14 +75,12 @@ def new(
     created = keys.create(uri, ed25519=ed25519, password=_secret(password, base), base=base)
     if created.identity is not None:
         return _enrolled(output, created.identity, password, origin, created=True)
-    following = f"attest keys address {uri}"
     if output.json:
         output.result({"created": False, "uri": uri, "commands": created.commands, "exit_code": EXIT_DONE})
         return EXIT_DONE
     output.line("Nothing was made: this key is made with its keeper's own tool.\n")
     for line in created.commands:
         output.line(printable(line))
-    output.line(f"\nThen: {printable(following)}")
     return EXIT_DONE
 
 

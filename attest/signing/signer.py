@@ -125,6 +125,13 @@ def open_note_signer(uri: str, *, public_key: bytes, password: Secret | None, ba
 def enrol_digest_signer(uri: str, *, password: Secret | None, base: Path) -> DigestSigner:
     """The secp256k1 key at ``uri``, whichever it is: for the command that shows an address so that it can be pinned.
     Everything else opens keys by :func:`open_digest_signer`. Raises :class:`OperatorError` as that does."""
+    if uri.partition(":")[0] in TRANSACTION_BACKENDS:
+        raise OperatorError(
+            f"signer {uri!r}: such a signer may hold many keys, and does not say which is meant",
+            code="signer-kind",
+            reason="A key is known by its address alone there.",
+            advice="Pin the address in attest.toml, then: attest keys test JOB.",
+        )
     signer: DigestSigner = open_backend("open_digest_signer", _DIGEST_BACKENDS, uri, password=password, base=base)
     return signer
 

@@ -62,9 +62,9 @@ def test_keys_new__kept_elsewhere__prints_the_command_and_makes_nothing(tmp_path
     said = attest(*words)
     assert said.code == EXIT_DONE
     assert "az keyvault key create" in said.out
-    assert "Then: attest keys address azurekv:vault/reporter" in said.out
+    assert "\nattest keys address azurekv:vault/reporter\n" in said.out
     document = attest(*words, "--json").document
-    assert (document["created"], len(document["commands"])) == (False, 1)
+    assert (document["created"], len(document["commands"])) == (False, 2)
 
 
 def test_keys_import__from_standard_input__without_a_trace_in_arguments_or_output(tmp_path: Path) -> None:
@@ -160,6 +160,7 @@ def test_keys_test__other_key_than_the_pinned_one__fails_alone_with_advice(opera
     [
         (("keys", "test", "nobody"), "no-such-key"),
         (("keys", "address", "paper:drawer"), "unknown-signer"),
+        (("keys", "address", "web3signer:http://127.0.0.1:9"), "signer-kind"),
         (("keys", "address", "keystore:none.json"), "keystore"),
         (("keys", "new", "keystore:k.json", "--password", "hunter2"), "secret-unavailable"),
     ],
