@@ -437,7 +437,9 @@ class Signer(Section):
 class LogSigner(Section):
     """The Ed25519 key of the transparency log."""
 
-    uri: str = Field(pattern=r"^[a-z0-9]+:.+$", description="keystore:PATH of an encrypted PKCS#8 PEM, awskms:… or pkcs11:….")
+    uri: str = Field(
+        pattern=r"^[a-z0-9]+:.+$", description="keystore:PATH of an encrypted PKCS#8 PEM, awskms:… or pkcs11:…."
+    )
     vkey: str = Field(description="Its verifier key (C2SP signed-note), pinned.")
     password: SecretReference | None = Field(default=None, description="Reference to the key's password.")
 

@@ -7,8 +7,8 @@
     runs/<period>/<attempt>/refresh/<n>            later reports of the same reserves, begun/refresh-<n> their start
     runs/<period>/<attempt>/withheld/<token>       a token given up for this attempt, by a person or by the deadline
     refusals/<period>/<time>-<digest>              why a step refused, with all that led to it; never in the way
-    evidence/<sha256>                              the raw bytes that every observation was read from (sealed-evidence/<sha256>:
-                                                   encrypted)
+    evidence/<sha256>                              the raw bytes that every observation was read from
+    sealed-evidence/<sha256>                       the same, encrypted, where a key is configured
     configurations/<sha256>                        the decisive configuration that a run was opened under
 
 Only success is stored under ``runs/``: a refusal never freezes, and a success never changes.

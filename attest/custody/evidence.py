@@ -20,7 +20,7 @@ _PLAIN, _SEALED = "evidence", "sealed-evidence"
 
 
 class Evidence:
-    """The documents in ``store``, by the sha256 of their bytes as they arrived; sealed by ``cipher`` if there is one."""
+    """The documents in ``store``, by the sha256 of their bytes as they came; sealed by ``cipher`` if there is one."""
 
     def __init__(self, store: Store, cipher: Cipher | None = None) -> None:
         self.store = store

@@ -276,7 +276,7 @@ def test_fetch__wrong_password__is_refused_and_never_shown(ask: Ask, server: Ser
 def test_fetch__server_that_is_not_there__refused_naming_it(ask: Ask, server: Server) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    with pytest.raises(SourceError, match="account a, source db: postgresql .*: cannot be connected to") as refused:
+    with pytest.raises(SourceError, match=r"account a, source db: postgresql .*: cannot be connected to") as refused:
         ask(url=server.url(port=port))
     assert refused.value.code == "database-unreachable"
 
