@@ -249,8 +249,9 @@ class Theatre:
     snapshot: str = ""
     story: list[str] = field(default_factory=list)
 
-    def start_over(self) -> None:
-        """The node as it was after the deployment."""
+    def start_over(self, seconds: int = 0) -> None:
+        """The node as it was after the deployment, and so many seconds later: anvil mixes up the states of blocks that
+        it made before, and forgets that of blocks before the one that it goes back to."""
         self.node.on_sent, self.node.allowed, self.node.min_gas_price = lambda: None, None, 0
         for proxy in self.proxies:
             proxy.start_over(no_faults)
@@ -259,7 +260,8 @@ class Theatre:
         self.snapshot = self.node.rpc("evm_snapshot")
         if int(self.node.rpc("eth_gasPrice"), 16):
             self.node.rpc("anvil_setNextBlockBaseFeePerGas", hex(BASE_FEE))
-        self.node.rpc("anvil_mine", "0x3")  # anvil forgets the state of the blocks before one that it goes back to
+        self.node.rpc("evm_mine", self._now() + 1 + seconds)
+        self.node.rpc("anvil_mine", "0x2")
         self.story = []
 
     def process(self, fees: str) -> Process:
@@ -269,7 +271,7 @@ class Theatre:
     def play(self, schedule: Schedule, folder: Path) -> None:
         """All that the schedule says, then healthy runs to the end; raises ``AssertionError`` unless each intent landed
         once."""
-        self.start_over()
+        self.start_over(schedule.seed)
         time = Time(schedule.steady, self.node.mine)
         if not schedule.steady:
             self.node.on_sent = self.node.mine
