@@ -9,17 +9,21 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
+from attest.custody import formats
 from attest.errors import AttestError
 from tests.fuzz import inputs
 
 MAX_FILES = 40
 MAX_BYTES = 2048
+#: An archive takes two kilobytes for itself.
+MAX_PACKED_BYTES = 4096
 _CUSTODY = str(Path("attest") / "custody")
 
 
 def keep(format_name: str, found: Sequence[Path]) -> None:
     """Replace the format's corpus by the best of ``found``, which begins with what it was."""
-    candidates = {path.read_bytes() for path in found if path.stat().st_size <= MAX_BYTES}
+    most = MAX_PACKED_BYTES if formats.find(format_name, "").container else MAX_BYTES
+    candidates = {path.read_bytes() for path in found if path.stat().st_size <= most}
     reached = {data: _reached(format_name, data) for data in candidates}
     chosen: list[bytes] = []
     covered: set[Any] = set()

@@ -30,7 +30,7 @@ from tests.support.samples import cases
 Build = Callable[[int], Iterator[bytes]]
 MIB = 1 << 20
 #: When a process is given up.
-SECONDS = 300
+SECONDS = 600
 _AT = datetime(2026, 11, 22, 20, tzinfo=UTC)
 _PIECE = 1 << 18
 
@@ -246,6 +246,7 @@ def _tricks(root: bytes) -> dict[str, Build]:
 _JSON: dict[str, Build] = {
     "deep-brackets": lambda size: iter([b"[" * 100_000]),
     "deep-objects": lambda size: iter([b'{"a":' * 100_000 + b"1" + b"}" * 100_000]),
+    "brackets": text(b"[", b"["),
     "empty-lists": text(b'{"a":[', b"[],", b"0]}"),
     "empty-objects": text(b'{"a":[', b"{},", b"0]}"),
     "small-objects": text(b'{"a":[', b'{"a":0},', b"0]}"),
@@ -400,6 +401,7 @@ SHAPES: dict[str, dict[str, Build]] = {
 }
 _OF_AN_API = {name: _JSON[name] for name in ("deep-brackets", "small-objects", "names-twice")}
 SHAPES |= {name: _OF_AN_API for name in formats.BUILT_IN if name not in SHAPES and name != "mt950"}
+SHAPES["circle"] = _OF_AN_API | {"balances": text(b'{"data":{"unsettled":[', b"{},", b"{}]}}")}
 SHAPES["mt950"] = {name: SHAPES["mt940"][name] for name in ("one-line", "narrative-lines", "statements")}
 #: Read by every format alike.
 PACKED: dict[str, Build] = {

@@ -10,6 +10,8 @@ from attest.custody.document import Document
 from attest.errors import SourceError, printable
 
 MAX_BYTES = 8 * 1024 * 1024
+#: More than any account has of balances, or any wallet of assets.
+MAX_ITEMS = 20_000
 #: How much of an error's text is repeated.
 _SHOWN = 200
 
@@ -113,6 +115,8 @@ class Answer:
         value = self.members.get(name)
         if not isinstance(value, list):
             self.refuse("malformed-answer", f"{name} is not a list")
+        if len(value) > MAX_ITEMS:
+            self.refuse("malformed-answer", f"{name} holds more than {MAX_ITEMS} items")
         return tuple(Answer(item, f"{self.where}: {name} {number}") for number, item in enumerate(value, 1))
 
     def the(self, name: str, wanted: str, code: str) -> None:

@@ -33,6 +33,13 @@ def test_read__currency_stated_twice__refused() -> None:
     assert refusal("circle", OPTIONS, answer(money("1.00"), money("1.00")))[0] == "several-balances"
 
 
+def test_read__more_items_than_any_account_has__refused() -> None:
+    assert read("circle", OPTIONS, answer(money("1.00"), unsettled=[{}] * 20_000))
+    code, message = refusal("circle", OPTIONS, answer(money("1.00"), unsettled=[{}] * 20_001))
+    assert code == "malformed-answer"
+    assert "unsettled holds more than 20000 items" in message
+
+
 @pytest.mark.parametrize(
     "body",
     [
