@@ -215,7 +215,11 @@ def test_fetch__server_with_several_host_keys__shows_the_pinned_one(tmp_path: Pa
         assert read(server, "/a", reach, connect(host_key=f"{kind} {pinned.get_base64()}")) == [b"x"]
 
 
-@pytest.mark.parametrize("host_key", ["ssh-ed25519 AAAA", "ssh-rsa " + HOST_KEY.split()[1], "ssh-ed25519 A"])
+@pytest.mark.parametrize(
+    "host_key",
+    ["ssh-ed25519 AAAA", "ssh-rsa " + HOST_KEY.split()[1], "ssh-ed25519 A"],
+    ids=["cut", "of another kind", "no base64"],
+)
 def test_fetch__pinned_key_that_is_none__is_the_operator_s_fault(server: Server, reach: Reach, host_key: str) -> None:
     with pytest.raises(OperatorError) as caught:
         read(server, "/a", reach, connect(host_key=host_key))
