@@ -37,6 +37,9 @@ _SIGNS = {b"C": b"D", b"D": b"C", b"CRDT": b"DBIT", b"DBIT": b"CRDT", b"+": b"-"
 _SIGN = re.compile(rb"CRDT|DBIT|true|[+-]|(?<=:)[CD](?=[0-9])")
 _WORD = re.compile(rb"[A-Za-z0-9_.:/-]{2,40}")
 
+#: What is repeated over and over shrinks to little, but not where it is changed.
+_MAX_UNPACKED = 1 << 18
+
 Mutate = Callable[[bytes, int], bytes]
 
 
@@ -247,6 +250,8 @@ def _zip_changed(data: bytes, format_name: str, chance: random.Random, plain: Mu
         return plain(data, len(data) + 64)
     if not members:
         return _zipped([("a", b"a")])
+    if sum(len(content) for _, content in members) > _MAX_UNPACKED:
+        return plain(data, len(data) + 64)
     at = chance.randrange(len(members))
     name, content = members[at]
     match chance.randrange(12):
