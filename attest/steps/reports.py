@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from attest.artifacts import Committed, Confirmed, Opened, Refreshed, Submitted
-from attest.chain import state
+from attest.chain import contracts, state
+from attest.chain.batch import checksum
 from attest.chain.contracts import attestation_registry, reserve_oracle
 from attest.chain.state import ConfirmationReading
 from attest.chain.submission import Intent, Submitter
@@ -276,6 +277,19 @@ def _fallen(run: Run, reserve: TokenReserve, consensus: TokenConsensus) -> list[
     return [address for address in reporters if reports.get(address.lower()) != reserve.units]
 
 
+def _silent(run: Run, consensus: TokenConsensus) -> str:
+    """Whose report is missing, in words; empty where the contract does not list its reporters."""
+    oracle = reserve_oracle(run.config.oracle, run.environment.loaded.base)
+    if not oracle.lists_reporters:
+        return ""
+    client = run.environment.client(run.config.oracle.chain)
+    block = client.finalized_head(run.config.chains[run.config.oracle.chain].finality)
+    (reporters,) = contracts.read(client, [oracle.reporters()], block)
+    standing = {address.lower() for address in consensus.reports}
+    silent = [checksum(address) for address in reporters if address.lower() not in standing]
+    return f"; none of {', '.join(silent)}" if silent else ""
+
+
 def check_consensus(run: Run, reserve: TokenReserve, consensus: TokenConsensus) -> None:
     """Own reports stand as sent, the quorum is met, and the consensus is within policy of our reserve."""
 
@@ -294,7 +308,7 @@ def check_consensus(run: Run, reserve: TokenReserve, consensus: TokenConsensus) 
         stand, needed = len(consensus.reports), consensus.required_quorum
         raise refuse(
             "oracle-quorum-not-met",
-            f"the oracle's quorum is not met ({stand} reports stand, {needed} are needed)",
+            f"the oracle's quorum is not met ({stand} reports stand, {needed} are needed{_silent(run, consensus)})",
             "Other reporters have not reported yet, or their reports have expired.",
             "Ask the other operators to report; then run `attest run` again, which sends nothing twice.",
         )

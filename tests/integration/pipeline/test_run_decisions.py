@@ -337,6 +337,9 @@ def test_confirm__other_operators_missing__says_so_and_a_later_run_completes(ope
         operator.run(sleep=lambda seconds: None)
     assert refused.value.exit_code == 5
     assert "runs/2026-W47/1/confirmation" not in operator.stored()
+    own, *others = re.findall(r"0x[0-9a-fA-F]{40}", "".join(held))
+    assert all(address in refused.value.message for address in others)
+    assert own not in refused.value.message
 
 
 def test_log__witness_away__keeps_the_entry_and_asks_again_next_time(operator: Week) -> None:
