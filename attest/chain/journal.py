@@ -138,12 +138,14 @@ class Journal:
         return found
 
     def claim(self, entry: JournalEntry) -> JournalEntry:
-        """Write ``entry`` in its place, durably, unless another stands there; the entry that stands there.
+        """Write ``entry``, whose signed bytes the caller has checked, in its place, durably, unless another stands
+        there; the entry that stands there, still to be :meth:`checked` if it is another.
 
         Raises :class:`ConflictError` if what stands there is no entry.
         """
         if self._store.create(entry.key, to_json(entry)):
             self._read[entry.key] = entry
+            self._checked.add(entry.key)
         return self._entry(entry.key)
 
     def checked(self, entry: JournalEntry) -> JournalEntry:
