@@ -6,10 +6,16 @@ import argparse
 import json
 import sys
 
-from benchmarks import commands, custody, weekly
+from benchmarks import chain, commands, custody, events, weekly
 from benchmarks.harness import Benchmark
 
-BENCHMARKS: list[Benchmark] = [*commands.BENCHMARKS, *custody.BENCHMARKS, *weekly.BENCHMARKS]
+BENCHMARKS: list[Benchmark] = [
+    *commands.BENCHMARKS,
+    *custody.BENCHMARKS,
+    *chain.BENCHMARKS,
+    *events.BENCHMARKS,
+    *weekly.BENCHMARKS,
+]
 
 
 def main() -> int:
