@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
+from functools import partial
 from typing import Literal
 
 from attest import quorum
@@ -19,6 +20,8 @@ from attest.period import Period
 from attest.records import format_instant
 from attest.scaffold import PLACEHOLDER
 from attest.secrets import resolve
+from attest.signing.pkcs11 import Pkcs11NoteSigner, Pkcs11Signer
+from attest.signing.transaction import DigestTransactionSigner
 from attest.steps.reserves import last_balances
 from attest.store import OverlayStore, check_writable, open_store
 
@@ -82,24 +85,19 @@ def _stores(loaded: Loaded) -> Iterator[Finding]:
 
 def _keys(loaded: Loaded) -> Iterator[Finding]:
     signing, keys = loaded.config.signing, ConfiguredKeys(loaded)
-    jobs = [("reporter", signer) for signer in signing.reporters] + [("publisher", signing.publisher)]
-    for job, signer in jobs:
+    senders = [("reporter", signer) for signer in signing.reporters] + [("publisher", signing.publisher)]
+    jobs: list[tuple[str, str, str, Callable[[], object]]] = [
+        *((job, key.uri, key.address, partial(keys.transactions, key.address)) for job, key in senders),
+        *(("attestor", key.uri, key.address, partial(keys.attestor, key.address)) for key in signing.attestors),
+        ("log", signing.log.uri, signing.log.vkey.split("+")[0], keys.log),
+    ]
+    for job, uri, pinned, open_key in jobs:
         try:
-            keys.transactions(signer.address)
-            yield Finding("ok", f"{job} key", f"{signer.uri} is {signer.address}")
+            key = open_key()
+            yield Finding("ok", f"{job} key", f"{uri} is {pinned}")
+            yield from _exposures(f"{job} key", uri, key)
         except AttestError as fault:
             yield _failed(f"{job} key", fault)
-    for signer in signing.attestors:
-        try:
-            keys.attestor(signer.address)
-            yield Finding("ok", "attestor key", f"{signer.uri} is {signer.address}")
-        except AttestError as fault:
-            yield _failed("attestor key", fault)
-    try:
-        keys.log()
-        yield Finding("ok", "log key", f"{signing.log.uri} is {signing.log.vkey.split('+')[0]}")
-    except AttestError as fault:
-        yield _failed("log key", fault)
     passwords = {signer.password for signer in (*signing.reporters, signing.publisher, *signing.attestors)}
     passwords.add(signing.log.password)
     if len(passwords) == 1:
@@ -108,6 +106,19 @@ def _keys(loaded: Loaded) -> Iterator[Finding]:
             "keys",
             "one identity can use them all: reporters, publisher, attestor and log",
             "Give each job its own principal; who holds all keys can make a false attestation alone.",
+        )
+
+
+def _exposures(subject: str, uri: str, key: object) -> Iterator[Finding]:
+    """Whether a key in a PKCS#11 token could leave it, or once could. What the other places promise, only they know."""
+    holder = key.signer if isinstance(key, DigestTransactionSigner) else key
+    if isinstance(holder, Pkcs11Signer | Pkcs11NoteSigner) and (exposures := holder.key.exposures()):
+        yield Finding(
+            "warning",
+            subject,
+            f"{uri}: {'; '.join(exposures)}",
+            "Make a key in the token, sensitive and not extractable (docs/signing/pkcs11.md), and put it in this one's "
+            "place.",
         )
 
 

@@ -7,6 +7,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,18 @@ from eth_keys.datatypes import Signature as RecoverableSignature
 from pkcs11 import Attribute, KeyType, Mechanism, MechanismFlag
 from pkcs11.util.ec import encode_named_curve_parameters
 
+from attest.config import Loaded, Signing
+from attest.diagnosis import examine
 from attest.errors import OperatorError
 from attest.log.note import ED25519, sign_note, verifier_key, verify_note
+from attest.period import Period
 from attest.secrets import Secret
 from attest.signing.pkcs11 import Pkcs11NoteSigner, Pkcs11Signer
 from attest.signing.pkcs11 import open_digest_signer as open_digest
 from attest.signing.pkcs11 import open_note_signer as open_note
 from attest.signing.signer import open_digest_signer, open_note_signer
 from attest.signing.transaction import Transaction, decode, open_transaction_signer
+from tests.support import chains
 
 pytestmark = pytest.mark.requires("softhsm2-util", "apt-get install softhsm2")
 
@@ -93,6 +98,12 @@ def hsm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hsm]:
             "same": {},
             "same again": {},
             "alone": {},
+            "loose-log": {
+                "kind": edwards,
+                "curve": ED25519_PARAMETERS["oid"],
+                Attribute.EXTRACTABLE: True,
+                Attribute.SENSITIVE: False,
+            },
         },
     )
     session = hsm.library.get_token(token_label="reserve").open(rw=True, user_pin=PIN.reveal())
@@ -263,6 +274,45 @@ def test_exposures__extractable_key__are_told_and_the_key_still_signs(hsm: Hsm) 
     ]
     assert "CKA_LOCAL" not in told
     assert signer.sign_digest(DIGEST)
+
+
+def test_doctor__keys_that_can_leave_their_token__warns_of_each_and_of_no_other(hsm: Hsm, tmp_path: Path) -> None:
+    (tmp_path / "pin").write_text(PIN.reveal())
+
+    def key(label: str) -> dict[str, str]:
+        return {"uri": hsm.uri(f"object={label}"), "address": address(hsm, label), "password": "file:pin"}
+
+    log = open_note(hsm.uri("object=loose-log").removeprefix("pkcs11:"), password=PIN, base=tmp_path)
+    signing = Signing.model_validate(
+        {
+            "reporters": (key("loose"), key("reporter")),
+            "publisher": key("publisher"),
+            "attestors": (key("careful"),),
+            "log": {
+                "uri": hsm.uri("object=loose-log"),
+                "vkey": verifier_key("issuer.example/log", ED25519, log).vkey,
+                "password": "file:pin",
+            },
+        }
+    )
+    whole = chains.config({"USDW": [("main", CONTRACT, 6)]}).model_copy(update={"signing": signing})
+    examined = takewhile(lambda finding: finding.subject != "keys", examine(Loaded(whole, tmp_path), Period(2026, 47)))
+    findings = [finding for finding in examined if finding.subject.endswith(" key")]
+    assert [(finding.state, finding.subject) for finding in findings] == [
+        ("ok", "reporter key"),
+        ("warning", "reporter key"),
+        ("ok", "reporter key"),
+        ("ok", "publisher key"),
+        ("ok", "attestor key"),
+        ("ok", "log key"),
+        ("warning", "log key"),
+    ]
+    for finding in findings:
+        if finding.state == "warning":
+            assert "object=loose" in finding.detail
+            assert "CKA_EXTRACTABLE" in finding.detail
+            assert "CKA_SENSITIVE" in finding.detail
+            assert "not extractable" in finding.advice
 
 
 # -- refusals --------------------------------------------------------------------------------------------------------
