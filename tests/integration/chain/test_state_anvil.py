@@ -189,7 +189,7 @@ def test_preflight__fresh_deployment__is_fine(deploy: Callable[..., Deployed]):
     client = deployed.client()
     findings = preflight.preflight({"main": client}, deployed.config, base=BASE, now=instant(deployed.now()))
     assert {finding.state for finding in findings} == {"ok"}
-    assert list(client.requests_sent.values()) == [2]
+    assert list(client.requests_sent.values()) == [3]  # the head, the gas price, all the rest
 
 
 def test_status_and_report_age__after_reports__tell_the_state(deploy: Callable[..., Deployed]):
