@@ -40,7 +40,7 @@ def collected(examples: Loaded, tmp_path: Path) -> Collection:
 def test_examples__every_source__answers_for_the_last_business_date(collected: Collection) -> None:
     assert collected.failures == ()
     assert len(collected.observations) == 15
-    assert {one.business_date for one in collected.observations} == {"2026-11-20", None}
+    assert {one.business_date for one in collected.observations} == {"2026-11-20"}
     assert all(one.as_of.date() in {date(2026, 11, 20), date(2026, 11, 21)} for one in collected.observations)
 
 
