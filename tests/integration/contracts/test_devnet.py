@@ -250,7 +250,8 @@ def test_deploy__contracts_roles_and_supply__are_as_asked(free_gas: bool) -> Non
         done = deploy_all(node.url, quorum=2, max_report_age=1800, consensus_validity=7200)
         oracle = done.oracle
         assert done.chain_id == 138
-        assert done.block == int(rpc(node.url, "eth_blockNumber"), 16)
+        # A loaded node may add empty blocks after it.
+        assert done.block <= int(rpc(node.url, "eth_blockNumber"), 16)
         settings = [
             read(node.url, oracle, "ReserveOracle", f) for f in ("requiredQuorum", "maxReportAge", "consensusValidity")
         ]
