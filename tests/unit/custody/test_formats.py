@@ -22,7 +22,9 @@ def test_check_options__unknown_format__is_refused_and_the_known_ones_listed(nam
     assert all(known in caught.value.advice for known in names())
 
 
-@pytest.mark.parametrize(("name", "known"), [("camt052", "it has none"), ("csv", "account_column, account, amount_column")])
+@pytest.mark.parametrize(
+    ("name", "known"), [("camt052", "it has none"), ("csv", "account_column, account, amount_column")]
+)
 def test_check_options__unknown_option__is_refused_and_the_known_ones_listed(name: str, known: str) -> None:
     with pytest.raises(OperatorError) as caught:
         check_options(name, {"colour": "red"}, "accounts.a.sources.b")
