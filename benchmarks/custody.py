@@ -68,7 +68,7 @@ _SOURCE = """
 id = "source-{source}"
 origin = "origin-{source}"
 format = "json"
-location = "{url}/ACCOUNT-{number:04d}"
+location = "{url}/ACCOUNT-{number:04d}?source={source}"
 connection = "bank"
 options = {{ account = "/account", currency = "/currency", amount = "/balance", as_of = "/asOf", success = "/status", \
 success_value = "ok" }}

@@ -8,7 +8,7 @@ import re
 
 LATENCY = 0.1
 
-_REQUEST = re.compile(rb"GET /([^ ]*) HTTP/1\.1\r\n.*?\r\n\r\n", re.DOTALL)
+_REQUEST = re.compile(rb"GET /([^ ?]*)[^ ]* HTTP/1\.1\r\n.*?\r\n\r\n", re.DOTALL)
 _BODY = b'{"account":"%s","currency":"EUR","balance":"1234567.89","asOf":"2026-11-20T22:59:59Z","status":"ok"}'
 
 

@@ -267,7 +267,7 @@ class Submitter:
             if self._clock() - begun >= timeout:
                 raise self._not_confirmed(intents, slots, trouble, timeout)
             self._sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+            pause = min(1.5 * pause, _LONGEST_PAUSE_SECONDS)
 
     # -- looking -------------------------------------------------------------------------------------------------------
 
