@@ -21,6 +21,7 @@ from attest.config import Account, Loaded, Source
 from attest.custody import formats, signatures, snapshots, transport, unpack
 from attest.custody.document import Document
 from attest.custody.evidence import Evidence, contradicted
+from attest.custody.location import late
 from attest.custody.reach import Asked, Reach, zone_of
 from attest.errors import AttestError, OperatorError, SourceError
 from attest.model import Observation, SourceFailure, StatedBalance
@@ -55,6 +56,10 @@ class _Question:
 
     def __str__(self) -> str:
         return f"{self.name}/{self.source.id}"
+
+    @property
+    def where(self) -> str:
+        return f"account {self.name}, source {self.source.id}"
 
 
 def check_configuration(loaded: Loaded) -> None:
@@ -193,9 +198,9 @@ def collect(
                 else:
                     fetched = _fetched(asked, source, reach)
                     retrieved_at = now().replace(microsecond=0)
+                    for document in fetched:
+                        evidence.keep(document)
                 digests = tuple(document.digest for document in fetched)
-                for document in fetched:
-                    evidence.keep(document)
                 return observe(name, account, source, fetched, retrieved_at, cutoff, base=loaded.base)
             except SourceError as fault:
                 return _failure(question, fault, digests)
@@ -281,19 +286,9 @@ def _questions(loaded: Loaded) -> list[_Question]:
 
 
 def _failure(question: _Question, fault: AttestError, digests: tuple[str, ...]) -> SourceFailure:
-    name, source = question.name, question.source.id
     # Whose failure it is stands beside the message.
-    message = fault.message.removeprefix(f"account {name}, source {source}: ")
-    return SourceFailure(name, source, fault.code, message, fault.reason, fault.advice, digests)
-
-
-def _late() -> SourceError:
-    return SourceError(
-        "had not answered when the time for collecting was over",
-        code="deadline",
-        reason="One source that hangs must not keep the others waiting for ever.",
-        advice="Run again; if it is slow by nature, raise collection.deadline_seconds.",
-    )
+    message = fault.message.removeprefix(f"{question.where}: ")
+    return SourceFailure(question.name, question.source.id, fault.code, message, fault.reason, fault.advice, digests)
 
 
 def _asked(
@@ -305,7 +300,9 @@ def _asked(
 ) -> Collection:
     """Every question's answer, in their order; what is not answered by the deadline has failed."""
     answers = _ask_all(questions, ask, reach, concurrent, progress)
-    results = [answers.get(number) or _failure(question, _late(), ()) for number, question in enumerate(questions)]
+    results = [
+        answers.get(number) or _failure(question, late(question.where), ()) for number, question in enumerate(questions)
+    ]
     return Collection(
         tuple(result for result in results if isinstance(result, Observation)),
         tuple(result for result in results if isinstance(result, SourceFailure)),

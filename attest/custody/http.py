@@ -26,7 +26,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 from attest import secrets
 from attest.config import Collection, HttpConnection
 from attest.custody.document import MAX_BYTES, Document
-from attest.custody.location import check_encrypted, provenance
+from attest.custody.location import check_encrypted, late, provenance
 from attest.errors import OperatorError, SourceError, printable
 from attest.records import load_plain
 
@@ -270,7 +270,7 @@ class HttpClient:
     def _token(self, peer: _Peer, connection: HttpConnection, where: str, until: float) -> tuple[str, bool]:
         """The access token, and whether it was issued just now (OAuth 2 client credentials, RFC 6749 section 4.4)."""
         if not peer.token_lock.acquire(timeout=max(0.0, until - self._clock())):
-            raise _late(f"{where}: no access token")
+            raise late(f"{where}: no access token")
         try:
             if peer.token and self._clock() < peer.token_until:
                 return peer.token, False
@@ -330,7 +330,7 @@ class HttpClient:
                 return self._stream(peer, one, _Target.of(one, where), headers, where, limit, kept=False)
             except httpcore2.TimeoutException:
                 if self._clock() >= until:
-                    raise _late(named) from None
+                    raise late(named) from None
                 raise _passing(
                     named,
                     "http-timeout",
@@ -418,10 +418,10 @@ class HttpClient:
             turn = self._turns.setdefault((target.server, places), threading.BoundedSemaphore(places))
         waited = not turn.acquire(blocking=False)
         if waited and not turn.acquire(timeout=max(0.0, until - self._clock())):
-            raise _late(named)
+            raise late(named)
         try:
             if self._clock() >= until:
-                raise _late(named)
+                raise late(named)
             yield waited
         finally:
             turn.release()
@@ -668,15 +668,6 @@ def _bearer(token: str) -> tuple[str, str]:
 
 def _passing(named: str, code: str, detail: str, reason: str, advice: str) -> _PassingError:
     return _PassingError(f"{named}: {detail}", code=code, reason=reason, advice=advice)
-
-
-def _late(named: str) -> SourceError:
-    return SourceError(
-        f"{named}: had not answered when the time for collecting was over",
-        code="deadline",
-        reason="One source that hangs must not keep the others waiting for ever.",
-        advice="Run again; if it is slow by nature, raise collection.deadline_seconds.",
-    )
 
 
 def _too_large(named: str, limit: int) -> SourceError:

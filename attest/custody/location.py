@@ -142,6 +142,16 @@ def unreachable(where: str, detail: str) -> SourceError:
     )
 
 
+def late(where: str) -> SourceError:
+    """The refusal of a source that outlasts the collection's deadline."""
+    return SourceError(
+        f"{where}: had not answered when the time for collecting was over",
+        code="deadline",
+        reason="One source that hangs must not keep the others waiting for ever.",
+        advice="Run again; if it is slow by nature, raise collection.deadline_seconds.",
+    )
+
+
 def changed(where: str) -> SourceError:
     """The refusal of a document that was written while it was read."""
     return SourceError(

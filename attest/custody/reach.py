@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from attest import secrets
 from attest.config import Account, Connection, Loaded, Source
-from attest.errors import SourceError
+from attest.custody.location import late
 from attest.model import BalanceKind, Block
 
 if TYPE_CHECKING:
@@ -90,12 +90,7 @@ class Reach:
         """Seconds until the deadline. Raises :class:`SourceError` (``deadline``) naming ``where`` when it is over."""
         left = self.until - self.clock()
         if left <= 0:
-            raise SourceError(
-                f"{where}: had not answered when the time for collecting was over",
-                code="deadline",
-                reason="One source that hangs must not keep the others waiting for ever.",
-                advice="Run again; if it is slow by nature, raise collection.deadline_seconds.",
-            )
+            raise late(where)
         return left
 
     def shared(self, key: Hashable, make: Callable[[], Any]) -> Any:
