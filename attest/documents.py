@@ -16,6 +16,8 @@ from attest.records import Amount, Hex32
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "urn:reserve-attest:predicate:reserves:v1"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
+#: Of the envelope around a manifest (ours; never that of a statement).
+MANIFEST_PAYLOAD_TYPE = "application/vnd.reserve-attest.manifest+json"
 #: A log entry's length is a u16 (C2SP tlog-tiles), and the entry is the whole envelope.
 MAX_ENVELOPE_BYTES = 65_535
 
@@ -170,11 +172,26 @@ class Disclosure:
 
 
 @dataclass(frozen=True)
+class Supersedes:
+    """What a revision puts out of force: the statement (its digest) of the revision before it, of the same period.
+
+    ``revision``: this statement stands in its place. ``revocation``: nothing does, every token is withheld with the
+    code ``revoked``. ``reason`` is one line, in public.
+    """
+
+    statement: Hex32
+    kind: Literal["revision", "revocation"]
+    reason: str
+
+
+@dataclass(frozen=True)
 class Predicate:
     """What the attestor states about one period. Amounts are decimal strings.
 
     ``configuration`` is a salted commitment to the configuration in force. ``clock`` is ``pinned`` on a rehearsal whose
-    time was fixed by configuration.
+    time was fixed by configuration. ``supersedes`` stands in every revision but the first (0). ``bundle``: the
+    attestation's folder has a manifest of that format, which an attestor signed; statements of earlier releases do not
+    say so.
     """
 
     issuer: str
@@ -191,6 +208,8 @@ class Predicate:
     disclosures: tuple[Disclosure, ...]
     configuration: Hex32
     software: str
+    bundle: Literal["attest-manifest/2"] | None = None
+    supersedes: Supersedes | None = None
 
 
 @dataclass(frozen=True)
@@ -321,9 +340,11 @@ class ManifestFile:
 
 @dataclass(frozen=True)
 class Manifest:
-    """``manifest.json``: the files of one attestation's folder."""
+    """``manifest.json``: the files of one attestation's folder. From version 2 on an attestor signs it, as a whole:
+    ``manifest.dsse.json`` (payload type :data:`MANIFEST_PAYLOAD_TYPE`) carries its very bytes and is not listed in
+    it."""
 
-    format: Literal["attest-manifest/1"]
+    format: Literal["attest-manifest/1", "attest-manifest/2"]
     period: str
     revision: int
     files: tuple[ManifestFile, ...]

@@ -183,6 +183,25 @@ class Verdict:
     accounts: tuple[AccountVerdict, ...]
 
 
+@dataclass(frozen=True)
+class Decision:
+    """``decision.json``, the auditor's: all that the quorum decided on, so that anybody can decide again
+    (:func:`attest.quorum.decide`). ``acknowledged``: the held accounts whose change a person accepted. ``withheld``:
+    the tokens given up, whose accounts decide nothing."""
+
+    format: Literal["attest-decision/1"]
+    period: str
+    revision: int
+    cutoff: datetime
+    policies: tuple[AccountPolicy, ...]
+    previous: Mapping[str, Amount]
+    observations: tuple[Observation, ...]
+    failures: tuple[SourceFailure, ...]
+    ownership: Mapping[str, Hex32]
+    acknowledged: tuple[str, ...]
+    withheld: tuple[str, ...]
+
+
 # -- merkle: commit to it --------------------------------------------------------------------------------------------
 
 
@@ -205,6 +224,16 @@ class ReserveLeaf:
     ownership: Ownership
     evidence: tuple[Hex32, ...]
     salt: Hex32
+
+
+@dataclass(frozen=True)
+class ReserveLeaves:
+    """``leaves.json``, the auditor's full file: every leaf's exact bytes (base64), in tree order."""
+
+    format: Literal["attest-leaves/1"]
+    period: str
+    revision: int
+    leaves: tuple[str, ...]
 
 
 @dataclass(frozen=True)

@@ -76,6 +76,8 @@ RECORDS: Mapping[str, type[Any]] = {
     "ownership-proof": model.OwnershipProof,
     "verdict": model.Verdict,
     "reserve-leaf": model.ReserveLeaf,
+    "leaves": model.ReserveLeaves,
+    "decision": model.Decision,
     "disclosure": artifacts.DisclosureDetail,
     "transaction": JournalEntry,
     "witness-state": WitnessState,

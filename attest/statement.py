@@ -280,6 +280,7 @@ class _Reading:
             f"must list the attempts before attempt {predicate.attempt}, each once and in order",
         )
         self.require(all(a.reason.strip() for a in predicate.abandoned), "abandoned", "has an attempt without a reason")
+        self._supersedes()
         self._sorted_unique("chains", [chain.chain_id for chain in predicate.chains], "chain ids")
         for chain in predicate.chains:
             self._chain(chain)
@@ -290,6 +291,19 @@ class _Reading:
         deployments = [(d.chain_id, d.address.lower()) for token in predicate.tokens for d in token.deployments]
         self.require(len(set(deployments)) == len(deployments), "tokens", "list one deployment under two tokens")
         self._merkle()
+
+    def _supersedes(self) -> None:
+        revision, replaced = self.predicate.revision, self.predicate.supersedes
+        self.require(
+            (revision > 0) == (replaced is not None), "supersedes", f"does not fit revision {revision}: 0 replaces none"
+        )
+        revoked = [token.withheld_code == "revoked" for token in self.predicate.tokens]
+        if replaced is not None:
+            self.require(bool(replaced.reason.strip()), "supersedes", "gives no reason")
+        if replaced is not None and replaced.kind == "revocation":
+            self.require(all(revoked), "supersedes", "is a revocation, so every token must be withheld as revoked")
+        else:
+            self.require(not any(revoked), "tokens", "are withheld as revoked, but the statement is no revocation")
 
     def _sorted_unique(self, place: str, values: Sequence[T], what: str) -> None:
         ascending = sorted(set(values))

@@ -24,7 +24,7 @@ _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}", re.ASCII)
 _FINALITY = re.compile(r"instant|tag|depth:[1-9][0-9]{0,5}", re.ASCII)
 
 #: What an auditor can demand beyond the checks that always apply; a demanded check that is skipped fails.
-Demand = Literal["witnesses", "chain", "leaves", "independent"]
+Demand = Literal["witnesses", "chain", "leaves", "independent", "evidence", "consistency", "history", "timestamp"]
 
 
 def same_address(one: str, other: str) -> bool:
@@ -278,7 +278,8 @@ class MinimumPolicy:
 class Trust:
     """Everything that a verdict rests on. ``maximum_age_seconds`` (if given) is how long after its cutoff a statement
     still counts; ``demands`` are checks that may not be skipped; ``revoked`` are digests of statements that no longer
-    count."""
+    count. ``cadence_weeks``: from ``earliest_period`` on, one period in so many weeks must be in the log.
+    ``timestamp_authorities`` are the roots (PEM) of the time-stamping authorities (RFC 3161) that are believed."""
 
     format: Literal["attest-trust/1"]
     issuer: str
@@ -296,6 +297,8 @@ class Trust:
     demands: tuple[Demand, ...] = ()
     maximum_age_seconds: int | None = None
     revoked: tuple[Hex32, ...] = ()
+    cadence_weeks: int | None = None
+    timestamp_authorities: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _period("earliest_period", self.earliest_period)
@@ -308,6 +311,8 @@ class Trust:
             raise ValueError("publishers is empty")
         if self.maximum_age_seconds is not None and self.maximum_age_seconds < 1:
             raise ValueError("maximum_age_seconds must be positive")
+        if self.cadence_weeks is not None and self.cadence_weeks < 1:
+            raise ValueError("cadence_weeks must be positive")
         _unique("chains", [chain.chain_id for chain in self.chains])
         _unique("tokens", [token.token for token in self.tokens])
         deployments = [deployment for token in self.tokens for deployment in token.deployments]

@@ -32,8 +32,8 @@ def documents() -> Iterator[tuple[str, type[Any]]]:
                 continue
             hint = get_type_hints(thing).get("format") if "format" in {field.name for field in fields(thing)} else None
             if get_origin(hint) is Literal:
-                (text,) = get_args(hint)
-                yield text.removeprefix("attest-").partition("/")[0], thing
+                for text in get_args(hint):  # one for each version
+                    yield text.removeprefix("attest-").partition("/")[0], thing
 
 
 def test_records__every_versioned_document_of_the_package__has_its_schema() -> None:
