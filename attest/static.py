@@ -1,0 +1,118 @@
+"""Files of the public store from outside, by their path below a root: in a folder, or over HTTP with the standard
+library. What they say is for the caller to verify; here only sizes, links and places are."""
+
+from __future__ import annotations
+
+import http.client
+import stat
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from attest.errors import OperatorError, VerificationError
+
+#: No public file is larger (256 log entries of 64 KiB make 16 MiB, a chain proof 32).
+MAX_FILE_BYTES = 64 << 20
+TIMEOUT_SECONDS = 20.0
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *arguments: Any) -> None:
+        return None
+
+
+def is_url(text: str) -> bool:
+    """Whether ``text`` names a place on the web rather than on this disk."""
+    return urlsplit(text).scheme in {"http", "https"}
+
+
+def folder_files(folder: Path) -> Callable[[str], bytes | None]:
+    """A reader of plain files below ``folder``; links are not followed. Reading raises :class:`VerificationError` for
+    anything but a plain file of bounded size."""
+
+    def read(path: str) -> bytes | None:
+        parts = path.split("/")
+        if {"", ".", ".."} & {*parts}:
+            raise ValueError(f"{path!r} leaves its folder")
+        place = folder
+        for part in parts:
+            place = place / part
+            try:
+                mode = place.lstat().st_mode
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+            if stat.S_ISLNK(mode):
+                raise _refuse(str(place), "is a link")
+        if not stat.S_ISREG(mode):
+            raise _refuse(str(place), "is not a plain file")
+        with place.open("rb") as file:
+            return _bounded(file.read(MAX_FILE_BYTES + 1), str(place))
+
+    return read
+
+
+def http_files(url: str, *, timeout: float = TIMEOUT_SECONDS) -> Callable[[str], bytes | None]:
+    """A reader of files below ``url`` (http or https); status 404 is None, redirects are not followed.
+
+    Raises :class:`OperatorError` for another kind of URL; reading raises it when the server does not answer or answers
+    with another status (``fetch-failed``), and :class:`VerificationError` for a file that is too large.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        raise OperatorError(
+            f"{url!r} is not an http or https address of a folder",
+            code="usage",
+            reason="Public files are fetched below it.",
+            advice="Give an address such as https://reserves.issuer.example/attestations/2026-W47.",
+        )
+    opener = urllib.request.build_opener(_NoRedirect)
+
+    def read(path: str) -> bytes | None:
+        place = f"{url.rstrip('/')}/{quote(path)}"
+        try:
+            with opener.open(place, timeout=timeout) as response:
+                return _bounded(response.read(MAX_FILE_BYTES + 1), place)
+        except urllib.error.HTTPError as fault:
+            if fault.code == 404:
+                return None
+            moved = fault.headers.get("Location") if 300 <= fault.code < 400 else None
+            detail = f"answers HTTP {fault.code}" + (f" (moved to {moved})" if moved else "")
+            raise _unreachable(place, detail) from None
+        except (OSError, http.client.HTTPException, ValueError) as fault:
+            reason = getattr(fault, "reason", None)
+            detail = getattr(reason, "strerror", None) or str(reason or fault) or type(fault).__name__
+            raise _unreachable(place, f"cannot be fetched ({detail})") from None
+
+    return read
+
+
+def files_below(place: str) -> Callable[[str], bytes | None]:
+    """The reader for ``place``: :func:`http_files` for a URL, :func:`folder_files` for a path."""
+    return http_files(place) if is_url(place) else folder_files(Path(place))
+
+
+def _bounded(data: bytes, where: str) -> bytes:
+    if len(data) > MAX_FILE_BYTES:
+        raise _refuse(where, f"has more than {MAX_FILE_BYTES} bytes")
+    return data
+
+
+def _refuse(where: str, detail: str) -> VerificationError:
+    return VerificationError(
+        f"{where}: {detail}",
+        code="file-refused",
+        reason="A public store holds plain files of bounded size.",
+        advice="Fetch it again from the public store, into an empty folder.",
+    )
+
+
+def _unreachable(where: str, detail: str) -> OperatorError:
+    return OperatorError(
+        f"{where}: {detail}",
+        code="fetch-failed",
+        reason="What cannot be fetched cannot be checked; nothing is concluded from it.",
+        advice="Check the address, or download the files another way and name their folder.",
+    )
