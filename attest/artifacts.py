@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Literal
 
 from attest.chain.state import ConfirmationReading, SupplyReading
-from attest.documents import AbandonedAttempt, Anchor, BlockProof
+from attest.documents import AbandonedAttempt, Anchor, Blank, BlockProof, Supersedes, WithheldCode
 from attest.model import (
     AccountPolicy,
     Observation,
@@ -24,7 +24,8 @@ from attest.records import Amount, Hex32
 @dataclass(frozen=True)
 class Opened:
     """Step 1. The period is fixed: cutoff, configuration, policies, the accounts' last attested balances (and the
-    digests of the verdicts that they are from, by key, newest first), and the supply."""
+    digests of the verdicts that they are from, by key, newest first), and the supply. A revision names what it
+    ``supersedes``. ``blank``: no policy and no balance, the statement gives no reserve."""
 
     format: Literal["attest-run-open/1"]
     period: str
@@ -42,6 +43,8 @@ class Opened:
     previous: Mapping[str, Amount]
     previous_verdicts: Mapping[str, Hex32]
     supply: SupplyReading
+    supersedes: Supersedes | None = None
+    blank: Blank | None = None
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ class WithheldToken:
     """A token that this attestation gives no reserve for: who gave it up, and which accounts did not pass."""
 
     token: str
-    code: Literal["operator", "deadline"]
+    code: WithheldCode
     accounts: tuple[str, ...]
 
 
@@ -121,19 +124,21 @@ class DisclosureDetail:
 
 @dataclass(frozen=True)
 class Disclosures:
-    """The details' exact bytes (base64), in the order of the statement's ``disclosures``, and the software's version:
-    all that the statement needs besides the steps before."""
+    """The details' exact bytes (base64), in the order of the statement's ``disclosures``, the software's version, and
+    the manifest that the bundle will have: all that the statement needs besides the steps before. Runs that an earlier
+    release signed name no manifest."""
 
     format: Literal["attest-run-disclosures/1"]
     made_from: Mapping[str, Hex32]
     software: str
     details: tuple[str, ...]
+    bundle: Literal["attest-manifest/2"] | None = None
 
 
 @dataclass(frozen=True)
 class StatementSignature:
-    """One attestor's signature over the payload (base64 of DER), with its public key (SPKI, PEM) and that key's
-    digest."""
+    """One attestor's signature over the payload or the manifest (base64 of DER), with its public key (SPKI, PEM) and
+    that key's digest."""
 
     format: Literal["attest-run-signature/1"]
     made_from: Mapping[str, Hex32]

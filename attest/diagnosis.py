@@ -22,6 +22,7 @@ from attest.scaffold import PLACEHOLDER
 from attest.secrets import resolve
 from attest.signing.pkcs11 import Pkcs11NoteSigner, Pkcs11Signer
 from attest.signing.transaction import DigestTransactionSigner
+from attest.steps.orders import standing
 from attest.steps.reserves import last_balances
 from attest.store import OverlayStore, check_writable, open_store
 
@@ -46,6 +47,7 @@ def examine(loaded: Loaded, period: Period) -> Iterator[Finding]:
     cutoff = config.schedule.schedule.cutoff(period)
     yield from _sources(loaded, period, cutoff)
     yield from _witnesses(loaded)
+    yield from _periods(loaded)
 
 
 def _placeholders(loaded: Loaded) -> Iterator[Finding]:
@@ -196,6 +198,19 @@ def _witnesses(loaded: Loaded) -> Iterator[Finding]:
             "nobody cosigns the log",
             "Ask an auditor to run `attest log witness`: without one, nobody would notice a rewritten history.",
         )
+
+
+def _periods(loaded: Loaded) -> Iterator[Finding]:
+    """Periods that were never attested, and revisions that nobody finished."""
+    try:
+        private = open_store(loaded.config.stores.private, base=loaded.base)
+        waiting = standing(private, loaded.config, clock(loaded)()).waiting
+    except AttestError as fault:
+        yield _failed("periods", fault)
+        return
+    for week in waiting:
+        what = "was never attested" if week.why == "missed" else f"has revision {week.revision} under way"
+        yield Finding("warning", f"period {week.period}", what, week.command)
 
 
 def _failed(subject: str, fault: AttestError) -> Finding:

@@ -22,6 +22,10 @@ MANIFEST_PAYLOAD_TYPE = "application/vnd.reserve-attest.manifest+json"
 MAX_ENVELOPE_BYTES = 65_535
 
 TokenState = Literal["sufficient", "short", "withheld"]
+#: Why a whole statement gives no reserve: the period was never attested, or its attestation is withdrawn.
+Blank = Literal["missed", "revoked"]
+#: Why one token is withheld: as above, or given up by the operator, or by the deadline.
+WithheldCode = Literal["operator", "deadline", "missed", "revoked"]
 
 # -- the signed statement --------------------------------------------------------------------------------------------
 
@@ -378,7 +382,8 @@ class FeedToken:
 
 @dataclass(frozen=True)
 class FeedPeriod:
-    """One attested period: its state, its folder and files in the public store, and its anchor."""
+    """One revision of an attested period: its state, its folder and files in the public store, its anchor, the attempts
+    given up before it, and what it supersedes. Of a period's revisions the newest counts."""
 
     period: str
     revision: int
@@ -394,6 +399,8 @@ class FeedPeriod:
     attestors: tuple[str, ...]
     anchor_transaction: Hex32 | None
     tokens: tuple[FeedToken, ...]
+    abandoned: tuple[AbandonedAttempt, ...] = ()
+    supersedes: Supersedes | None = None
 
 
 @dataclass(frozen=True)

@@ -70,6 +70,11 @@ class Period:
         return Period.containing(day)
 
 
+def revision_name(period: Period | str, revision: int) -> str:
+    """What one revision of a period is called in keys and addresses: ``2026-W47``, then ``2026-W47.1``."""
+    return str(period) if revision == 0 else f"{period}.{revision}"
+
+
 @dataclass(frozen=True)
 class Schedule:
     """When a period's balances are taken: an ISO weekday (1 = Monday), a wall-clock time and its zone (IANA name)."""

@@ -7,7 +7,6 @@ asked in one step and stored; what follows is computed from stored artifacts onl
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,15 +15,14 @@ from typing import Any
 from attest import statement
 from attest.artifacts import Confirmed, Logged, Opened, Published
 from attest.chain.submission import Simulation
-from attest.config import Config
 from attest.documents import TokenStatement
 from attest.errors import EXIT_DONE, EXIT_SHORTFALL, EXIT_SOURCE, OperatorError
 from attest.period import Period
-from attest.quorum import account_key
 from attest.runs import RunArea
 from attest.signing.dsse import parse_envelope
 from attest.steps import publication, reports, reserves, statements
 from attest.steps.context import NO_CHOICES, Choices, Environment, Run
+from attest.steps.orders import check_reason
 
 
 @dataclass(frozen=True)
@@ -58,6 +56,7 @@ class Outcome:
     bundle is published; ``simulations`` belong to a rehearsal."""
 
     period: str
+    revision: int
     attempt: int
     already_done: bool
     exit_code: int
@@ -113,6 +112,7 @@ def rehearse(environment: Environment, period: Period, choices: Choices = NO_CHO
     )
     return Outcome(
         period=str(period),
+        revision=current.area.revision,
         attempt=current.area.attempt,
         already_done=False,
         exit_code=EXIT_DONE,
@@ -139,38 +139,10 @@ def report(environment: Environment, period: Period, choices: Choices = NO_CHOIC
 
 def abandon(environment: Environment, period: Period, reason: str) -> RunArea:
     """End the current attempt of ``period``; raises as :meth:`RunArea.abandon`."""
-    if not reason.strip() or len(reason) > 500 or not reason.isprintable():
-        raise OperatorError(
-            "--reason must be one line of 1 to 500 printable characters",
-            code="malformed-reason",
-            reason="The reason stands in the public statement.",
-            advice="Say in plain words why this attempt is given up; name no account and no bank.",
-        )
-    _refuse_private(environment.config, reason)
+    check_reason(environment.config, reason)
     area = RunArea.current(environment.private, period)
     area.abandon(reason, environment.now())
     return area
-
-
-def _refuse_private(config: Config, reason: str) -> None:
-    """The reason is public; which accounts and banks there are is not."""
-    text, squeezed = reason.casefold(), account_key(reason)
-    for name, account in config.accounts.items():
-        named = [word for word in (name, account.custodian) if _says(text, word.casefold())]
-        number = account_key(account.external_account)
-        if number in squeezed if len(number) > 5 else _says(text, number):
-            named.append(account.external_account)
-        if named:
-            raise OperatorError(
-                f"--reason names {named[0]!r}, which is private",
-                code="private-reason",
-                reason="The reason stands in the public statement.",
-                advice="Say it without accounts and banks: `a custodian sent a corrected statement`.",
-            )
-
-
-def _says(text: str, word: str) -> bool:
-    return re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text) is not None
 
 
 def _steps_until(name: str) -> list[Step]:
@@ -187,7 +159,7 @@ def _refuse_late_choices(current: Run) -> None:
             f"period {current.period} is already published",
             code="already-published",
             reason="A published attestation is never changed.",
-            advice="Leave --withhold and --acknowledge out; a wrong attestation is superseded by a revision.",
+            advice="Leave --withhold and --acknowledge out; `attest revise` replaces a wrong attestation.",
         )
 
 
@@ -203,6 +175,7 @@ def _outcome(current: Run, *, already_done: bool) -> Outcome:
     published = area.stored("publication", Published)
     return Outcome(
         period=str(area.period),
+        revision=area.revision,
         attempt=area.attempt,
         already_done=already_done,
         exit_code=EXIT_SHORTFALL if "short" in verdicts else EXIT_SOURCE if "withheld" in verdicts else EXIT_DONE,

@@ -1,5 +1,7 @@
-"""The run area of the private store: one period's attempts, what each step decided, and how an attempt ends.
+"""The run area of the private store: a period's revisions and their attempts, what each step decided, and how an
+attempt ends. ``<period>`` is ``2026-W47``, and ``2026-W47.1`` for its first revision.
 
+    runs/<period>/revision                         a person ordered this revision, and why (none for the first run)
     runs/<period>/<attempt>/<step>                 a step's final result, created once
     runs/<period>/<attempt>/fate                   the attempt was abandoned, or its reports were begun: one of the two
     runs/<period>/<attempt>/acknowledged/<account> a person's acknowledgement, bound to the verdict's digest
@@ -22,9 +24,9 @@ from datetime import datetime
 from typing import Literal, TypeVar
 
 from attest import records
-from attest.documents import AbandonedAttempt
+from attest.documents import AbandonedAttempt, Blank, Supersedes, WithheldCode
 from attest.errors import AttestError, ConflictError, OperatorError
-from attest.period import Period
+from attest.period import Period, revision_name
 from attest.records import Amount, Hex32
 from attest.store import Store, get_or_create
 
@@ -32,13 +34,29 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
+class Revision:
+    """A person's order to replace a published attestation, given before anything of it is done. ``statement`` is the
+    digest of the statement that it replaces, ``reason`` one line for the public."""
+
+    format: Literal["attest-run-revision/1"]
+    period: str
+    revision: int
+    kind: Literal["revision", "revocation"]
+    reason: str
+    statement: Hex32
+    at: datetime
+
+
+@dataclass(frozen=True)
 class Fate:
-    """How an attempt ended or passed the point of no return. The first writer decides."""
+    """How an attempt ended or passed the point of no return. The first writer decides. ``blank``: the attempt after it
+    collects nothing, and its statement gives no reserve for any token."""
 
     format: Literal["attest-run-fate/1"]
     fate: Literal["abandoned", "submitting"]
     at: datetime
     reason: str
+    blank: Blank | None = None
 
 
 @dataclass(frozen=True)
@@ -80,39 +98,98 @@ class Refusal:
 
 
 class RunArea:
-    """One attempt of one period in the private store.
+    """One attempt of one revision of a period in the private store. ``order`` is what began the revision (None for the
+    first run), ``blank`` why the statement gives no reserve for any token (None where balances are collected).
 
     Reading an artifact checks that the artifacts it was made from are still the ones stored; raises
     :class:`ConflictError` (exit 7) otherwise.
     """
 
-    def __init__(self, store: Store, period: Period, attempt: int, abandoned: tuple[AbandonedAttempt, ...]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        period: Period,
+        attempt: int,
+        abandoned: tuple[AbandonedAttempt, ...],
+        order: Revision | None = None,
+        blank: Blank | None = None,
+    ) -> None:
         self.store = store
         self.period = period
         self.attempt = attempt
         self.abandoned = abandoned
+        self.order = order
+        self.blank = blank
         self._read_once: dict[str, bytes] = {}
 
     @classmethod
     def current(cls, store: Store, period: Period) -> RunArea:
-        """The attempt that a run works on: the first that is not abandoned.
+        """The attempt that a run works on: the first that is not abandoned, of the newest revision that was ordered.
 
         Raises :class:`ConflictError` for one that is said to be abandoned, but whose reports were submitted.
         """
+        order, number = None, 0
+        while (following := _order(store, period, number + 1)) is not None:
+            order, number = following, number + 1
+        return cls._of(store, period, order)
+
+    @classmethod
+    def of(cls, store: Store, period: Period, revision: int) -> RunArea:
+        """The same of one revision. Raises :class:`OperatorError` if nobody ordered it, else as :meth:`current`."""
+        order = None if revision == 0 else _order(store, period, revision)
+        if revision < 0 or (revision > 0 and order is None):
+            raise OperatorError(
+                f"period {period} has no revision {revision}",
+                code="unknown-revision",
+                reason="Revisions are counted from 1; 0 is the first attestation.",
+                advice="`attest status` shows what is published; leave --revision out for the newest.",
+            )
+        return cls._of(store, period, order)
+
+    @classmethod
+    def published(cls, store: Store, period: Period) -> RunArea | None:
+        """The newest published revision; None if nothing is. A revision that is under way does not count yet."""
+        area = cls.current(store, period)
+        if area.bytes_of("publication") is None and area.revision > 0:
+            area = cls.of(store, period, area.revision - 1)
+        return area if area.bytes_of("publication") is not None else None
+
+    @classmethod
+    def _of(cls, store: Store, period: Period, order: Revision | None) -> RunArea:
         abandoned: list[AbandonedAttempt] = []
-        attempt = 1
+        ordered: Blank | None = "revoked" if order is not None and order.kind == "revocation" else None
+        blank, attempt = ordered, 1
         while True:
-            area = cls(store, period, attempt, tuple(abandoned))
+            area = cls(store, period, attempt, tuple(abandoned), order, blank)
             fate = area.fate()
             if fate is None or fate.fate == "submitting":
                 return area
             if area.bytes_of("submission") is not None:
-                raise area._conflict("fate", "says abandoned, but reports were submitted")
+                raise area.conflict("fate", "says abandoned, but reports were submitted")
             abandoned.append(AbandonedAttempt(attempt, fate.reason))
-            attempt += 1
+            blank, attempt = fate.blank or ordered, attempt + 1
+
+    @property
+    def revision(self) -> int:
+        return 0 if self.order is None else self.order.revision
+
+    @property
+    def name(self) -> str:
+        """The period and, but for the first, the revision."""
+        return revision_name(self.period, self.revision)
+
+    @property
+    def supersedes(self) -> Supersedes | None:
+        """What the statement says of the one that it replaces. An order to revise can become a revocation while it is
+        under way; the reason is then that of the attempt given up for it."""
+        if self.order is None:
+            return None
+        if self.blank == "revoked" and self.order.kind == "revision":
+            return Supersedes(self.order.statement, "revocation", self.abandoned[-1].reason)
+        return Supersedes(self.order.statement, self.order.kind, self.order.reason)
 
     def key(self, name: str) -> str:
-        return f"runs/{self.period}/{self.attempt}/{name}"
+        return f"runs/{self.name}/{self.attempt}/{name}"
 
     # -- artifacts ---------------------------------------------------------------------------------------------------
 
@@ -145,7 +222,7 @@ class RunArea:
     def _digest(self, name: str) -> str:
         data = self.bytes_of(name)
         if data is None:
-            raise self._conflict(name, "is missing, though a later step was made from it")
+            raise self.conflict(name, "is missing, though a later step was made from it")
         return records.digest(data)
 
     def _read(self, name: str, cls: type[T], data: bytes) -> T:
@@ -153,10 +230,11 @@ class RunArea:
         made_from: Mapping[str, str] = getattr(record, "made_from", {})
         for source, expected in made_from.items():
             if self._digest(source) != expected:
-                raise self._conflict(source, f"is not the one that {name} was made from")
+                raise self.conflict(source, f"is not the one that {name} was made from")
         return record
 
-    def _conflict(self, name: str, detail: str) -> ConflictError:
+    def conflict(self, name: str, detail: str) -> ConflictError:
+        """The refusal of an artifact that is not the one that was written."""
         return ConflictError(
             f"{self.store.url}: {self.key(name)} {detail}",
             code="artifact-conflict",
@@ -183,23 +261,25 @@ class RunArea:
                 advice="Run `attest run` again: it begins the next attempt.",
             )
 
-    def abandon(self, reason: str, now: datetime) -> Fate:
-        """End this attempt before anything was reported. Raises :class:`OperatorError` if it was never begun, and
-        :class:`ConflictError` if reports were begun first."""
-        if self.bytes_of("open") is None:
+    def abandon(self, reason: str, now: datetime, *, blank: Blank | None = None) -> Fate:
+        """End this attempt before anything was reported; with ``blank`` the next one states no reserve. Raises
+        :class:`OperatorError` if it was never begun (unless ``blank``), and :class:`ConflictError` if reports were
+        begun first."""
+        if blank is None and self.bytes_of("open") is None:
             raise OperatorError(
                 f"period {self.period}: there is no open attempt to abandon",
                 code="nothing-to-abandon",
                 reason="An attempt begins with `attest open` or `attest run`.",
                 advice="Check the period with `attest status`.",
             )
-        fate = self.artifact("fate", Fate, lambda: Fate("attest-run-fate/1", "abandoned", now, reason))
+        fate = self.artifact("fate", Fate, lambda: Fate("attest-run-fate/1", "abandoned", now, reason, blank))
         if fate.fate == "submitting":
             raise ConflictError(
                 f"period {self.period}: attempt {self.attempt} cannot be abandoned, its reports were begun",
                 code="already-submitting",
                 reason="What was reported on chain stays there; it is superseded, never taken back.",
-                advice="Finish with `attest run`. A wrong attestation is superseded by a revision.",
+                advice=f"Finish with `attest run --period {self.period}`. A wrong attestation is replaced afterwards: "
+                "`attest revise`.",
             )
         return fate
 
@@ -223,8 +303,10 @@ class RunArea:
         made = Withholding("attest-run-withholding/1", token, code, now)
         self.artifact(f"withheld/{token}", Withholding, lambda: made)
 
-    def withheld(self, token: str) -> Withholding | None:
-        return self.stored(f"withheld/{token}", Withholding)
+    def withheld(self, token: str) -> WithheldCode | None:
+        """The code under which a token is given up, or None."""
+        stored = self.stored(f"withheld/{token}", Withholding)
+        return self.blank or (None if stored is None else stored.code)
 
     def refuse(self, step: str, error: AttestError, now: datetime, collected: str, amounts: Mapping[str, int]) -> str:
         """Keep a refusal, dated; returns its key."""
@@ -243,15 +325,48 @@ class RunArea:
         )
         data = records.to_json(made)
         stamp = records.format_instant(now).replace(":", "")
-        key = f"refusals/{self.period}/{stamp}-{records.digest(data)[:16]}"
+        key = f"refusals/{self.name}/{stamp}-{records.digest(data)[:16]}"
         self.store.create(key, data)
         return key
 
     def last_refusal(self) -> Refusal | None:
         """The newest refusal of this attempt, if there is one."""
-        for key in reversed(self.store.list(f"refusals/{self.period}")):
+        for key in reversed(self.store.list(f"refusals/{self.name}")):
             data = self.store.get(key)
             refusal = None if data is None else records.from_json(Refusal, data, key, ConflictError)
             if refusal is not None and refusal.attempt == self.attempt:
                 return refusal
         return None
+
+
+def order_key(period: Period, revision: int) -> str:
+    """Where the order for a revision stands."""
+    return f"runs/{revision_name(period, revision)}/revision"
+
+
+def _order(store: Store, period: Period, revision: int) -> Revision | None:
+    key = order_key(period, revision)
+    data = store.get(key)
+    if data is None:
+        return None
+    order = records.from_json(Revision, data, f"{store.url}: {key}", ConflictError)
+    if (order.period, order.revision) != (str(period), revision):
+        raise ConflictError(
+            f"{store.url}: {key} is the order for revision {order.revision} of {order.period}",
+            code="artifact-conflict",
+            reason="Artifacts are written once, each in its own place; this one was put here from outside.",
+            advice="Keep the store as it is, and find out who has write access to it.",
+        )
+    return order
+
+
+def newest(store: Store, artifact: Literal["publication", "revision"]) -> dict[Period, int]:
+    """The newest revision of each period that is published, or ordered (of those that have one), by one listing."""
+    found: dict[Period, int] = {}
+    for key in store.list("runs"):
+        name = key.split("/")[1]
+        if key.endswith(f"/{artifact}"):
+            week, _, revision = name.partition(".")
+            period = Period.parse(week)
+            found[period] = max(found.get(period, 0), int(revision or 0))
+    return found

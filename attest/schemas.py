@@ -95,6 +95,7 @@ RECORDS: Mapping[str, type[Any]] = {
     "run-anchor": artifacts.Anchored,
     "run-publication": artifacts.Published,
     "run-refresh": artifacts.Refreshed,
+    "run-revision": runs.Revision,
     "run-fate": runs.Fate,
     "run-acknowledgement": runs.Acknowledgement,
     "run-withholding": runs.Withholding,

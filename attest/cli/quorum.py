@@ -30,11 +30,14 @@ Examples:
   attest quorum explain --json | jq '.accounts[] | {account, code, rule}'""",
 )
 @period_option
+@click.option("--revision", type=int, metavar="N", help="Of that revision (0: the first). Default: the newest.")
 @click.option("--account", metavar="ACCOUNT", help="Only this account, by its id in the configuration.")
 @config_option
 @json_option
 @click.pass_obj
-def explain(output: Output, period: str | None, account: str | None, config_path: Path, as_json: bool) -> None:
+def explain(
+    output: Output, period: str | None, revision: int | None, account: str | None, config_path: Path, as_json: bool
+) -> None:
     """Each source's word, whether it counted and why not, and the rule that decided, in plain words.
 
     Explains the stored verdict of the period; where a run refused, what the sources said then. Nothing is asked, read
@@ -49,7 +52,8 @@ def explain(output: Output, period: str | None, account: str | None, config_path
 
     loaded = load(config_path)
     chosen = chosen_period(period, loaded)
-    explanation = explain(open_store(loaded.config.stores.private, base=loaded.base), chosen, account)
+    private = open_store(loaded.config.stores.private, base=loaded.base)
+    explanation = explain(private, chosen, account, revision=revision)
     if output.json:
         output.result(records.to_plain(explanation))
         return
@@ -70,10 +74,12 @@ _BASIS = {
 
 
 def _text(explanation: Explanation) -> list[str]:
+    from attest.period import revision_name
     from attest.records import format_instant
 
+    name = revision_name(explanation.period, explanation.revision)
     lines = [
-        f"Period {explanation.period}, attempt {explanation.attempt}: {_BASIS[explanation.basis]}",
+        f"Period {name}, attempt {explanation.attempt}: {_BASIS[explanation.basis]}",
         f"Cutoff {format_instant(explanation.cutoff)}; the sources were asked by "
         f"{format_instant(explanation.collected_at)}",
     ]

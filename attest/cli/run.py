@@ -1,4 +1,5 @@
-"""``attest run`` and its parts: ``open``, ``report``, ``abandon``."""
+"""``attest run`` and its parts (``open``, ``report``, ``abandon``), and what replaces a run: ``revise``, ``revoke``,
+``withhold``."""
 
 from __future__ import annotations
 
@@ -15,10 +16,13 @@ from attest.cli.text import table
 from attest.errors import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from attest.config import Loaded
     from attest.documents import TokenStatement
+    from attest.period import Period
     from attest.pipeline import Outcome
-    from attest.steps.context import Environment
+    from attest.steps.context import Choices, Environment
 
 _choices = [
     click.option("--acknowledge", metavar="ACCOUNT", multiple=True, help="Accept a held change. Repeatable."),
@@ -152,17 +156,151 @@ Example:
 def abandon(output: Output, config_path: Path, period: str | None, reason: str, as_json: bool) -> int:
     """Give up the current attempt before anything was reported.
 
-    The next run begins a new attempt and reads every source again. The statement will give the number of attempts and
-    the reasons: nobody can re-roll a collection unseen.
+    Of a period that is being revised, it is the revision's attempt. The next run begins a new attempt and reads every
+    source again. The statement will give the number of attempts and the reasons: nobody can re-roll a collection
+    unseen.
     """
     from attest import pipeline
 
     loaded = load(config_path)
     area = pipeline.abandon(_environment(loaded, output), chosen_period(period, loaded), reason)
-    output.line(f"{area.period}: attempt {area.attempt} is abandoned. Next: attest run --period {area.period}")
+    output.line(f"{area.name}: attempt {area.attempt} is abandoned. Next: attest run --period {area.period}")
     if output.json:
-        output.result({"period": str(area.period), "abandoned": area.attempt, "reason": reason, "exit_code": 0})
+        output.result(
+            {
+                "period": str(area.period),
+                "revision": area.revision,
+                "abandoned": area.attempt,
+                "reason": reason,
+                "exit_code": 0,
+            }
+        )
     return 0
+
+
+# -- instead of what was published, or never was ---------------------------------------------------------------------
+
+_reason = click.option("--reason", required=True, help="One line; it stands in the public statement.")
+_rehearsal = click.option("--dry-run", is_flag=True, help="Show what would be sent; nothing is stored or sent.")
+
+
+def _named_period(command: Any) -> Any:
+    return click.option("--period", metavar="YYYY-Www", required=True, help="The ISO week.")(command)
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  attest revise --period 2026-W47 --reason "a custodian corrected a statement"
+  attest revise --period 2026-W47 --reason "..." --dry-run
+  attest run --period 2026-W47                 goes on with it, wherever it was
+
+Exit codes: those of `attest run`."""
+)
+@config_option
+@_named_period
+@_reason
+@_rehearsal
+@_with_choices
+@json_option
+@click.pass_obj
+def revise(
+    output: Output,
+    config_path: Path,
+    period: str,
+    reason: str,
+    dry_run: bool,
+    acknowledge: tuple[str, ...],
+    withhold: tuple[str, ...],
+    as_json: bool,
+) -> int:
+    """Replace a published attestation by a new revision.
+
+    The whole weekly run once more: every source is asked again, everything is reported, signed, logged, anchored and
+    published as the next revision, which says what it supersedes and why. Nothing of the old one is changed or deleted.
+    The supply stays the one that was read for the cutoff.
+    """
+    from attest.steps import orders
+    from attest.steps.context import Choices
+
+    return _carry_out(output, config_path, period, reason, orders.revise, Choices(acknowledge, withhold), dry_run)
+
+
+@click.command(
+    epilog="""\b
+Example:
+  attest revoke --period 2026-W47 --reason "a custodian withdrew its statement"
+
+Exit codes: 0 once it is published, else those of `attest run`."""
+)
+@config_option
+@_named_period
+@_reason
+@_rehearsal
+@json_option
+@click.pass_obj
+def revoke(output: Output, config_path: Path, period: str, reason: str, dry_run: bool, as_json: bool) -> int:
+    """Withdraw a published attestation, with nothing in its place.
+
+    A new revision is signed, logged, anchored and published that gives no reserve for any token and says why. No source
+    is asked and nothing is reported on chain; what was reported there stays until it expires or is replaced.
+    """
+    from attest.steps import orders
+
+    return _carry_out(output, config_path, period, reason, orders.revoke, None, dry_run)
+
+
+@click.command(
+    "withhold",
+    epilog="""\b
+Example:
+  attest withhold --period 2026-W48 --reason "the custodians' portals were down"
+
+Exit codes: 0 once it is published, else those of `attest run`.""",
+)
+@config_option
+@_named_period
+@_reason
+@_rehearsal
+@json_option
+@click.pass_obj
+def withhold_(output: Output, config_path: Path, period: str, reason: str, dry_run: bool, as_json: bool) -> int:
+    """State that a period was missed: no reserve is given for any token.
+
+    For a week that was never attested and whose deadline is over. The statement is signed, logged, anchored and
+    published like any other, so that nobody has to guess at a gap. An attempt that was begun is given up for the same
+    reason, unless its reports were sent already.
+    """
+    from attest.steps import orders
+
+    return _carry_out(output, config_path, period, reason, orders.withhold, None, dry_run)
+
+
+def _carry_out(
+    output: Output,
+    config_path: Path,
+    period: str,
+    reason: str,
+    order: Callable[[Environment, Period, str], None],
+    choices: Choices | None,
+    dry_run: bool,
+) -> int:
+    """Record the order (in a rehearsal, in memory), and run. Without ``choices``, it is meant to end with every token
+    withheld, and has succeeded then."""
+    from dataclasses import replace
+
+    from attest import pipeline
+    from attest.errors import EXIT_DONE
+    from attest.steps.context import NO_CHOICES
+
+    loaded = load(config_path)
+    week = chosen_period(period, loaded)
+    environment = _environment(loaded, output, rehearsal=dry_run)
+    order(environment, week, reason)
+    if dry_run:
+        return _show_rehearsal(output, pipeline.rehearse(environment, week, choices or NO_CHOICES))
+    outcome = pipeline.run(environment, week, choices or NO_CHOICES)
+    return _show(output, outcome if choices else replace(outcome, exit_code=EXIT_DONE), loaded, config_path)
 
 
 # -- what a run says at its end --------------------------------------------------------------------------------------
@@ -175,7 +313,7 @@ def _show(output: Output, outcome: Outcome, loaded: Loaded, config_path: Path) -
         return outcome.exit_code
     if outcome.already_done:
         done = "attested and published" if outcome.folder else "reported"
-        output.line(f"\n{outcome.period} is {done} already.\nNothing was sent, nothing was changed.")
+        output.line(f"\n{_name(outcome)} is {done} already.\nNothing was sent, nothing was changed.")
     output.line()
     for token in outcome.tokens:
         state, text = f"{token.verdict:<12}", _sentence(token, outcome)
@@ -190,13 +328,18 @@ def _show(output: Output, outcome: Outcome, loaded: Loaded, config_path: Path) -
     return outcome.exit_code
 
 
+def _name(outcome: Outcome) -> str:
+    return f"{outcome.period}, revision {outcome.revision}," if outcome.revision else outcome.period
+
+
 def _alarms(outcome: Outcome) -> list[str]:
     """What nobody may overlook, as the last lines: tokens that are short or withheld."""
     short = ", ".join(token.token for token in outcome.tokens if token.verdict == "short")
     withheld = ", ".join(token.token for token in outcome.tokens if token.verdict == "withheld")
     lines = [f"SHORT      {short}: halt minting now, then find the cause (exit code 4)"] if short else []
     if withheld:
-        lines.append(f"WITHHELD   {withheld}: no reserve is stated" + ("" if short else " (exit code 3)"))
+        code = f" (exit code {outcome.exit_code})" if outcome.exit_code and not short else ""
+        lines.append(f"WITHHELD   {withheld}: no reserve is stated{code}")
     return ["", *lines] if lines else []
 
 
@@ -250,6 +393,7 @@ def _as_json(outcome: Outcome) -> dict[str, Any]:
 
     return {
         "period": outcome.period,
+        "revision": outcome.revision,
         "attempt": outcome.attempt,
         "already_done": outcome.already_done,
         "exit_code": outcome.exit_code,
@@ -270,9 +414,9 @@ def _show_rehearsal(output: Output, outcome: Outcome) -> int:
         output.result(_as_json(outcome) | {"plan": plan, "exit_code": exit_code})
         return exit_code
     if outcome.already_done:
-        output.line(f"{outcome.period} is attested and published already; a run would send nothing.")
+        output.line(f"{_name(outcome)} is attested and published already; a run would send nothing.")
         return outcome.exit_code
-    output.line(f"\nA run of {outcome.period} would send:")
+    output.line(f"\nA run of {_name(outcome)} would send:")
     for step in outcome.simulations:
         output.line(f"  {printable(step.intent.description)}: {step.outcome}, {printable(step.detail)}")
     output.line("\nNothing was stored, nothing was sent.")

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from attest.chain.runway import Runway
     from attest.chain.state import TokenStatus
     from attest.config import Loaded
-    from attest.period import Period
     from attest.store import Store
 
 
@@ -31,7 +30,7 @@ Examples:
 @click.pass_obj
 def status(output: Output, config_path: Path, as_json: bool) -> int:
     """What the chain says of every token (consensus, quorum, age, supply, ratio), what the store says of the last
-    period, and for how many weekly runs each sending key can pay.
+    period and of those that were missed, and for how many weekly runs each sending key can pay.
 
     Exits 4 when a consensus is lower than the supply, 5 when a quorum is not met, 0 otherwise.
     """
@@ -73,8 +72,13 @@ def status(output: Output, config_path: Path, as_json: bool) -> int:
     headers = ("Token", "State", "Consensus", "Supply", "Ratio", "Reports", "Oldest")
     output.line(table(headers, rows, right=(2, 3, 4, 6)))
     output.line()
-    for name, value in periods.items():
-        output.line(f"{name.replace('_', ' '):<16} {value or '-'}")
+    revision = f" (revision {periods['last_revision']})" if periods["last_revision"] else ""
+    output.line(f"last period      {periods['last_period'] or '-'}{revision}")
+    output.line(f"due period       {periods['due_period'] or '-'}")
+    output.line(f"next cutoff      {periods['next_cutoff']}")
+    for week in periods["waiting"]:
+        why = "missed" if week["why"] == "missed" else f"revision {week['revision']} is under way"
+        output.line(f"{week['period']:<16} {why}: {week['command']}")
     output.line()
     output.line(table(("Key", "Balance (wei)", "Runs left"), [_key_row(key) for key in keys], right=(1, 2)))
     for key in keys:
@@ -113,18 +117,18 @@ def _age(seconds: int) -> str:
 
 def _periods(loaded: Loaded, private: Store, now: datetime) -> dict[str, Any]:
     from attest.records import format_instant
+    from attest.steps.orders import standing
 
     schedule = loaded.config.schedule.schedule
-    due = schedule.latest_due(now)
-    last = next((week for back in range(53) if _published(private, week := due.shifted(-back))), None)
+    due, found = schedule.latest_due(now), standing(private, loaded.config, now)
+    last, revision = found.newest or (None, 0)
     return {
         "last_period": None if last is None else str(last),
+        "last_revision": revision,
         "due_period": None if last == due else str(due),
         "next_cutoff": format_instant(schedule.cutoff(due.shifted(1))),
+        "waiting": [
+            {"period": str(each.period), "revision": each.revision, "why": each.why, "command": each.command}
+            for each in found.waiting
+        ],
     }
-
-
-def _published(private: Store, period: Period) -> bool:
-    from attest.runs import RunArea
-
-    return RunArea.current(private, period).bytes_of("publication") is not None

@@ -9,7 +9,9 @@ Only documents of :mod:`attest.documents` are written here, so nothing private h
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Literal
 
 from attest.artifacts import Anchored, Confirmed, Opened
 from attest.config import Config
@@ -31,6 +33,7 @@ from attest.log.note import parse_vkey
 from attest.log.proof import parse_log_proof
 from attest.model import ReportReceipt
 from attest.money import Currency, format_units
+from attest.period import revision_name
 from attest.publish.site.render import render
 from attest.records import digest, from_json, to_json
 from attest.signing.dsse import parse_envelope
@@ -38,18 +41,15 @@ from attest.statement import read
 from attest.store import Store
 
 ENVELOPE = "attestation.dsse.json"
+MANIFEST = "manifest.json"
+MANIFEST_ENVELOPE = "manifest.dsse.json"
 LOG_PROOF = "attestation.tlog-proof"
 CADENCE_SECONDS = 7 * 24 * 3600
 
 
-def name(period: str, revision: int) -> str:
-    """``2026-W47``, and ``2026-W47.1`` for its first revision."""
-    return period if revision == 0 else f"{period}.{revision}"
-
-
 def folder(period: str, revision: int) -> str:
     """Where an attestation's files stand in the public store."""
-    return f"attestations/{name(period, revision)}"
+    return f"attestations/{revision_name(period, revision)}"
 
 
 def put(store: Store, key: str, data: bytes) -> None:
@@ -74,7 +74,7 @@ def files(
     oracle: str,
     registry: str,
 ) -> dict[str, bytes]:
-    """The files of one attestation's folder, by name; the manifest covers all others."""
+    """The files of one attestation's folder, by name, but for the manifest (:func:`manifest`) that covers them."""
     payload = parse_envelope(envelope).body
     receipts = Receipts(
         format="attest-receipts/1",
@@ -93,20 +93,31 @@ def files(
         revision=opened.revision,
         blocks=_merged((*opened.supply.proofs, *confirmed.reading.proofs, anchored.proof)),
     )
-    content = {
+    return {
         ENVELOPE: envelope,
         LOG_PROOF: log_proof,
         "reserves.json": reserves,
         "receipts.json": to_json(receipts),
         "chain-proof.json": to_json(chain_proof),
     }
-    manifest = Manifest(
-        format="attest-manifest/1",
-        period=opened.period,
-        revision=opened.revision,
-        files=tuple(ManifestFile(file, digest(data), len(data)) for file, data in sorted(content.items())),
+
+
+def manifest(
+    content: Mapping[str, bytes],
+    *,
+    version: Literal["attest-manifest/1", "attest-manifest/2"],
+    period: str,
+    revision: int,
+) -> bytes:
+    """The bytes of ``manifest.json`` over the other files; of version 2 an attestor signs them."""
+    return to_json(
+        Manifest(
+            format=version,
+            period=period,
+            revision=revision,
+            files=tuple(ManifestFile(file, digest(data), len(data)) for file, data in sorted(content.items())),
+        )
     )
-    return content | {"manifest.json": to_json(manifest)}
 
 
 def _receipt(purpose: str, receipt: ReportReceipt, to: str) -> Receipt:
@@ -148,7 +159,13 @@ def refresh_site(store: Store, config: Config, *, now: datetime) -> None:
 
 def feed(store: Store, config: Config) -> Feed:
     """The whole public history, newest first, read back from the attestations' folders."""
-    folders = sorted({key.rsplit("/", 1)[0] for key in store.list("attestations")}, reverse=True)
+    folders = {key.rsplit("/", 1)[0] for key in store.list("attestations")}
+    periods = [
+        _period(store, config, place, envelope)
+        for place in folders
+        if (envelope := store.get(f"{place}/{ENVELOPE}")) is not None
+        and store.get(f"{place}/{MANIFEST}") is not None  # written last
+    ]
     return Feed(
         format="attest-feed/1",
         issuer=config.issuer.name,
@@ -158,12 +175,7 @@ def feed(store: Store, config: Config) -> Feed:
         chain_ids=tuple(sorted(chain.chain_id for chain in config.chains.values())),
         cadence_seconds=CADENCE_SECONDS,
         grace_seconds=config.schedule.grace_hours * 3600,
-        periods=tuple(
-            _period(store, config, place, envelope)
-            for place in folders
-            if (envelope := store.get(f"{place}/{ENVELOPE}")) is not None
-            and store.get(f"{place}/manifest.json") is not None
-        ),
+        periods=tuple(sorted(periods, key=lambda entry: (entry.period, entry.revision), reverse=True)),
     )
 
 
@@ -190,6 +202,8 @@ def _period(store: Store, config: Config, place: str, envelope: bytes) -> FeedPe
         attestors=tuple(signature.keyid for signature in parsed.signatures),
         anchor_transaction=anchors[0] if anchors else None,
         tokens=tuple(_token(token) for token in predicate.tokens),
+        abandoned=predicate.abandoned,
+        supersedes=predicate.supersedes,
     )
 
 

@@ -66,16 +66,18 @@ class Explanation:
     accounts: tuple[ExplainedAccount, ...]
     tokens: tuple[TokenOutcome, ...]
     withheld: tuple[str, ...]
+    revision: int = 0
 
 
-def explain(store: Store, period: Period, account: str | None = None) -> Explanation:
-    """The explanation of a period's current attempt in the private ``store``, of all accounts or one.
+def explain(store: Store, period: Period, account: str | None = None, *, revision: int | None = None) -> Explanation:
+    """The explanation of a period's current attempt in the private ``store``, of all accounts or one; of the newest
+    revision, or the one given.
 
     What is stored is decided on once more, by the same pure rule. Raises :class:`OperatorError` if nothing was
     collected for the period (``nothing-to-explain``) or there is no such account, :class:`ConflictError` if the stored
     verdict is not the one that the rule gives.
     """
-    area = RunArea.current(store, period)
+    area = RunArea.current(store, period) if revision is None else RunArea.of(store, period, revision)
     opened = area.stored("open", Opened)
     collected = area.stored("collection", Collected)
     decided = area.stored("verdict", Decided)
@@ -85,6 +87,13 @@ def explain(store: Store, period: Period, account: str | None = None) -> Explana
         if refusal is not None:
             basis = "refusal"
             collected = records.from_json(Collected, refusal.collected.encode(), "the last refusal", ConflictError)
+    if area.blank is not None:
+        raise OperatorError(
+            f"period {area.name}: nothing was collected, it is {area.blank}",
+            code="nothing-to-explain",
+            reason="The quorum decides on what the sources said.",
+            advice="Name another --period, or with --revision an earlier revision of this one.",
+        )
     if opened is None or collected is None:
         raise OperatorError(
             f"period {period}: nothing was collected yet",
@@ -134,6 +143,7 @@ def explain(store: Store, period: Period, account: str | None = None) -> Explana
         accounts=accounts,
         tokens=tuple(quorum.token_outcome(verdict, token) for token in tokens),
         withheld=tuple(token.token for token in decided.withheld) if decided is not None else (),
+        revision=area.revision,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from attest import records, statement
@@ -19,6 +19,7 @@ from attest.artifacts import (
 )
 from attest.chain import state
 from attest.documents import (
+    MANIFEST_PAYLOAD_TYPE,
     PAYLOAD_TYPE,
     Anchor,
 )
@@ -29,6 +30,7 @@ from attest.log.witness import collect_cosignature
 from attest.log.writer import LogWriter
 from attest.merkle.proof import InclusionProof
 from attest.merkle.tree import MerkleTree
+from attest.period import revision_name
 from attest.publish import bundle
 from attest.records import digest, to_json
 from attest.scaffold import trust_example
@@ -41,6 +43,9 @@ from attest.steps.reserves import recheck, tampered
 from attest.steps.statements import check_disclosures, make_disclosures, predicate, reserves_file
 from attest.store import get_or_create
 from attest.verify.trust import Trust
+
+#: What auditors may begin with, in the public store.
+TRUST_EXAMPLE = "trust.example.json"
 
 # -- 7. sign ---------------------------------------------------------------------------------------------------------
 
@@ -111,17 +116,18 @@ def _check_signed(run: Run, envelope: bytes, payload: bytes) -> None:
 
 
 def _signature(run: Run, signer: DigestSigner, payload: bytes) -> Callable[[], StatementSignature]:
-    def compute() -> StatementSignature:
-        signature = signer.sign_digest(dsse.message_digest(PAYLOAD_TYPE, payload))
-        return StatementSignature(
-            format="attest-run-signature/1",
-            made_from=run.area.digests("payload"),
-            keyid=dsse.keyid_of(dsse.spki_der(signer.public_key)),
-            public_key=dsse.spki_pem(signer.public_key),
-            sig=base64.b64encode(dsse.encode_der(signature.r, signature.s)).decode(),
-        )
+    return lambda: _signed(signer, PAYLOAD_TYPE, payload, run.area.digests("payload"))
 
-    return compute
+
+def _signed(signer: DigestSigner, payload_type: str, body: bytes, made_from: Mapping[str, str]) -> StatementSignature:
+    signature = signer.sign_digest(dsse.message_digest(payload_type, body))
+    return StatementSignature(
+        format="attest-run-signature/1",
+        made_from=made_from,
+        keyid=dsse.keyid_of(dsse.spki_der(signer.public_key)),
+        public_key=dsse.spki_pem(signer.public_key),
+        sig=base64.b64encode(dsse.encode_der(signature.r, signature.s)).decode(),
+    )
 
 
 # -- 8. log ----------------------------------------------------------------------------------------------------------
@@ -256,7 +262,7 @@ def anchor(run: Run) -> tuple[Anchored, str]:
                 f"registry {config.registry.address}: revision {opened.revision} of {opened.period} is another entry",
                 code="anchor-differs",
                 reason="An entry is never overwritten; somebody else with the publisher's key wrote this one.",
-                advice="Find out who used the publisher's key. This attestation must be published as a revision.",
+                advice="Find out who used the publisher's key, and tell the auditors: the log has what was signed.",
             )
         return Anchored("attest-run-anchor/1", area.digests("log", "commitment"), tuple(receipts), entry, proof)
 
@@ -307,22 +313,27 @@ def publish(run: Run) -> tuple[Published, str]:
     logged = run.take("log", Logged)
 
     def compute() -> Published:
-        files = bundle.files(
-            opened=opened,
-            confirmed=confirmed,
-            anchored=anchored,
-            reserves=reserves_file(opened, committed),
-            envelope=area.bytes_of("envelope") or b"",
-            log_proof=base64.b64decode(logged.proof),
-            registry=run.config.registry.address,
-            oracle=run.config.oracle.address,
+        files = _with_manifest(
+            run,
+            bundle.files(
+                opened=opened,
+                confirmed=confirmed,
+                anchored=anchored,
+                reserves=reserves_file(opened, committed),
+                envelope=area.bytes_of("envelope") or b"",
+                log_proof=base64.b64decode(logged.proof),
+                registry=run.config.registry.address,
+                oracle=run.config.oracle.address,
+            ),
         )
         folder = bundle.folder(opened.period, opened.revision)
         for name, data in files.items():
             bundle.put(environment.public, f"{folder}/{name}", data)
         for account, proof in _proofs(opened, committed):
             environment.private.create(proof_key(opened.period, opened.revision, account), to_json(proof))
-        environment.public.replace("trust.example.json", to_json(_trust_example(run)))
+        # A statement without any reserve was reported by nobody: it knows neither the oracle's quorum nor its code.
+        if confirmed.reading.consensus or environment.public.get(TRUST_EXAMPLE) is None:
+            environment.public.replace(TRUST_EXAMPLE, to_json(_trust_example(run)))
         bundle.refresh_site(environment.public, environment.loaded.config, now=environment.now())
         return Published(
             format="attest-run-publication/1",
@@ -333,6 +344,41 @@ def publish(run: Run) -> tuple[Published, str]:
 
     published = area.artifact("publication", Published, compute)
     return published, f"{len(published.files)} files in {environment.public.url}/{published.folder}"
+
+
+def _with_manifest(run: Run, content: dict[str, bytes]) -> dict[str, bytes]:
+    """The files with their manifest, which is written last, and an attestor's signature over it: created once, as a key
+    service signs the same bytes differently each time. A statement of an earlier release promises no signature.
+
+    Raises :class:`ConflictError` if the stored signature is not an attestor's over this very manifest.
+    """
+    area, signing = run.area, run.config.signing
+    predicate = statement.read(dsse.parse_envelope(content[bundle.ENVELOPE]).body).predicate
+    data = bundle.manifest(
+        content,
+        version=predicate.bundle or "attest-manifest/1",
+        period=predicate.period,
+        revision=predicate.revision,
+    )
+    if predicate.bundle is None:
+        return content | {bundle.MANIFEST: data}
+    name, attestor = "manifest-signature", signing.attestors[0]
+
+    def compute() -> StatementSignature:
+        signer = run.environment.keys.attestor(attestor.address)
+        return _signed(signer, MANIFEST_PAYLOAD_TYPE, data, area.digests("commitment", "envelope", "log", "anchor"))
+
+    signature = area.artifact(name, StatementSignature, compute)
+    key, der = signature.public_key.encode(), base64.b64decode(signature.sig)
+    try:
+        dsse.verify_signature(key, MANIFEST_PAYLOAD_TYPE, data, der)
+        known = dsse.address_of(key) in {each.address for each in signing.attestors}
+    except VerificationError as fault:
+        raise tampered(area, name, fault.message) from None
+    if not known or signature.keyid != dsse.keyid_of(dsse.spki_der(key)):
+        raise tampered(area, name, "it is no configured attestor's")
+    signed = dsse.assemble_envelope(MANIFEST_PAYLOAD_TYPE, data, [(signature.keyid, der)])
+    return content | {bundle.MANIFEST_ENVELOPE: signed, bundle.MANIFEST: data}
 
 
 def _trust_example(run: Run) -> Trust:
@@ -358,7 +404,7 @@ def _trust_example(run: Run) -> Trust:
 
 def proof_key(period: str, revision: int, account: str) -> str:
     """Where an account's inclusion proof is kept in the private store."""
-    return f"proofs/{bundle.name(period, revision)}/{account}.json"
+    return f"proofs/{revision_name(period, revision)}/{account}.json"
 
 
 def _proofs(opened: Opened, committed: Committed) -> list[tuple[str, InclusionProof]]:

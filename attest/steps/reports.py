@@ -15,12 +15,13 @@ from attest.errors import ChainError, ConflictError, OperatorError
 from attest.log.note import COSIGNATURE_V1, ED25519, parse_vkey
 from attest.model import ReportReceipt, TokenConsensus, TokenReserve
 from attest.money import format_units, group
+from attest.period import Period
 from attest.records import digest
 from attest.runs import RunArea
-from attest.steps.context import Run
+from attest.steps.context import Environment, Run
 from attest.steps.reserves import open_period, recheck, reported_deployment
 from attest.steps.statements import check_fits
-from attest.store import check_writable
+from attest.store import Store, check_writable
 
 
 def submitter(run: Run, chain: str) -> Submitter:
@@ -53,7 +54,7 @@ def report_intents(run: Run, committed: Committed, series: str = "report") -> li
         for reporter in run.config.signing.reporters:
             intents.append(
                 Intent(
-                    id=f"{series}/{run.period}/{run.area.attempt}/{reserve.token}/{reporter.address}",
+                    id=f"{series}/{run.area.name}/{run.area.attempt}/{reserve.token}/{reporter.address}",
                     sender=reporter.address,
                     to=oracle.address,
                     description=f"report {group(format_units(reserve.units, reserve.decimals))} {reserve.token}"
@@ -117,7 +118,7 @@ def submit(run: Run) -> tuple[Submitted, str]:
     def compute() -> Submitted:
         recheck(run)
         if intents:
-            _check_newest(run)
+            check_newest(run.environment, run.period)
             check_fits(run, [(intent.id, intent.sender) for intent in intents])
             submitter(run, run.config.oracle.chain).submit(
                 intents, alongside=_check_the_way(run), begin=lambda: _begin(run)
@@ -134,7 +135,7 @@ def submit(run: Run) -> tuple[Submitted, str]:
     submitted = area.artifact("submission", Submitted, compute)
     if resumed and intents and area.bytes_of("confirmation") is None:
         recheck(run)
-        _check_newest(run)
+        check_newest(run.environment, run.period)
         submitter(run, run.config.oracle.chain).submit(intents)
     reporters = len(run.config.signing.reporters)
     if not submitted.intents:
@@ -183,22 +184,28 @@ def _check_keys(run: Run) -> None:
             )
 
 
-def _check_newest(run: Run) -> None:
+def check_newest(environment: Environment, period: Period) -> None:
     """The oracle holds one report for each reporter and token: an older period's balances must not replace a newer
     one's. Raises :class:`ConflictError`."""
-    environment = run.environment
-    due, week = run.config.schedule.schedule.latest_due(environment.now()), run.period
+    due, week = environment.config.schedule.schedule.latest_due(environment.now()), period
     while week < due:
         week = week.shifted(1)
-        fate = RunArea.current(environment.private, week).fate()
-        if fate is not None:
+        if _was_reported(environment.private, week):
+            published = RunArea.published(environment.private, period) is not None
+            blank = "attest revoke` withdraws it" if published else "attest withhold` states that there is no reserve"
             raise ConflictError(
-                f"period {run.period} cannot be reported any more: {week} was",
+                f"period {period} cannot be reported any more: {week} was",
                 code="later-period-reported",
                 reason="The oracle keeps each reporter's last report: older balances would stand there as the newest.",
-                advice=f"Go on with {week}. A statement that gives no reserve for {run.period} can still be made: "
-                "`attest abandon`, then `attest run` with --withhold for every token.",
+                advice=f"Go on with {week}. For {period}, `{blank}, signed and logged, without reporting.",
             )
+
+
+def _was_reported(store: Store, period: Period) -> bool:
+    """Whether the reports of any revision were begun."""
+    area = RunArea.current(store, period)
+    areas = [area, *(RunArea.of(store, period, revision) for revision in range(area.revision))]
+    return any(each.blank is None and each.fate() is not None for each in areas)
 
 
 def confirm(run: Run) -> tuple[Confirmed, str]:
@@ -354,7 +361,7 @@ def refresh(run: Run) -> tuple[Refreshed, str] | None:
         )
         if age.oldest_seconds * 2 <= age.validity_seconds:
             return None
-        _check_newest(run)
+        check_newest(run.environment, run.period)
         environment.private.create(begun, b"begun\n")
     intents = report_intents(run, committed, f"refresh-{number}")
 
@@ -367,7 +374,7 @@ def refresh(run: Run) -> tuple[Refreshed, str] | None:
 def _land(run: Run, intents: list[Intent]) -> tuple[ReportReceipt, ...]:
     """Send what has not landed, and wait for all of it."""
     recheck(run)
-    _check_newest(run)
+    check_newest(run.environment, run.period)
     sender = submitter(run, run.config.oracle.chain)
     sender.submit(intents)
     timeout = run.config.chains[run.config.oracle.chain].confirm_timeout_seconds

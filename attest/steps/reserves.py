@@ -5,11 +5,10 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from attest import quorum, records
 from attest.artifacts import Collected, Committed, Decided, Opened, WithheldToken
-from attest.chain import state
 from attest.config import Config, Deployment
 from attest.custody import collector, ownership, policies
 from attest.errors import ConflictError, OperatorError, SourceError
@@ -19,6 +18,7 @@ from attest.model import AccountPolicy, AccountVerdict, ReserveLeaf, TokenReserv
 from attest.money import currency, format_units, group, to_token_units
 from attest.period import Period
 from attest.runs import RunArea
+from attest.steps import revisions
 from attest.steps.context import Run
 from attest.store import Store
 
@@ -37,44 +37,36 @@ def open_period(run: Run) -> tuple[Opened, str]:
     """
     environment, area = run.environment, run.area
     schedule = run.config.schedule
-    cutoff = schedule.schedule.cutoff(area.period)
+    before = revisions.replaced(run)
+    cutoff = _cutoff(run, before)
     configuration = environment.loaded.digest()
 
     def compute() -> Opened:
         now = environment.now()
-        if cutoff > now:
-            raise OperatorError(
-                f"period {area.period} is in the future: its cutoff is {records.format_instant(cutoff)}",
-                code="future-period",
-                reason="Balances can be attested only as they were at a cutoff that has passed.",
-                advice=f"Wait for the cutoff, or attest {schedule.schedule.latest_due(now)}, the newest that is due.",
-            )
+        check_past(run.config, area.period, now)
         environment.private.create(f"configurations/{configuration}", environment.loaded.decisive())
         salt = environment.token_bytes(32)
-        previous_verdicts, previous = last_balances(environment.private, area.period)
+        previous_verdicts, previous = ({}, {}) if area.blank else last_balances(environment.private, area.period)
+        supply_at, supply = revisions.supply(run, before, cutoff)
         return Opened(
             format="attest-run-open/1",
             period=str(area.period),
             attempt=area.attempt,
-            revision=0,
+            revision=area.revision,
             abandoned=area.abandoned,
             cutoff=cutoff,
             opened_at=now,
             clock="system" if schedule.clock is None else "pinned",
-            supply_at=schedule.supply_at,
+            supply_at=supply_at,
             configuration=configuration,
             configuration_salt=salt.hex(),
             configuration_commitment=records.digest(salt + environment.loaded.decisive()),
-            policies=policies.account_policies(run.config, cutoff),
+            policies=_policies(run, cutoff),
             previous=previous,
             previous_verdicts=previous_verdicts,
-            supply=state.read_supply(
-                environment.clients,
-                run.config,
-                cutoff=cutoff,
-                supply_at=schedule.supply_at,
-                base=environment.loaded.base,
-            ),
+            supply=supply,
+            supersedes=area.supersedes,
+            blank=area.blank,
         )
 
     opened = area.artifact("open", Opened, compute)
@@ -86,23 +78,54 @@ def open_period(run: Run) -> tuple[Opened, str]:
             advice=f"Restore it (the private store has it as configurations/{opened.configuration}"
             "), or, if nothing was reported yet, begin a new attempt with `attest abandon --reason ...`.",
         )
-    _check_opened(run, opened)
+    _check_opened(run, opened, before)
     blocks = ", ".join(f"block {block.number} of chain {block.chain_id}" for block in opened.supply.supply.blocks)
     return opened, f"cutoff {records.format_instant(opened.cutoff)}; supply at {blocks}"
 
 
-def _check_opened(run: Run, opened: Opened) -> None:
+def _cutoff(run: Run, before: Opened | None) -> datetime:
+    """The configured one; a revision keeps that of the attestation before it, whatever the schedule is today."""
+    return run.config.schedule.schedule.cutoff(run.period) if before is None else before.cutoff
+
+
+def check_past(config: Config, period: Period, now: datetime) -> None:
+    """Raises :class:`OperatorError` (``future-period``) unless the period's cutoff has passed."""
+    cutoff, due = config.schedule.schedule.cutoff(period), config.schedule.schedule.latest_due(now)
+    if cutoff > now:
+        raise OperatorError(
+            f"period {period} is in the future: its cutoff is {records.format_instant(cutoff)}",
+            code="future-period",
+            reason="Balances can be attested only as they were at a cutoff that has passed.",
+            advice=f"Wait for the cutoff, or attest {due}, the newest that is due.",
+        )
+
+
+def _policies(run: Run, cutoff: datetime) -> tuple[AccountPolicy, ...]:
+    """The quorum rules in force: none where nothing is collected."""
+    return () if run.area.blank else policies.account_policies(run.config, cutoff)
+
+
+def _check_opened(run: Run, opened: Opened, before: Opened | None) -> None:
     """What the statement says of the run itself follows from no evidence, so it is compared: a rehearsal must not pass
     for real, and no attempt can be hidden. Raises :class:`ConflictError`."""
     area, loaded, schedule = run.area, run.environment.loaded, run.config.schedule
     salt = bytes.fromhex(opened.configuration_salt)
+    supply_at = schedule.supply_at
+    if before is not None and revisions.keeps_supply(before, run.config):
+        supply_at = before.supply_at
+        if opened.supply != before.supply:
+            raise tampered(area, "open", "the supply is not the one of the attestation that is replaced")
+    elif area.blank is not None:
+        supply_at = opened.supply_at  # of the run, if the cutoff's was pruned
     for what, stored, expected in (
         ("the period", opened.period, str(area.period)),
-        ("the revision", opened.revision, 0),
+        ("the revision", opened.revision, area.revision),
+        ("what it supersedes", opened.supersedes, area.supersedes),
+        ("why it gives no reserve", opened.blank, area.blank),
         ("the attempt", opened.attempt, area.attempt),
         ("the abandoned attempts", opened.abandoned, area.abandoned),
         ("the clock", opened.clock, "system" if schedule.clock is None else "pinned"),
-        ("supply_at", opened.supply_at, schedule.supply_at),
+        ("supply_at", opened.supply_at, supply_at),
         ("the commitment", opened.configuration_commitment, records.digest(salt + loaded.decisive())),
     ):
         if stored != expected:
@@ -111,17 +134,19 @@ def _check_opened(run: Run, opened: Opened) -> None:
 
 def last_balances(store: Store, period: Period) -> tuple[dict[str, str], dict[str, int]]:
     """The balances that were attested last, of the accounts of the newest published period within
-    :data:`HISTORY_WEEKS`, in minor units; and the verdicts that they are from, key to digest, newest first.
+    :data:`HISTORY_WEEKS`, in minor units; and the verdicts that they are from, key to digest, newest first. Of a
+    period's revisions the newest published counts.
 
-    What a withheld token's accounts held was not attested: nobody accepted it, so for those it is looked further back.
+    What a withheld token's accounts held was not attested: nobody accepted it, so for those it is looked further back,
+    as it is past a period that was missed or whose attestation is revoked.
     """
     verdicts: dict[str, str] = {}
     balances: dict[str, int] = {}
     wanted: set[str] | None = None
     for weeks in range(1, HISTORY_WEEKS + 1):
-        area = RunArea.current(store, period.shifted(-weeks))
-        data = area.bytes_of("verdict") if area.bytes_of("publication") is not None else None
-        if data is None:
+        area = RunArea.published(store, period.shifted(-weeks))
+        data = None if area is None or area.blank else area.bytes_of("verdict")
+        if area is None or data is None:
             continue
         decided = _earlier(data, area.key("verdict"))
         verdicts[area.key("verdict")] = records.digest(data)
@@ -159,6 +184,8 @@ def collect(run: Run) -> tuple[Collected, str]:
     opened = run.take("open", Opened)
 
     def compute() -> Collected:
+        if area.blank:
+            return Collected("attest-run-collection/1", area.digests("open"), environment.now(), (), ())
         result = collector.collect(
             environment.loaded,
             period=opened.period,
@@ -206,7 +233,7 @@ def _still_failing(run: Run, opened: Opened, failing: Iterable[AccountVerdict]) 
     whatever still fails."""
     now = run.environment.now()
     remaining = []
-    past_deadline = now >= opened.cutoff + timedelta(hours=run.config.schedule.deadline_hours)
+    past_deadline = now >= _deadline(run, opened)
     for account in failing:
         if account.token in run.choices.withhold:
             run.area.withhold(account.token, "operator", now)
@@ -217,14 +244,23 @@ def _still_failing(run: Run, opened: Opened, failing: Iterable[AccountVerdict]) 
     return remaining
 
 
+def _deadline(run: Run, opened: Opened) -> datetime:
+    """When a token that still fails is withheld by itself. A revision, made long after the cutoff, has as much time
+    from its order on: it must not withhold what the attestation before it gave, for a file that is missing today."""
+    begun = opened.cutoff if run.area.order is None else run.area.order.at
+    return begun + timedelta(hours=run.config.schedule.deadline_hours)
+
+
 def _refused(run: Run, step: str, opened: Opened, collected: Collected, failing: list[AccountVerdict]) -> SourceError:
-    deadline = opened.cutoff + timedelta(hours=run.config.schedule.deadline_hours)
+    deadline = _deadline(run, opened)
     tokens = sorted({account.token for account in failing})
     held = [account for account in failing if account.outcome == "held"]
     lines = [f"account {account.account} ({account.token}): {account.detail}" for account in failing]
     if len(held) == len(failing):
         accounts = " ".join(f"--acknowledge {account.account}" for account in held)
-        advice = f"Compare with the custodian. If the change is right, run `attest run {accounts}`."
+        advice = (
+            f"Compare with the custodian. If the change is right, run `attest run --period {run.period} {accounts}`."
+        )
     elif step == "collect":
         advice = "\n".join(_needed(opened, collected, failing))
         advice += "\nThen run `attest run` again: it asks every source anew."
@@ -305,10 +341,10 @@ def decide(run: Run) -> tuple[Decided, str]:
             raise _refused(run, "decide", opened, collected, failing)
         withheld = []
         for token in run.config.tokens:
-            given_up = area.withheld(token)
-            if given_up is not None:
+            code = area.withheld(token)
+            if code is not None:
                 accounts = tuple(a.account for a in verdict.accounts if a.token == token and a.outcome != "accepted")
-                withheld.append(WithheldToken(token, given_up.code, accounts))
+                withheld.append(WithheldToken(token, code, accounts))
         return Decided(
             format="attest-run-verdict/1",
             made_from=area.digests("open", "collection"),
@@ -465,8 +501,8 @@ def recheck(run: Run) -> None:
     environment, area = run.environment, run.area
     opened, collected = run.take("open", Opened), run.take("collection", Collected)
     decided, committed = run.take("verdict", Decided), run.take("commitment", Committed)
-    cutoff = run.config.schedule.schedule.cutoff(area.period)
-    if opened.cutoff != cutoff or opened.policies != policies.account_policies(run.config, cutoff):
+    cutoff = _cutoff(run, revisions.replaced(run))
+    if opened.cutoff != cutoff or opened.policies != _policies(run, cutoff):
         raise tampered(area, "open", "the cutoff or the quorum rules are not those of the configuration")
     if opened.previous != _previous_again(environment.private, opened):
         raise tampered(area, "open", "the last balances are not those of their verdicts")
@@ -486,8 +522,7 @@ def recheck(run: Run) -> None:
             raise tampered(area, "verdict", f"account {name} was never acknowledged")
     given_up = {token.token for token in decided.withheld}
     for token in decided.withheld:
-        decision = area.withheld(token.token)
-        if decision is None or decision.code != token.code:
+        if area.withheld(token.token) != token.code:
             raise tampered(area, "verdict", f"token {token.token} was never withheld ({token.code})")
     for account in verdict.accounts:
         passes = account.outcome == "accepted" or account.account in decided.acknowledged

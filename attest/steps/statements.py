@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Sequence
+from typing import Literal
 
 from attest import __version__, records, statement
 from attest.artifacts import Committed, Confirmed, Decided, DisclosureDetail, Disclosures, Opened
@@ -27,6 +28,8 @@ from attest.steps.context import Run
 from attest.steps.reserves import reported_deployment, tampered
 
 SOFTWARE = f"reserve-attest {__version__}"
+#: The manifest of the bundles that this release makes.
+MANIFEST: Literal["attest-manifest/2"] = "attest-manifest/2"
 
 
 def reserves_file(opened: Opened, committed: Committed) -> bytes:
@@ -47,6 +50,8 @@ def reserves_file(opened: Opened, committed: Committed) -> bytes:
 
 def _disclosed(run: Run) -> list[tuple[str, str, str, str]]:
     """What the statement commits to: kind, code, subject and detail of each, in the statement's order."""
+    if run.area.blank:
+        return []  # the statement says why, in public
     decided = run.take("verdict", Decided)
     given_up = {token.token for token in decided.withheld}
     details: list[tuple[str, str, str, str]] = []
@@ -67,12 +72,13 @@ def _disclosed(run: Run) -> list[tuple[str, str, str, str]]:
 
 
 def make_disclosures(run: Run) -> Disclosures:
-    """The details with fresh salts, and the release that makes them."""
+    """The details with fresh salts, the release that makes them, and its manifest."""
     return Disclosures(
         format="attest-run-disclosures/1",
         made_from=run.area.digests("open", "collection", "verdict", "commitment", "submission", "confirmation"),
         software=SOFTWARE,
         details=tuple(_encoded(*each, salt=run.environment.token_bytes(32)) for each in _disclosed(run)),
+        bundle=MANIFEST,
     )
 
 
@@ -83,7 +89,7 @@ def _encoded(kind: str, code: str, subject: str, detail: str, *, salt: bytes) ->
 
 
 def check_disclosures(run: Run, disclosures: Disclosures) -> None:
-    """Nothing but the salts and the release is believed of what is stored."""
+    """Nothing but the salts, the release and its manifest is believed of what is stored."""
     stored = [_detail(run, encoded) for encoded in disclosures.details]
     if [(each.kind, each.code, each.subject, each.detail) for each in stored] != _disclosed(run):
         raise tampered(run.area, "disclosures", "they are not those of the verdict")
@@ -124,6 +130,8 @@ def predicate(run: Run, disclosures: Disclosures, confirmed: Confirmed) -> Predi
         disclosures=tuple(opened_details),
         configuration=opened.configuration_commitment,
         software=disclosures.software,
+        bundle=disclosures.bundle,
+        supersedes=opened.supersedes,
     )
 
 
@@ -143,7 +151,7 @@ def _token(run: Run, symbol: str, confirmed: Confirmed) -> TokenStatement:
     reserve = next((token for token in committed.tokens if token.token == symbol), None)
     consensus = next((item for item in confirmed.reading.consensus if item.token == symbol), None)
     deployment = reported_deployment(config, symbol)
-    prefix = f"report/{run.period}/{run.area.attempt}/{symbol}/"
+    prefix = f"report/{run.area.name}/{run.area.attempt}/{symbol}/"
     return statement.token_statement(
         token=symbol,
         currency=config.tokens[symbol].currency,
@@ -187,7 +195,11 @@ def check_fits(run: Run, intents: Sequence[tuple[str, str]]) -> None:
     )
     confirmed = Confirmed("attest-run-confirmation/1", {}, receipts, ConfirmationReading(supply, consensus, proofs=()))
     disclosures = Disclosures(
-        "attest-run-disclosures/1", {}, SOFTWARE, tuple(_encoded(*each, salt=bytes(32)) for each in _disclosed(run))
+        "attest-run-disclosures/1",
+        {},
+        SOFTWARE,
+        tuple(_encoded(*each, salt=bytes(32)) for each in _disclosed(run)),
+        MANIFEST,
     )
     statement.build(
         predicate(run, disclosures, confirmed),

@@ -18,6 +18,7 @@ RECEIPTS = "receipts.json"
 LOG_PROOF = "attestation.tlog-proof"
 CHAIN_PROOF = "chain-proof.json"
 MANIFEST = "manifest.json"
+MANIFEST_ENVELOPE = "manifest.dsse.json"
 
 #: What every bundle must have. Chain proofs and reports may be there too.
 REQUIRED = (ENVELOPE, RESERVES, RECEIPTS, LOG_PROOF, MANIFEST)
@@ -83,7 +84,7 @@ def check_manifest(files: Mapping[str, bytes]) -> Manifest:
     listed = {entry.name: entry for entry in manifest.files}
     if len(listed) != len(manifest.files) or MANIFEST in listed:
         raise _refuse(f"{MANIFEST} lists a file twice, or itself")
-    for name in sorted({*listed, *files} - {MANIFEST}):
+    for name in sorted({*listed, *files} - {MANIFEST, MANIFEST_ENVELOPE}):
         if not _NAME.fullmatch(name):
             raise _refuse(f"{MANIFEST} lists {name[:200]!r}, which is no name of a bundle's file")
         if name not in files:

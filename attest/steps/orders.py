@@ -1,0 +1,228 @@
+"""What a person orders about a period: replace its attestation, withdraw it, or state that there is none. An order is
+recorded once, before anything of it is done; the weekly run then carries it out. And which periods wait for one."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+from attest import runs
+from attest.config import Config
+from attest.errors import ConflictError, OperatorError
+from attest.period import Period, revision_name
+from attest.quorum import account_key
+from attest.records import digest, format_instant, to_json
+from attest.runs import Revision, RunArea, order_key
+from attest.steps.context import Environment
+from attest.steps.reports import check_newest
+from attest.steps.reserves import check_past
+from attest.steps.revisions import published_statement
+from attest.store import Store
+
+
+def revise(environment: Environment, period: Period, reason: str) -> None:
+    """Order a revision of a published period. An order that stands already in the same words, done or under way, is the
+    same order.
+
+    Raises :class:`OperatorError` for a reason that cannot be published (:func:`check_reason`), a period without a
+    published attestation, and while another revision is under way; :class:`ConflictError` once a later period was
+    reported.
+    """
+    check_reason(environment.config, reason)
+    area = RunArea.current(environment.private, period)
+    if _is_ordered(area, "revision", reason):
+        return
+    _check_published(area)
+    check_newest(environment, period)
+    _record(environment, area, "revision", reason)
+
+
+def revoke(environment: Environment, period: Period, reason: str) -> None:
+    """Order that a published attestation is withdrawn, with nothing in its place. A revision that is under way becomes
+    the revocation, as long as its reports were not begun.
+
+    Raises as :func:`revise`, whatever later periods did; :class:`OperatorError` too if no reserve is stated anyway.
+    """
+    check_reason(environment.config, reason)
+    while not _is_ordered(area := RunArea.current(environment.private, period), "revocation", reason):
+        if area.order is not None and area.blank is None and area.bytes_of("publication") is None:
+            area.abandon(reason, environment.now(), blank="revoked")
+            continue
+        _check_published(area)
+        if area.blank is not None:
+            raise OperatorError(
+                f"period {area.name} states no reserve: it is {area.blank}",
+                code="nothing-to-revoke",
+                reason="A revocation withdraws what an attestation said; this one says nothing of any reserve.",
+                advice=f'To attest the period after all: `attest revise --period {period} --reason "..."`.',
+            )
+        _record(environment, area, "revocation", reason)
+
+
+def withhold(environment: Environment, period: Period, reason: str) -> None:
+    """Order that a period which was never attested gets a statement that gives no reserve. The attempt so far, begun or
+    not, is given up for ``reason``, which the statement tells.
+
+    Raises :class:`OperatorError` for a reason that cannot be published, a period in the future, before its run's
+    deadline, or published already; :class:`ConflictError` once its reports were begun.
+    """
+    config, now = environment.config, environment.now()
+    check_reason(config, reason)
+    check_past(config, period, now)
+    while (area := RunArea.current(environment.private, period)).blank != "missed":
+        _check_unpublished(area)
+        deadline = run_deadline(config, period)
+        if now < deadline:
+            raise OperatorError(
+                f"period {period} can still be attested: its run has time until {format_instant(deadline)}",
+                code="before-deadline",
+                reason="A period is missed once the deadline of its run (schedule.deadline_hours) is over.",
+                advice=f"`attest run --period {period}`; to go on without tokens, add --withhold for each of them.",
+            )
+        area.abandon(reason, now, blank="missed")
+    if area.abandoned[-1].reason != reason:
+        _check_unpublished(area)
+        raise _under_way(area, area.abandoned[-1].reason)
+
+
+def run_deadline(config: Config, period: Period) -> datetime:
+    """Until when a run of the period waits for sources that fail."""
+    return config.schedule.schedule.cutoff(period) + timedelta(hours=config.schedule.deadline_hours)
+
+
+def _is_ordered(area: RunArea, kind: Literal["revision", "revocation"], reason: str) -> bool:
+    standing = area.supersedes
+    return standing is not None and (standing.kind, standing.reason) == (kind, reason)
+
+
+def _check_published(area: RunArea) -> None:
+    if area.bytes_of("publication") is not None:
+        return
+    if area.supersedes is not None:
+        raise _under_way(area, area.supersedes.reason)
+    raise OperatorError(
+        f"period {area.period}: nothing is published yet",
+        code="nothing-published",
+        reason="A revision replaces an attestation that was published.",
+        advice=f"`attest run --period {area.period}` attests it; to read every source again, end the attempt with "
+        "`attest abandon --reason ...` first.",
+    )
+
+
+def _check_unpublished(area: RunArea) -> None:
+    if area.revision > 0 or area.bytes_of("publication") is not None:
+        raise OperatorError(
+            f"period {area.period} is published already",
+            code="already-published",
+            reason="A published attestation is never changed.",
+            advice=f"`attest revise --period {area.period}` replaces it, `attest revoke --period {area.period}` "
+            "withdraws it.",
+        )
+
+
+def _under_way(area: RunArea, reason: str) -> OperatorError:
+    return OperatorError(
+        f"period {area.name} is under way already, for another reason: {reason}",
+        code="order-under-way",
+        reason="An order is recorded once, with the reason that its statement gives.",
+        advice=f"Finish it with `attest run --period {area.period}`.",
+    )
+
+
+def _record(environment: Environment, area: RunArea, kind: Literal["revision", "revocation"], reason: str) -> None:
+    number = area.revision + 1
+    order = Revision(
+        format="attest-run-revision/1",
+        period=str(area.period),
+        revision=number,
+        kind=kind,
+        reason=reason,
+        statement=digest(published_statement(environment, area)),
+        at=environment.now(),
+    )
+    if not environment.private.create(order_key(area.period, number), to_json(order)):
+        raise ConflictError(
+            f"revision {number} of {area.period} was ordered by another run at this moment",
+            code="order-under-way",
+            reason="The first order counts.",
+            advice=f"`attest run --period {area.period}` carries it out.",
+        )
+
+
+# -- reasons ---------------------------------------------------------------------------------------------------------
+
+
+def check_reason(config: Config, reason: str) -> None:
+    """Raises :class:`OperatorError` for a reason that cannot stand in the public statement: more than a line, or with
+    the name of an account or a bank in it."""
+    if not reason.strip() or len(reason) > 500 or not reason.isprintable():
+        raise OperatorError(
+            "--reason must be one line of 1 to 500 printable characters",
+            code="malformed-reason",
+            reason="The reason stands in the public statement.",
+            advice="Say in plain words why; name no account and no bank.",
+        )
+    text, squeezed = reason.casefold(), account_key(reason)
+    for name, account in config.accounts.items():
+        named = [word for word in (name, account.custodian) if _says(text, word.casefold())]
+        number = account_key(account.external_account)
+        if number in squeezed if len(number) > 5 else _says(text, number):
+            named.append(account.external_account)
+        if named:
+            raise OperatorError(
+                f"--reason names {named[0]!r}, which is private",
+                code="private-reason",
+                reason="The reason stands in the public statement.",
+                advice="Say it without accounts and banks: `a custodian sent a corrected statement`.",
+            )
+
+
+def _says(text: str, word: str) -> bool:
+    return re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text) is not None
+
+
+# -- what waits for an order -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A period that waits for somebody, never attested or with a revision under way: ``command`` is what to type."""
+
+    period: Period
+    revision: int
+    why: Literal["missed", "revision"]
+    command: str
+
+    @property
+    def name(self) -> str:
+        return revision_name(self.period, self.revision)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What is published: the newest period with its newest revision, and all that waits, oldest first. A period is
+    missed when it was never published, its run's deadline is over, and an earlier one was."""
+
+    newest: tuple[Period, int] | None
+    waiting: tuple[Waiting, ...]
+
+
+def standing(private: Store, config: Config, now: datetime) -> Standing:
+    """Read from the private store by two listings, and a few objects of each period that waits."""
+    found, ordered = runs.newest(private, "publication"), runs.newest(private, "revision")
+    if not found:
+        return Standing(None, ())
+    waiting = []
+    week, newest = min(found), max(found)
+    while week <= newest or run_deadline(config, week) <= now:
+        if week not in found:
+            if run_deadline(config, week) <= now:
+                begun = RunArea.current(private, week).fate() is not None
+                command = f"attest run --period {week}" if begun else f'attest withhold --period {week} --reason "..."'
+                waiting.append(Waiting(week, 0, "missed", command))
+        elif ordered.get(week, 0) > found[week]:
+            waiting.append(Waiting(week, ordered[week], "revision", f"attest run --period {week}"))
+        week = week.shifted(1)
+    return Standing((newest, found[newest]), tuple(waiting))
