@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from attest import money
-from attest.documents import Agreement, Feed, FeedPeriod, FeedToken
+from attest.documents import AbandonedAttempt, Agreement, Feed, FeedPeriod, FeedToken, Supersedes
 from attest.period import Period
 
 NEWEST = datetime(2026, 11, 22, 23, 59, tzinfo=UTC)
@@ -62,7 +62,7 @@ def token(
     )
 
 
-def period(tokens: Sequence[FeedToken], *, weeks_back: int = 0, revision: int = 1, clock: str = "system") -> FeedPeriod:
+def period(tokens: Sequence[FeedToken], *, weeks_back: int = 0, revision: int = 0, clock: str = "system") -> FeedPeriod:
     """One attested week, ``weeks_back`` before the newest."""
     cutoff = NEWEST - timedelta(weeks=weeks_back)
     name = str(Period.containing(cutoff.date()))
@@ -71,7 +71,7 @@ def period(tokens: Sequence[FeedToken], *, weeks_back: int = 0, revision: int = 
         revision=revision,
         cutoff=cutoff,
         clock=clock,
-        folder=f"attestations/{name}" + (f".{revision}" if revision > 1 else ""),
+        folder=f"attestations/{name}" + (f".{revision}" if revision else ""),
         files=("attestation.dsse.json", "receipts.json", "attestation.tlog-proof", "manifest.json"),
         statement=hex32(name, revision, "statement"),
         merkle_root=hex32(name, revision, "merkle"),
@@ -123,3 +123,40 @@ def week(weeks_back: int, states: Mapping[str, str] | None = None, *, clock: str
 def weeks(count: int, *, states: Mapping[int, Mapping[str, str]] | None = None, clock: str = "system") -> Feed:
     """``count`` plausible weeks; ``states`` by weeks back, then by token."""
     return feed([week(back, (states or {}).get(back), clock=clock) for back in range(count)])
+
+
+def revised(before: FeedPeriod, tokens: Sequence[FeedToken], reason: str, *, kind: str = "revision") -> FeedPeriod:
+    """What replaced ``before``."""
+    revision = before.revision + 1
+    return replace(
+        before,
+        revision=revision,
+        folder=f"attestations/{before.period}.{revision}",
+        statement=hex32(before.period, revision, "statement"),
+        tokens=tuple(tokens),
+        supersedes=Supersedes(before.statement, kind, reason),
+    )
+
+
+def blank(before: FeedPeriod, code: str) -> list[FeedToken]:
+    """Its tokens without any reserve."""
+    return [token(each.token, each.currency, None, each.supply, code=code) for each in before.tokens]
+
+
+def troubled() -> Feed:
+    """Twelve weeks: one revised twice, one revoked, one missed."""
+    found: list[FeedPeriod] = []
+    for entry in weeks(12, states={3: {"USDW": "short"}}).periods:
+        back = len({each.period for each in found})
+        if back == 3:
+            good = week(3)
+            again = revised(entry, good.tokens[:2] + entry.tokens[2:], "a custodian corrected its statement")
+            found += [revised(again, good.tokens, "a second account was corrected"), again]
+        if back == 5:
+            reason = "a custodian withdrew its statement; nothing can be said of this week"
+            found.append(revised(entry, blank(entry, "revoked"), reason, kind="revocation"))
+        if back == 8:
+            reason = AbandonedAttempt(1, "the custodians' portals were down until after the deadline")
+            entry = replace(entry, tokens=tuple(blank(entry, "missed")), abandoned=(reason,), merkle_size=0)
+        found.append(entry)
+    return feed(found)

@@ -20,6 +20,7 @@ from urllib.parse import quote
 
 from attest import records
 from attest.documents import Feed, FeedPeriod, FeedToken
+from attest.period import revision_name
 from attest.publish.site import plot, words
 
 #: How many periods the history shows before the rest is folded away.
@@ -53,11 +54,14 @@ class _Row:
 
 @dataclass(frozen=True)
 class _Entry:
-    """One period of the history; ``files`` are (name, relative address), ``quoted_folder`` is ready for a shell."""
+    """One revision of a period in the history, called ``name``; ``note`` is what it says of itself, ``successor`` the
+    revision that replaced it. ``files`` are (name, relative address), ``quoted_folder`` is ready for a shell."""
 
     period: FeedPeriod
+    name: str
     rows: tuple[_Row, ...]
-    superseded: bool
+    note: str | None
+    successor: FeedPeriod | None
     files: tuple[tuple[str, str], ...]
     quoted_folder: str
 
@@ -90,6 +94,7 @@ def render(feed: Feed, *, now: datetime, verifier_page: bool = False) -> dict[st
         lstrip_blocks=True,
     )
     environment.filters |= {
+        "called": _called,
         "moment": words.moment,
         "instant": records.format_instant,
         "counted": words.counted,
@@ -110,7 +115,8 @@ def render(feed: Feed, *, now: datetime, verifier_page: bool = False) -> dict[st
         newest=standing[-1] if standing else None,
         current=[_current(feed, *series[-1], newest=standing[-1], now=now) for series in tokens],
         series=[_series(feed, series) for series in tokens],
-        history=[_entry(period, standing) for period in feed.periods],
+        newest_note=words.note(standing[-1]) if standing else None,
+        history=[_entry(period, feed) for period in feed.periods],
         open_periods=_OPEN_PERIODS,
         contact_link=_contact_link(feed.contact),
     )
@@ -169,12 +175,19 @@ def _row(period: FeedPeriod, token: FeedToken) -> _Row:
     )
 
 
-def _entry(period: FeedPeriod, standing: Sequence[FeedPeriod]) -> _Entry:
+def _called(period: FeedPeriod) -> str:
+    return revision_name(period.period, period.revision)
+
+
+def _entry(period: FeedPeriod, feed: Feed) -> _Entry:
     folder = period.folder.strip("/")
+    later = [each for each in feed.periods if each.period == period.period and each.revision > period.revision]
     return _Entry(
         period,
+        _called(period),
         tuple(_row(period, token) for token in period.tokens),
-        superseded=period not in standing,
+        note=words.note(period),
+        successor=min(later, key=lambda entry: entry.revision, default=None),
         files=tuple((name, f"./{quote(f'{folder}/{name}')}") for name in period.files),
         quoted_folder=shlex.quote(folder),
     )

@@ -20,8 +20,8 @@ STATES: dict[State, str] = {
     "sufficient": "The reserve covers the supply, compared exactly. Of the reserve stated here and the one that the "
     "reports on chain agree on, the lower counts.",
     "short": "The reserve that counts is lower than the supply. It is reported all the same.",
-    "withheld": "No reserve is stated for this period, because its sources did not agree or did not answer. "
-    "The code says why.",
+    "withheld": "No reserve is stated for this period: its sources did not agree or did not answer, nobody attested it "
+    "(missed), or what was attested is withdrawn (revoked). The code says why.",
     "stale": "The next attestation is overdue. The figures still say what they said, about a day that is too long ago.",
 }
 
@@ -117,6 +117,16 @@ def answer(token: FeedToken, period: FeedPeriod) -> Answer:
             rest += f", short by {_exact(-token.surplus_units, token)}"
         rest += f", {as_of}"
     return Answer(token.token, token.verdict, held, rest, _support(token, period))
+
+
+def note(period: FeedPeriod) -> str | None:
+    """What a revision, a revocation or a missed period says of itself, with the reason given: ``revoked: <reason>``."""
+    if period.supersedes is not None:
+        done = "revoked" if period.supersedes.kind == "revocation" else "replaces what was attested before"
+        return f"{done}: {period.supersedes.reason}"
+    if period.abandoned and all(token.withheld_code == "missed" for token in period.tokens):
+        return f"missed: {period.abandoned[-1].reason}"
+    return None
 
 
 def _exact(units: int, token: FeedToken) -> str:

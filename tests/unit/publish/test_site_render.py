@@ -94,6 +94,7 @@ ALL_FEEDS = {
     "three": feeds.weeks(3, states={0: {"EURW": "short", "GBPW": "withheld"}}),
     "sixty": feeds.weeks(60, states={5: {"USDW": "withheld"}}),
     "hostile": HOSTILE_FEED,
+    "troubled": feeds.troubled(),
 }
 
 
@@ -149,15 +150,45 @@ def test_render__token_left_out_of_the_newest__keeps_its_old_sentence_and_goes_s
 
 def test_render__revision__replaces_the_first_in_front_and_keeps_it_in_the_history() -> None:
     first = feeds.period([feeds.token(reserve="1200001.00")])
-    second = feeds.period([feeds.token(reserve="1200002.00")], revision=2)
+    second = feeds.revised(first, [feeds.token(reserve="1200002.00")], "a custodian corrected <b>it</b>")
     parsed = page(feeds.feed([second, first]))
     assert "1,200,002.00 USD" in parsed.texts("p", "sentence")[0]
+    why = "replaces what was attested before: a custodian corrected <b>it</b>"
     assert parsed.texts("tr", "period") == [
-        "2026-W47 Sun 22 Nov 2026 23:59 UTC, revision 2",
-        "2026-W47 Sun 22 Nov 2026 23:59 UTC, superseded by a later revision",
+        f"2026-W47 Sun 22 Nov 2026 23:59 UTC, revision 1 {why}",
+        "2026-W47 Sun 22 Nov 2026 23:59 UTC, replaced by revision 1",
     ]
+    assert [row["id"] for row in parsed.all("tr", "period")] == ["2026-W47.1", "2026-W47"]
+    assert "#2026-W47.1" in {link["href"] for link in parsed.all("a")}
+    assert parsed.texts("p", "due")[0] == f"2026-W47, revision 1, {why}"
+    assert "attest verify attestations/2026-W47.1 --trust" in parsed.texts("ol")[0]
     assert len(parsed.texts("div", "wide")) == 1
     assert "1 period" in (parsed.all("svg", "plot")[0]["aria-label"] or "")
+
+
+def test_render__revoked__states_no_reserve_anywhere_but_in_what_was_replaced() -> None:
+    first = feeds.period([feeds.token(reserve="1200001.00")])
+    second = feeds.revised(first, feeds.blank(first, "revoked"), "it was wrong", kind="revocation")
+    parsed = page(feeds.feed([second, first]))
+    assert "reserve withheld (revoked)" in parsed.texts("p", "sentence")[0]
+    assert parsed.texts("tr", "period") == [
+        "2026-W47 Sun 22 Nov 2026 23:59 UTC, revision 1 revoked: it was wrong",
+        "2026-W47 Sun 22 Nov 2026 23:59 UTC, revoked by revision 1",
+    ]
+    assert parsed.text.count("1,200,001.00") == 1
+    assert "1 withheld" in (parsed.all("svg", "plot")[0]["aria-label"] or "")
+
+
+def test_render__missed__says_so_with_the_reason() -> None:
+    parsed = page(feeds.troubled())
+    assert [text for text in parsed.texts("tr", "period") if "missed: the custodians' portals were down" in text]
+    assert "USDW withheld missed not stated" in "".join(parsed.texts("tr", "token-row"))
+
+
+def test_render__revised_revoked_and_missed_weeks__count_once_each_in_the_plots() -> None:
+    label = page(feeds.troubled()).all("svg", "plot")[0]["aria-label"] or ""
+    assert "in 12 periods" in label
+    assert "10 sufficient, 2 withheld" in label
 
 
 def test_render__pinned_clock__says_rehearsal_in_front_and_in_the_history() -> None:
