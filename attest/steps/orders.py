@@ -10,7 +10,7 @@ from typing import Literal
 
 from attest import runs
 from attest.config import Config
-from attest.errors import ConflictError, OperatorError
+from attest.errors import OperatorError
 from attest.period import Period, revision_name
 from attest.quorum import account_key
 from attest.records import digest, format_instant, to_json
@@ -31,12 +31,10 @@ def revise(environment: Environment, period: Period, reason: str) -> None:
     reported.
     """
     check_reason(environment.config, reason)
-    area = RunArea.current(environment.private, period)
-    if _is_ordered(area, "revision", reason):
-        return
-    _check_published(area)
-    check_newest(environment, period)
-    _record(environment, area, "revision", reason)
+    while not _is_ordered(area := RunArea.current(environment.private, period), "revision", reason):
+        _check_published(area)
+        check_newest(environment, period)
+        _record(environment, area, "revision", reason)
 
 
 def revoke(environment: Environment, period: Period, reason: str) -> None:
@@ -132,6 +130,7 @@ def _under_way(area: RunArea, reason: str) -> OperatorError:
 
 
 def _record(environment: Environment, area: RunArea, kind: Literal["revision", "revocation"], reason: str) -> None:
+    """Record the order, unless another run was faster: the caller looks again."""
     number = area.revision + 1
     order = Revision(
         format="attest-run-revision/1",
@@ -142,13 +141,7 @@ def _record(environment: Environment, area: RunArea, kind: Literal["revision", "
         statement=digest(published_statement(environment, area)),
         at=environment.now(),
     )
-    if not environment.private.create(order_key(area.period, number), to_json(order)):
-        raise ConflictError(
-            f"revision {number} of {area.period} was ordered by another run at this moment",
-            code="order-under-way",
-            reason="The first order counts.",
-            advice=f"`attest run --period {area.period}` carries it out.",
-        )
+    environment.private.create(order_key(area.period, number), to_json(order))
 
 
 # -- reasons ---------------------------------------------------------------------------------------------------------
@@ -219,7 +212,8 @@ def standing(private: Store, config: Config, now: datetime) -> Standing:
     while week <= newest or run_deadline(config, week) <= now:
         if week not in found:
             if run_deadline(config, week) <= now:
-                begun = RunArea.current(private, week).fate() is not None
+                area = RunArea.current(private, week)
+                begun = area.blank is not None or area.fate() is not None
                 command = f"attest run --period {week}" if begun else f'attest withhold --period {week} --reason "..."'
                 waiting.append(Waiting(week, 0, "missed", command))
         elif ordered.get(week, 0) > found[week]:

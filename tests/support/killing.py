@@ -18,6 +18,7 @@ from attest import config, devnet, pipeline
 from attest.chain.rpc import HttpTransport, Reply, connect
 from attest.environment import build
 from attest.errors import AttestError
+from attest.steps.context import Environment
 from attest.store import LocalStore
 from tests.support.practice import Narration
 
@@ -89,7 +90,13 @@ class _Steps(Narration):
         self._killer.step = step
 
 
-def _die_running(folder: Path, at: int, moment: Moment, journal: Path | None) -> None:
+def _run(environment: Environment) -> None:
+    pipeline.run(environment, devnet.PERIOD)
+
+
+def _die_running(
+    folder: Path, at: int, moment: Moment, journal: Path | None, act: Callable[[Environment], object]
+) -> None:
     killer = Killer(at, moment, journal)
     loaded = config.load(folder / "attest.toml")
     transport = KillingTransport(killer)
@@ -106,16 +113,23 @@ def _die_running(folder: Path, at: int, moment: Moment, journal: Path | None) ->
         post=lambda url, body: killer.around("witness request", lambda: real_post(url, body)),
     )
     try:
-        pipeline.run(environment, devnet.PERIOD)
+        act(environment)
     except AttestError as fault:
         print(f"{fault.code}: {fault.message}")
         os._exit(fault.exit_code)
     os._exit(0)
 
 
-def start_run(folder: Path, at: int = 0, moment: Moment = "after", journal: Path | None = None) -> Any:
-    """A started process that does the weekly run and dies at operation ``at`` (0: never)."""
-    process = CONTEXT.Process(target=_die_running, args=(folder, at, moment, journal))
+def start_run(
+    folder: Path,
+    at: int = 0,
+    moment: Moment = "after",
+    journal: Path | None = None,
+    act: Callable[[Environment], object] = _run,
+) -> Any:
+    """A started process that does the weekly run (or ``act``, a module's function) and dies at operation ``at`` (0:
+    never)."""
+    process = CONTEXT.Process(target=_die_running, args=(folder, at, moment, journal, act))
     process.start()
     return process
 

@@ -181,7 +181,7 @@ def test_abandon__open_attempt__is_told_and_the_next_run_begins_anew(operator: W
     assert "2026-W47: attempt 1 is abandoned. Next: attest run --period 2026-W47" in said.out
     at(operator, "open")
     document = at(operator, "abandon", "--reason", "once more", "--json").document
-    assert document == {"period": "2026-W47", "abandoned": 2, "reason": "once more", "exit_code": 0}
+    assert document == {"period": "2026-W47", "revision": 0, "abandoned": 2, "reason": "once more", "exit_code": 0}
 
 
 def test_abandon__after_the_reports__is_a_conflict(operator: Week) -> None:
