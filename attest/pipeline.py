@@ -15,7 +15,7 @@ from typing import Any
 from attest import statement
 from attest.artifacts import Confirmed, Logged, Opened, Published
 from attest.chain.submission import Simulation
-from attest.documents import TokenStatement
+from attest.documents import Supersedes, TokenStatement
 from attest.errors import EXIT_DONE, EXIT_SHORTFALL, EXIT_SOURCE, OperatorError
 from attest.period import Period
 from attest.runs import RunArea
@@ -53,7 +53,7 @@ STEPS = (
 class Outcome:
     """How a run ended. ``already_done``: this call sent and changed nothing. ``exit_code``: 0, 3 with a token withheld,
     4 with a shortfall (the shortfall wins). ``tokens`` is there once the reports are confirmed, ``folder`` once the
-    bundle is published; ``simulations`` belong to a rehearsal."""
+    bundle is published; ``supersedes`` belongs to a revision, ``simulations`` belong to a rehearsal."""
 
     period: str
     revision: int
@@ -64,6 +64,7 @@ class Outcome:
     tokens: tuple[TokenStatement, ...] = ()
     witnesses: int = 0
     folder: str | None = None
+    supersedes: Supersedes | None = None
     simulations: tuple[Simulation, ...] = ()
 
 
@@ -183,4 +184,5 @@ def _outcome(current: Run, *, already_done: bool) -> Outcome:
         tokens=tokens,
         witnesses=0 if published is None else current.take("log", Logged).witnesses,
         folder=None if published is None else published.folder,
+        supersedes=area.supersedes,
     )

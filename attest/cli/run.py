@@ -323,6 +323,10 @@ def _show(output: Output, outcome: Outcome, loaded: Loaded, config_path: Path) -
     output.line()
     for name, place in places.items():
         output.line(f"{name:<10} {printable(str(place))}")
+    if outcome.supersedes is not None and outcome.folder is not None:
+        verb = "revokes" if outcome.supersedes.kind == "revocation" else "replaces"
+        replaced = f"{verb:<10} revision {outcome.revision - 1}: {printable(outcome.supersedes.reason)}"
+        output.line(fill(replaced, 80, subsequent_indent=" " * 11, break_on_hyphens=False))
     for line in _alarms(outcome):
         output.line(line)
     return outcome.exit_code
@@ -394,6 +398,7 @@ def _as_json(outcome: Outcome) -> dict[str, Any]:
     return {
         "period": outcome.period,
         "revision": outcome.revision,
+        "supersedes": None if outcome.supersedes is None else to_plain(outcome.supersedes),
         "attempt": outcome.attempt,
         "already_done": outcome.already_done,
         "exit_code": outcome.exit_code,

@@ -211,6 +211,8 @@ def collect(run: Run) -> tuple[Collected, str]:
         return collected
 
     collected = area.artifact("collection", Collected, compute)
+    if area.blank:
+        return collected, f"no source is asked: every token is withheld ({area.blank})"
     accounts = len({observation.account for observation in collected.observations})
     summary = f"{len(collected.observations)} balances of {accounts} accounts"
     failed = [f"{failure.account}/{failure.source}" for failure in collected.failures]

@@ -35,11 +35,13 @@ def test_revise__corrected__says_what_it_published_and_how_to_verify_it(operator
     assert "USDW: 1,204,213.07 USD held" in " ".join(said.out.split())
     verify = next(line for line in said.out.splitlines() if line.startswith("verify "))
     assert "attestations/2026-W47.1" in verify
+    assert f"replaces   revision 0: {REASON}" in said.out
     assert attest(*shlex.split(verify)[2:], "--at", JUST_AFTER).code == EXIT_DONE
     again = at(operator, "revise", "--period", "2026-W47", "--reason", REASON)
     assert "2026-W47, revision 1, is attested and published already" in again.out
     document = at(operator, "run", "--json").document
     assert (document["revision"], document["already_done"]) == (1, True)
+    assert (document["supersedes"]["kind"], document["supersedes"]["reason"]) == ("revision", REASON)
 
 
 def test_revise__short__exits_4_as_a_run_does(operator: Week) -> None:
@@ -67,6 +69,7 @@ def test_revoke__done__exits_0_for_whoever_ordered_it_and_3_for_the_run(operator
     assert said.code == EXIT_DONE
     assert "reserve withheld (revoked)" in " ".join(said.out.split())
     assert "exit code" not in said.out
+    assert f"revokes    revision 0: {REASON}" in said.out
     assert (
         at(operator, "revoke", "--period", "2026-W47", "--reason", REASON, "--json").document["exit_code"] == EXIT_DONE
     )
