@@ -19,10 +19,12 @@ from attest.documents import (
     CodeCount,
     ConsensusStatement,
     DeploymentStatement,
+    MerkleCommitment,
     PolicyInForce,
     Predicate,
     Statement,
     Subject,
+    Supersedes,
     TokenStatement,
 )
 from attest.errors import ConflictError, VerificationError
@@ -66,6 +68,15 @@ def token_change(**fields: Any) -> Callable[[Predicate], Predicate]:
 
 def chain_change(**fields: Any) -> Callable[[Predicate], Predicate]:
     return lambda predicate: replace(predicate, chains=(replace(predicate.chains[0], **fields),))
+
+
+REPLACED = Supersedes("11" * 32, "revision", "a custodian corrected its statement")
+
+
+def blank(predicate: Predicate, code: str) -> Predicate:
+    """The same without any reserve."""
+    tokens = tuple(replace(bundles.withheld_token(token), withheld_code=code) for token in predicate.tokens)
+    return replace(predicate, tokens=tokens, merkle=MerkleCommitment(digest(b""), 0))
 
 
 # -- making ----------------------------------------------------------------------------------------------------------
@@ -394,6 +405,20 @@ REFUSED: dict[str, tuple[Callable[[Predicate], Predicate], str]] = {
         )(p),
         "one transaction twice",
     ),
+    "revision without what it replaces": (lambda p: replace(p, revision=1), "does not fit revision 1"),
+    "first attestation that replaces": (lambda p: replace(p, supersedes=REPLACED), "does not fit revision 0"),
+    "revision without a reason": (
+        lambda p: replace(p, revision=1, supersedes=replace(REPLACED, reason=" ")),
+        "gives no reason",
+    ),
+    "revocation with a reserve": (
+        lambda p: replace(p, revision=1, supersedes=replace(REPLACED, kind="revocation")),
+        "every token must be withheld as revoked",
+    ),
+    "revoked without a revocation": (
+        lambda p: replace(p, revision=1, supersedes=REPLACED, tokens=blank(p, "revoked").tokens),
+        "no revocation",
+    ),
     "tree of another size": (lambda p: replace(p, merkle=replace(p.merkle, size=4)), "3 accounts"),
     "empty root of a tree with leaves": (
         lambda p: replace(p, merkle=replace(p.merkle, root=digest(b""))),
@@ -429,6 +454,15 @@ def test_read__withheld_token__needs_a_code() -> None:
         statement.read(
             payload(lambda p: replace(all_changed(p), tokens=(p.tokens[0], replace(bare, withheld_code=None))))
         )
+
+
+def test_read__revision_revocation_and_missed_period__are_statements() -> None:
+    revision = statement.read(payload(lambda p: replace(p, revision=1, supersedes=REPLACED))).predicate
+    assert revision.supersedes == REPLACED
+    revocation = replace(REPLACED, kind="revocation")
+    statement.read(payload(lambda p: replace(blank(p, "revoked"), revision=2, supersedes=revocation)))
+    missed = statement.read(payload(lambda p: blank(p, "missed"))).predicate
+    assert {token.withheld_code for token in missed.tokens} == {"missed"}
 
 
 def test_read__every_token_withheld__is_the_empty_tree() -> None:
