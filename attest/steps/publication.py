@@ -98,17 +98,15 @@ def _cosignatures(run: Run) -> dict[str, StatementSignature]:
     """The stored signatures of attestors whose keys others hold, by key id."""
     area = run.area
     elsewhere = {attestor.address for attestor in run.config.signing.attestors if attestor.uri is None}
-    folder = area.key("signatures")
     found = {}
-    for key in area.store.list(folder) if elsewhere else ():
-        keyid = key.removeprefix(f"{folder}/")
-        signature = run.take(f"signatures/{keyid}", StatementSignature)
+    for name in area.names("signatures") if elsewhere else ():
+        signature = run.take(name, StatementSignature)
         try:
             address = dsse.address_of(signature.public_key.encode())
         except VerificationError as fault:
-            raise tampered(area, f"signatures/{keyid}", fault.message) from None
+            raise tampered(area, name, fault.message) from None
         if address in elsewhere:
-            found[keyid] = signature
+            found[name.removeprefix("signatures/")] = signature
     return found
 
 
