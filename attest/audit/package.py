@@ -22,7 +22,6 @@ import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import resources
-from pathlib import Path
 from typing import Literal
 
 from attest.audit import report
@@ -225,29 +224,3 @@ def auditor_of(config: Config, name: str) -> Auditor:
             advice=f"The auditors are: {known}." if known else "Add [auditors.NAME] with `openpgp` and `fingerprint`.",
         )
     return config.auditors[name]
-
-
-def write_private(path: Path, data: bytes) -> None:
-    """Create a file that only its owner can read, whole or not at all; raises :class:`OperatorError` if it exists or
-    cannot be written."""
-    import os
-    import secrets
-
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    try:
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.link(partial, path)  # refuses what is there already
-        finally:
-            partial.unlink()
-    except OSError as fault:
-        raise OperatorError(
-            f"{path}: cannot be written ({fault.strerror})",
-            code="not-writable",
-            reason="It is private and a file of its own; nothing is overwritten.",
-            advice="Name a new file in a folder that you may write to.",
-        ) from None
