@@ -291,4 +291,6 @@ def _default(value: Any) -> str:
         return "empty"
     if isinstance(value, BaseModel):
         return "its defaults"
+    if isinstance(value, tuple):
+        return ", ".join(f"`{item}`" for item in value)
     return f"`{value}`"

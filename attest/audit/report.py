@@ -144,7 +144,7 @@ def html(dossier: Dossier, labels: Labels) -> bytes:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"moment": statement.moment, "units": _deployment_units}
+    environment.filters |= {"moment": statement.moment, "units": _deployment_units, "counted": _counted}
     predicate = dossier.statement.predicate
     page = environment.get_template("report.html").render(
         style=Markup(style),
@@ -186,9 +186,7 @@ def pdf(page: bytes) -> bytes:
             "On Debian and Ubuntu: apt-get install libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0",
         ) from None
     document = weasyprint.HTML(string=page.decode(), url_fetcher=_refuse_to_fetch)
-    printed: bytes = document.write_pdf(
-        pdf_variant="pdf/ua-1", pdf_identifier=hashlib.sha256(page).digest()[:16], uncompressed_pdf=False
-    )
+    printed: bytes = document.write_pdf(pdf_variant="pdf/ua-1", pdf_identifier=hashlib.sha256(page).digest()[:16])
     return printed
 
 
@@ -271,8 +269,8 @@ def _rule(policy: AccountPolicy, dossier: Dossier) -> str:
     exponents = {token.token: token.exponent for token in dossier.statement.predicate.tokens}
     unit = Currency(policy.currency, exponents[policy.token])
     text = (
-        f"At least {_some(policy.min_sources, 'source')}, born in at least {_some(policy.min_origins, 'place')}, must "
-        f"state the {policy.balance_kind} balance"
+        f"At least {_counted(policy.min_sources, 'source', 'sources')} of "
+        f"{_counted(policy.min_origins, 'origin', 'independent origins')} must state the {policy.balance_kind} balance"
     )
     if policy.tolerance_abs or policy.tolerance_bps:
         text += f" to within {group(unit.format(policy.tolerance_abs))} {unit.code} and {policy.tolerance_bps} bp"
@@ -288,8 +286,8 @@ def _rule(policy: AccountPolicy, dossier: Dossier) -> str:
     return text
 
 
-def _some(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
+def _counted(number: int, one: str, more: str) -> str:
+    return f"{number} {one if number == 1 else more}"
 
 
 def _exceptions(dossier: Dossier) -> list[_Exception]:
