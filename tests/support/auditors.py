@@ -7,7 +7,12 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from attest.errors import EXIT_DONE, EXIT_USAGE
+from attest.signing.keystore import generate_keystore
+from tests.support.commands import Said, attest
 from tests.support.practice import Week
+
+_UNATTENDED = ("--batch", "--quiet", "--no-tty", "--pinentry-mode", "loopback", "--passphrase", "")
 
 
 @dataclass(frozen=True)
@@ -25,8 +30,7 @@ class Gpg:
         """``gpg WORDS...``, at a faked time (``20250101T000000``) if one is given; fails if it fails."""
         time = [] if at is None else ["--faked-system-time", at]
         return subprocess.run(
-            ["gpg", "--homedir", str(self.home), "--batch", "--quiet", "--no-tty"]
-            + ["--pinentry-mode", "loopback", "--passphrase", "", *time, *words],
+            ["gpg", "--homedir", str(self.home), *_UNATTENDED, *time, *words],
             capture_output=True,
             check=True,
             timeout=60,
@@ -64,3 +68,51 @@ def unpacked(gpg: Gpg, package: Path, folder: Path) -> Path:
         packed.extractall(folder)
     archive.unlink()
     return folder
+
+
+# -- a second operator ------------------------------------------------------------------------------------------------
+
+PASSWORD = "a co-attestor's"
+
+
+@dataclass
+class Two:
+    """The first operator's week, and the co-attestor: their folder, their key's address, the package as they opened
+    it."""
+
+    week: Week
+    folder: Path
+    address: str
+    package: Path
+
+    def cosign(self, *words: object, package: Path | None = None, out: str = "signature.json") -> Said:
+        return attest(
+            *("cosign", package or self.package, "--attestor-key", f"keystore:{self.folder / 'attestor.json'}"),
+            *("--address", self.address, "--password", "env:CO_PASSWORD", "--out", self.folder / out),
+            *(words or ("--rpc", self.week.url)),
+            environment={"CO_PASSWORD": PASSWORD},
+        )
+
+    def run(self, *words: object) -> Said:
+        return attest("run", "--config", self.week.config_path, *words)
+
+
+def with_second_attestor(week: Week, address: str) -> None:
+    elsewhere = f'[[signing.attestors]]\naddress = "{address}"\n\n[signing.log]'
+    week.edit_config(lambda text: text.replace("[signing.log]", elsewhere))
+    week.edit_config(
+        lambda text: text.replace("[signing.publisher]", "[signing]\nthreshold = 2\n\n[signing.publisher]")
+    )
+
+
+def two_operators(week: Week, gpg: Gpg, folder: Path) -> Two:
+    """The week, run until it waits for the second attestor's signature, and the package in their hands."""
+    folder.mkdir()
+    address = generate_keystore(folder / "attestor.json", PASSWORD, n=1024).address
+    with_second_attestor(week, address)
+    said = attest("run", "--config", week.config_path, "--json")
+    assert (said.code, said.document["code"]) == (EXIT_USAGE, "signatures-missing")
+    assert address in said.document["error"]
+    packed = attest("audit-package", "--auditor", "firm", "--out", folder / "p.gpg", "--config", week.config_path)
+    assert packed.code == EXIT_DONE, packed.everything
+    return Two(week, folder, address, unpacked(gpg, folder / "p.gpg", folder / "package"))

@@ -42,9 +42,7 @@ def files(root: Path) -> set[str]:
     return {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
 
 
-def test_audit_package__published_week__opens_with_gpg_and_is_complete(
-    audited: Week, gpg: Gpg, tmp_path: Path
-) -> None:
+def test_audit_package__published_week__opens_with_gpg_and_is_complete(audited: Week, gpg: Gpg, tmp_path: Path) -> None:
     audited.run()
     root = opened(audited, gpg, tmp_path)
     assert stat.S_IMODE((tmp_path / "package.gpg").stat().st_mode) == 0o600
@@ -75,9 +73,10 @@ def test_audit_package__configuration__is_the_one_that_the_statement_commits_to(
 def test_audit_package__its_readme__names_commands_that_work(audited: Week, gpg: Gpg, tmp_path: Path) -> None:
     audited.run()
     root = opened(audited, gpg, tmp_path)
-    assert "attest verify bundle --trust ../trust.json --leaves leaves.json --evidence ." in (
-        root / "README.md"
-    ).read_text()
+    assert (
+        "attest verify bundle --trust ../trust.json --leaves leaves.json --evidence ."
+        in (root / "README.md").read_text()
+    )
     said = attest("verify", root / "bundle", "--trust", audited.folder / "trust.json", "--at", "2026-11-24T08:00:00Z")
     assert said.code == EXIT_DONE, said.everything
     assert attest("cosign", root, "--check", "--rpc", audited.url).code == EXIT_DONE
@@ -223,9 +222,7 @@ def test_package__too_much_evidence__is_refused(audited: Week, monkeypatch: pyte
     monkeypatch.setattr(package, "MAX_BYTES", 1000)
     config = audited.environment().config
     with pytest.raises(OperatorError, match="more than"):
-        package.contents(
-            gather(audited.environment(), PERIOD, 0), "firm", config.auditors["firm"], Labels.of(config)
-        )
+        package.contents(gather(audited.environment(), PERIOD, 0), "firm", config.auditors["firm"], Labels.of(config))
 
 
 # -- a week with exceptions ------------------------------------------------------------------------------------------
@@ -278,7 +275,7 @@ def test_read_again__source_that_is_said_to_have_failed__must_fail_again(
         read_again(root, changed)
 
 
-def test_control_log__refreshed_reports__are_told(audited: Week) -> None:
+def test_control_log__published_week__tells_every_transaction_and_who_signed(audited: Week) -> None:
     audited.run()
     log = control_log(gather(audited.environment(), PERIOD, 0))
     transactions = [event for event in log.events if event.event == "transaction"]
