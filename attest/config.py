@@ -7,6 +7,7 @@ are relative to the configuration's folder (:attr:`Loaded.base`).
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import tomllib
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from pydantic import (
     model_validator,
 )
 
-from attest.errors import OperatorError
+from attest.errors import OperatorError, VerificationError
 from attest.model import BalanceKind, Ownership
 from attest.period import Schedule
 from attest.secrets import check_reference
@@ -405,6 +406,22 @@ class Source(Section):
     )
 
 
+#: What a reserve is held in: the permitted reserves of the GENIUS Act (section 4(a)(1)(A)), and what falls outside.
+ReserveCategory = Literal[
+    "cash",
+    "central-bank-reserve",
+    "demand-deposit",
+    "insured-deposit",
+    "treasury-bill",
+    "repo",
+    "reverse-repo",
+    "money-market-fund",
+    "government-asset",
+    "tokenised",
+    "other",
+]
+
+
 class Account(Section):
     """One custodial account and the sources that speak for it."""
 
@@ -416,6 +433,14 @@ class Account(Section):
     ownership: Ownership = Field(default="custodian-confirmed", description="How ownership is known.")
     zone: Zone = Field(default="UTC", description="The bank's time zone: what a date-only balance means.")
     holidays: tuple[date, ...] = Field(default=(), description="Dates without statement, besides weekends.")
+    category: ReserveCategory | None = Field(
+        default=None,
+        description="What is held, for the printable report. Left out: `demand-deposit`, on a chain `tokenised`, at a "
+        "custodian `other`.",
+    )
+    country: str | None = Field(
+        default=None, pattern="^[A-Z]{2}$", description="Where it is held in custody (ISO 3166), for the report."
+    )
     sources: tuple[Source, ...] = Field(min_length=1)
     quorum: Quorum | None = Field(default=None, description="Instead of the general [quorum].")
 
@@ -430,6 +455,18 @@ class Signer(Section):
     """A signing key by URI; the address is pinned and compared before use."""
 
     uri: str = Field(pattern=r"^[a-z0-9]+:.+$", description="keystore:PATH, or a key service or HSM: docs/signing.md.")
+    address: Address = Field(description="The key's address.")
+    password: SecretReference | None = Field(default=None, description="Reference to the keystore's password.")
+
+
+class Attestor(Section):
+    """A key that signs statements. Without `uri` it is another operator's, who signs with `attest cosign`."""
+
+    uri: str | None = Field(
+        default=None,
+        pattern=r"^[a-z0-9]+:.+$",
+        description="As a reporter's. Left out: the key is held by another operator.",
+    )
     address: Address = Field(description="The key's address.")
     password: SecretReference | None = Field(default=None, description="Reference to the keystore's password.")
 
@@ -449,18 +486,30 @@ class Signing(Section):
 
     reporters: tuple[Signer, ...] = Field(min_length=1, description="Report reserves to the oracle.")
     publisher: Signer = Field(description="Anchors the statement in the registry.")
-    attestors: tuple[Signer, ...] = Field(min_length=1, description="Sign statements, never transactions.")
+    attestors: tuple[Attestor, ...] = Field(min_length=1, description="Sign statements, never transactions.")
     threshold: Count = Field(default=1, description="Attestor signatures needed.")
     log: LogSigner
 
     @model_validator(mode="after")
     def _separate(self) -> Signing:
-        jobs = [signer.address for signer in (*self.reporters, self.publisher, *self.attestors)]
+        jobs = [signer.address for signer in (*self.reporters, self.publisher)]
+        jobs += [attestor.address for attestor in self.attestors]
         if len(set(jobs)) != len(jobs):
             raise ValueError("each key has one job: the same address is configured twice")
         if self.threshold > len(self.attestors):
-            raise ValueError("threshold is larger than the number of attestors held here")
+            raise ValueError("threshold is larger than the number of attestors")
+        if not self.own_attestors:
+            raise ValueError("attestors: none of them has a uri, so none of them signs here")
         return self
+
+    @property
+    def own_attestors(self) -> tuple[Signer, ...]:
+        """The attestors whose keys are held here."""
+        return tuple(
+            Signer(uri=one.uri, address=one.address, password=one.password)
+            for one in self.attestors
+            if one.uri is not None
+        )
 
 
 class Witness(Section):
@@ -481,6 +530,25 @@ class Log(Section):
     witness_deadline_seconds: Count = Field(default=30, description="How long to wait for them.")
 
 
+#: What an auditor may be shown: the accounts' leaves; evidence, decision and configuration; the quorum's explanation;
+#: the record of who did what; the printable report, which names accounts and custodians too.
+Sight = Literal["leaves", "evidence", "quorum", "control-log", "report"]
+
+
+class Auditor(Section):
+    """Who may be given an audit package, and what is in it."""
+
+    openpgp: str = Field(min_length=1, description="File of the auditor's OpenPGP certificate (public key).")
+    fingerprint: str = Field(
+        pattern=r"^[0-9A-Fa-f ]{40,100}$", description="Its fingerprint, pinned: compare it with the auditor by voice."
+    )
+    sees: tuple[Sight, ...] = Field(
+        default=("leaves", "evidence", "quorum", "control-log", "report"),
+        min_length=1,
+        description="What the package holds, besides the public bundle.",
+    )
+
+
 class Config(Section):
     """The whole of ``attest.toml``."""
 
@@ -499,6 +567,7 @@ class Config(Section):
     accounts: dict[Name, Account] = Field(min_length=1)
     signing: Signing
     log: Log
+    auditors: dict[Name, Auditor] = Field(default_factory=dict, description="Who may be given audit packages.")
 
     @model_validator(mode="after")
     def _consistent(self) -> Config:
@@ -556,14 +625,16 @@ class Config(Section):
         return self.accounts[name].quorum or self.quorum
 
 
-#: What may change between two runs of one period without changing what is decided: how things are reached, not what.
+#: What may change between two runs of one period without changing what is decided: how things are reached, not what;
+#: who may look at it afterwards; and how the printable report calls an account (no balance, rule or proof depends on
+#: it, and a report that is corrected must not need a new attempt).
 _OPERATIONAL: Any = {
     "stores": True,
     "chains": {"__all__": {"endpoints", "read_quorum", "confirm_timeout_seconds", "request_timeout_seconds", "fees"}},
     "oracle": {"quorum_deadline_seconds"},
     "collection": True,
     "connections": True,
-    "accounts": {"__all__": {"sources": {"__all__": {"location", "connection"}}}},
+    "accounts": {"__all__": {"category": True, "country": True, "sources": {"__all__": {"location", "connection"}}}},
     "signing": {
         "reporters": {"__all__": {"uri", "password"}},
         "publisher": {"uri", "password"},
@@ -571,7 +642,10 @@ _OPERATIONAL: Any = {
         "log": {"uri", "password"},
     },
     "log": {"witnesses": {"__all__": {"url"}}, "witness_deadline_seconds": True},
+    "auditors": True,
 }
+#: Stands in a restored configuration where the stored one says nothing: nothing is reached by it.
+_ELSEWHERE = "elsewhere:not-stored"
 
 
 @dataclass(frozen=True)
@@ -591,6 +665,39 @@ class Loaded:
     def digest(self) -> str:
         """sha256 of :meth:`decisive`; a run resumed under another digest stops (exit 7)."""
         return hashlib.sha256(self.decisive()).hexdigest()
+
+
+def restored(decisive: bytes, base: Path, where: str) -> Loaded:
+    """The configuration of :meth:`Loaded.decisive` bytes: complete as far as anything is decided by it, and of no use
+    to reach anything. ``base`` is what the files that it names are relative to.
+
+    Raises :class:`VerificationError` naming ``where`` if this release does not understand every key of it.
+    """
+    from attest.records import load_plain
+
+    plain = load_plain(decisive, where)
+    try:
+        plain["stores"] = {"private": "file://private", "public": "file://public"}
+        for chain in plain["chains"].values():
+            chain["endpoints"] = [f"env:{_ELSEWHERE}"]
+        signing = plain["signing"]
+        for key in (*signing["reporters"], signing["publisher"], *signing["attestors"], signing["log"]):
+            key["uri"] = _ELSEWHERE
+        for witness in plain["log"]["witnesses"]:
+            witness["url"] = f"env:{_ELSEWHERE}"
+        return Loaded(Config.model_validate_json(json.dumps(plain)), base)
+    except (ValidationError, KeyError, TypeError, AttributeError) as fault:
+        details = (
+            [_told(error) for error in fault.errors(include_url=False, include_input=False)]
+            if isinstance(fault, ValidationError)
+            else ["a section is missing"]
+        )
+        raise VerificationError(
+            f"{where}: is no configuration that this release understands: {'; '.join(details[:3])}",
+            code="configuration",
+            reason="What was decided can be decided again only under every rule that was in force.",
+            advice="Use the release of attest that the statement names as its software.",
+        ) from None
 
 
 def _frozen(value: Any) -> Any:

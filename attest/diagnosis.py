@@ -90,7 +90,7 @@ def _keys(loaded: Loaded) -> Iterator[Finding]:
     senders = [("reporter", signer) for signer in signing.reporters] + [("publisher", signing.publisher)]
     jobs: list[tuple[str, str, str, Callable[[], object]]] = [
         *((job, key.uri, key.address, partial(keys.transactions, key.address)) for job, key in senders),
-        *(("attestor", key.uri, key.address, partial(keys.attestor, key.address)) for key in signing.attestors),
+        *(("attestor", key.uri, key.address, partial(keys.attestor, key.address)) for key in signing.own_attestors),
         ("log", signing.log.uri, signing.log.vkey.split("+")[0], keys.log),
     ]
     for job, uri, pinned, open_key in jobs:
@@ -100,7 +100,7 @@ def _keys(loaded: Loaded) -> Iterator[Finding]:
             yield from _exposures(f"{job} key", uri, key)
         except AttestError as fault:
             yield _failed(f"{job} key", fault)
-    passwords = {signer.password for signer in (*signing.reporters, signing.publisher, *signing.attestors)}
+    passwords = {signer.password for signer in (*signing.reporters, signing.publisher, *signing.own_attestors)}
     passwords.add(signing.log.password)
     if len(passwords) == 1:
         yield Finding(

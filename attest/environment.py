@@ -62,7 +62,7 @@ class ConfiguredKeys:
     def attestor(self, address: str) -> DigestSigner:
         from attest.signing.signer import open_digest_signer
 
-        return self._open(address, self.loaded.config.signing.attestors, self._attestors, open_digest_signer)
+        return self._open(address, self.loaded.config.signing.own_attestors, self._attestors, open_digest_signer)
 
     def log(self) -> NoteSigner:
         from attest.log.note import parse_vkey

@@ -63,7 +63,7 @@ class ConfiguredKey:
 
 
 def configured(loaded: Loaded) -> tuple[ConfiguredKey, ...]:
-    """Every key of the configuration, in its order; none is opened."""
+    """Every key of the configuration that is held here, in its order; none is opened."""
     signing = loaded.config.signing
     found = [
         ConfiguredKey(f"reporter-{number}", "transactions", key.uri, key.address, key.password)
@@ -74,6 +74,7 @@ def configured(loaded: Loaded) -> tuple[ConfiguredKey, ...]:
     found += [
         ConfiguredKey(f"attestor-{number}", "statements", key.uri, key.address, key.password)
         for number, key in enumerate(signing.attestors, 1)
+        if key.uri is not None
     ]
     return *found, ConfiguredKey("log", "notes", signing.log.uri, signing.log.vkey, signing.log.password)
 

@@ -138,6 +138,11 @@ def report(environment: Environment, period: Period, choices: Choices = NO_CHOIC
     return outcome if not renewed else _outcome(current, already_done=False)
 
 
+def add_cosignature(environment: Environment, period: Period, data: bytes, where: str) -> str:
+    """Store another operator's signature over the period's statement; raises as :func:`publication.add_cosignature`."""
+    return publication.add_cosignature(Run(environment, RunArea.current(environment.private, period)), data, where)
+
+
 def abandon(environment: Environment, period: Period, reason: str) -> RunArea:
     """End the current attempt of ``period``; raises as :meth:`RunArea.abandon`."""
     check_reason(environment.config, reason)

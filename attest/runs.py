@@ -18,7 +18,7 @@ Only success is stored under ``runs/``: a refusal never freezes, and a success n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, TypeVar
@@ -188,6 +188,13 @@ class RunArea:
             return Supersedes(self.order.statement, "revocation", self.abandoned[-1].reason)
         return Supersedes(self.order.statement, self.order.kind, self.order.reason)
 
+    def earlier(self) -> tuple[RunArea, ...]:
+        """The abandoned attempts before this one, in order, to be read."""
+        return tuple(
+            RunArea(self.store, self.period, one.attempt, self.abandoned[:number], self.order)
+            for number, one in enumerate(self.abandoned)
+        )
+
     def key(self, name: str) -> str:
         return f"runs/{self.name}/{self.attempt}/{name}"
 
@@ -331,12 +338,23 @@ class RunArea:
 
     def last_refusal(self) -> Refusal | None:
         """The newest refusal of this attempt, if there is one."""
-        for key in reversed(self.store.list(f"refusals/{self.name}")):
+        return next((refusal for _, _, refusal in self._refusals(newest_first=True)), None)
+
+    def refusals(self) -> tuple[tuple[str, bytes, Refusal], ...]:
+        """This attempt's refusals, oldest first: key, exact bytes, and what they say."""
+        return tuple(self._refusals())
+
+    def _refusals(self, *, newest_first: bool = False) -> Iterator[tuple[str, bytes, Refusal]]:
+        for key in sorted(self.store.list(f"refusals/{self.name}"), reverse=newest_first):
             data = self.store.get(key)
             refusal = None if data is None else records.from_json(Refusal, data, key, ConflictError)
-            if refusal is not None and refusal.attempt == self.attempt:
-                return refusal
-        return None
+            if data is not None and refusal is not None and refusal.attempt == self.attempt:
+                yield key, data, refusal
+
+    def names(self, folder: str) -> tuple[str, ...]:
+        """The names of this attempt's artifacts in ``folder``, sorted, each with the folder before it."""
+        root = self.key("")
+        return tuple(key.removeprefix(root) for key in self.store.list(self.key(folder)))
 
 
 def order_key(period: Period, revision: int) -> str:

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
 from attest import artifacts, documents, model, runs
+from attest.audit.control_log import ControlLog
+from attest.audit.package import AuditManifest
 from attest.chain.journal import JournalEntry
 from attest.custody.sealing import SealedHeader
 from attest.custody.snapshots import Snapshot
@@ -79,6 +81,8 @@ RECORDS: Mapping[str, type[Any]] = {
     "leaves": model.ReserveLeaves,
     "decision": model.Decision,
     "disclosure": artifacts.DisclosureDetail,
+    "audit-manifest": AuditManifest,
+    "control-log": ControlLog,
     "transaction": JournalEntry,
     "witness-state": WitnessState,
     "custody-snapshot": Snapshot,
@@ -288,4 +292,6 @@ def _default(value: Any) -> str:
         return "empty"
     if isinstance(value, BaseModel):
         return "its defaults"
+    if isinstance(value, tuple):
+        return ", ".join(f"`{item}`" for item in value)
     return f"`{value}`"

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from attest.errors import OperatorError
 
 if TYPE_CHECKING:
     from attest.config import Loaded
@@ -55,3 +59,26 @@ def chosen_period(text: str | None, loaded: Loaded) -> Period:
     if text is not None:
         return Period.parse(text)
     return loaded.config.schedule.schedule.latest_due(clock(loaded)())
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Create a file that only its owner can read, whole or not at all; raises :class:`OperatorError` if it exists or
+    cannot be written."""
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.link(partial, path)  # refuses what is there already
+        finally:
+            partial.unlink()
+    except OSError as fault:
+        raise OperatorError(
+            f"{path}: cannot be written ({fault.strerror})",
+            code="not-writable",
+            reason="It is private and a file of its own; nothing is overwritten.",
+            advice="Name a new file in a folder that you may write to.",
+        ) from None

@@ -37,6 +37,9 @@ COMMANDS = {
     "prove": ("attest.cli.prove", "prove", "Write one account's inclusion proof."),
     "verify": ("attest.cli.verify", "verify", "Verify an attestation, trusting only your trust file."),
     "verify-proof": ("attest.cli.verify", "verify_proof", "Verify one account's inclusion proof."),
+    "audit-package": ("attest.cli.audit", "audit_package", "One encrypted archive of what one auditor may see."),
+    "audit-report": ("attest.cli.audit", "audit_report", "The printable report (HTML or PDF) of one period."),
+    "cosign": ("attest.cli.audit", "cosign", "Decide again from an audit package, and sign as a second attestor."),
     "log": ("attest.cli.log", "group", "The transparency log: witness others' checkpoints."),
     "devnet": ("attest.cli.devnet", "devnet", "A local chain with the reference contracts, ready to try."),
     "schemas": ("attest.cli.schemas", "schemas", "Print or write the JSON Schemas."),
@@ -70,6 +73,7 @@ _EXTRAS = {
     "sqlalchemy": "sql",
     "stamina": "run",
     "urllib3": "run",
+    "weasyprint": "report",
 }
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from attest.cli.common import chosen_period, config_option, json_option, load, period_option
+from attest.cli.common import chosen_period, config_option, json_option, load, period_option, write_private
 from attest.cli.output import Output
 from attest.errors import OperatorError
 
@@ -55,7 +55,7 @@ def prove(
     if data is None:
         raise _missing(account, name, present, None if area is None else area.blank)
     if out is not None:
-        _write(out, data)
+        write_private(out, data)
     if output.json:
         output.result(
             {
@@ -96,16 +96,3 @@ def _missing(account: str, period: str, present: list[str], blank: str | None) -
         reason="Only attested accounts have a proof.",
         advice=f"The accounts of {period} are: {', '.join(present)}.",
     )
-
-
-def _write(path: Path, data: bytes) -> None:
-    try:
-        path.touch(mode=0o600, exist_ok=False)  # it shows a balance: for its owner's eyes
-        path.write_bytes(data)
-    except OSError as fault:
-        raise OperatorError(
-            f"{path}: cannot be written ({fault.strerror})",
-            code="not-writable",
-            reason="The proof is a file of its own, and nothing is overwritten.",
-            advice="Name a new file in a folder that you may write to.",
-        ) from None

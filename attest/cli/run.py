@@ -51,12 +51,20 @@ Examples:
   attest run                                   the newest period that is due
   attest run --period 2026-W47 --dry-run       show what would be sent
   attest run --acknowledge usd-operating       accept a change that a run held
-  attest run --withhold GBPW                   go on without a token"""
+  attest run --withhold GBPW                   go on without a token
+  attest run --cosignature signature.json      add a co-attestor's signature"""
 )
 @config_option
 @period_option
 @click.option("--dry-run", is_flag=True, help="Steps 1 to 4 for real, the rest simulated; nothing stored or sent.")
 @_with_choices
+@click.option(
+    "--cosignature",
+    "cosignatures",
+    type=click.Path(path_type=Path, dir_okay=False),
+    multiple=True,
+    help="A co-attestor's signature.json (`attest cosign`). Repeatable.",
+)
 @json_option
 @click.pass_obj
 def run(
@@ -66,6 +74,7 @@ def run(
     dry_run: bool,
     acknowledge: tuple[str, ...],
     withhold: tuple[str, ...],
+    cosignatures: tuple[Path, ...],
     as_json: bool,
 ) -> int:
     """The weekly run: from custodians' files to a published attestation.
@@ -80,6 +89,8 @@ def run(
     week = chosen_period(period, loaded)
     environment = _environment(loaded, output, rehearsal=dry_run)
     choices = Choices(acknowledge, withhold)
+    for path in cosignatures:
+        pipeline.add_cosignature(environment, week, path.read_bytes(), str(path))
     if dry_run:
         return _show_rehearsal(output, pipeline.rehearse(environment, week, choices))
     return _show(output, pipeline.run(environment, week, choices), loaded, config_path)

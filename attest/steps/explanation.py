@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from textwrap import wrap
 from typing import Literal
 
 from attest import quorum, records
 from attest.artifacts import Collected, Decided, Opened
-from attest.errors import ConflictError, OperatorError
+from attest.errors import ConflictError, OperatorError, printable
 from attest.model import AccountPolicy, AccountVerdict, Observation, SourceFailure
-from attest.period import Period
+from attest.money import currency, group
+from attest.period import Period, revision_name
 from attest.quorum import TokenOutcome
 from attest.runs import RunArea
 from attest.store import Store
@@ -179,4 +181,94 @@ def _account(
             )
             for source in policy.sources
         ),
+    )
+
+
+# -- in words --------------------------------------------------------------------------------------------------------
+
+_BASIS = {
+    "verdict": "decided",
+    "collection": "collected, not decided yet",
+    "refusal": "refused; the next run asks every source again",
+}
+
+
+def in_words(explanation: Explanation, width: int) -> list[str]:
+    """The explanation for people, in lines of ``width`` characters; a path or digest is not broken: somebody may copy
+    it."""
+    lines = []
+    for line in _text(explanation):
+        indent = " " * (len(line) - len(line.lstrip(" -")))
+        parts = wrap(line, width, subsequent_indent=f"{indent}  ", break_on_hyphens=False, break_long_words=False)
+        lines += parts or [""]
+    return lines
+
+
+def _text(explanation: Explanation) -> list[str]:
+    name = revision_name(explanation.period, explanation.revision)
+    lines = [
+        f"Period {name}, attempt {explanation.attempt}: {_BASIS[explanation.basis]}",
+        f"Cutoff {records.format_instant(explanation.cutoff)}; the sources were asked by "
+        f"{records.format_instant(explanation.collected_at)}",
+    ]
+    for account in explanation.accounts:
+        lines += ["", *_account_text(account)]
+    lines.append("")
+    for token in explanation.tokens:
+        state = "withheld" if token.token in explanation.withheld else token.outcome
+        lines.append(f"{token.token}: {state} ({printable(token.detail)})")
+    return lines
+
+
+def _account_text(account: ExplainedAccount) -> list[str]:
+    verdict, unit = account.verdict, currency(account.policy.currency)
+    outcome = "held, and acknowledged by a person" if account.acknowledged else account.outcome
+    value = ""
+    if verdict.minor_units is not None and verdict.as_of is not None:
+        amount = group(unit.format(verdict.minor_units))
+        value = f": {amount} {unit.code} as of {records.format_instant(verdict.as_of)}"
+    lines = [
+        f"{account.account} ({account.token}): {outcome}{value}",
+        f"  {printable(verdict.detail)}",
+        f"  Rule {account.rule}: {account.rule_text}",
+        f"  {_policy(account.policy)}",
+    ]
+    for source in account.sources:
+        lines.append(f"  - {source.source} (origin {source.origin}): {_counted(source)}: {source.code}")
+        lines.append(f"    {printable(_said(source))}")
+        if source.failure is not None:
+            lines.append(f"    why it matters: {printable(source.failure.reason)}")
+            lines.append(f"    next: {printable(source.failure.advice)}")
+    return lines
+
+
+def _policy(policy: AccountPolicy) -> str:
+    unit = currency(policy.currency)
+    parts = [
+        f"{_some(policy.min_sources, 'source')} of {_some(policy.min_origins, 'origin')} needed",
+        f"tolerance {unit.format(policy.tolerance_abs)} {unit.code} and {policy.tolerance_bps} bps",
+        f"at most {policy.max_age_seconds / 3600:g} h old",
+    ]
+    if policy.allow_dissent:
+        parts.append(f"dissent allowed: {policy.allow_dissent}")
+    if policy.waiver is not None:
+        parts.append(f"waiver: {policy.waiver}")
+    return "In force: " + ", ".join(parts)
+
+
+def _some(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _counted(source: ExplainedSource) -> str:
+    return "counted" if source.counted else "only compared" if source.corroborates else "not counted"
+
+
+def _said(source: ExplainedSource) -> str:
+    said = source.observation
+    if said is None:
+        return source.detail
+    amount = group(currency(said.currency).format(said.minor_units))
+    return f"{amount} {said.currency} ({said.balance_kind}) as of {records.format_instant(said.as_of)}" + (
+        "" if source.counted or source.code in {"valid", "corroborates", "contradicts"} else f"; {source.detail}"
     )

@@ -51,10 +51,12 @@ TRUST_EXAMPLE = "trust.example.json"
 
 
 def sign(run: Run) -> tuple[bytes, str]:
-    """Fix the statement's payload, then add the signatures of the attestors held here, until the threshold.
+    """Fix the statement's payload, then add the signatures of the attestors held here, until the threshold; those of
+    other operators' attestors that :func:`add_cosignature` stored count as well.
 
     Returns the envelope's bytes. Raises :class:`ConflictError` (exit 7) when a stored decision, the stored payload or a
-    stored signature is not what the artifacts give; until the envelope is logged, every run looks again.
+    stored signature is not what the artifacts give (until the envelope is logged, every run looks again), and
+    :class:`OperatorError` (exit 2, ``signatures-missing``) as long as other operators' signatures are awaited.
     """
     environment, area = run.environment, run.area
     stored = area.bytes_of("envelope")
@@ -66,7 +68,7 @@ def sign(run: Run) -> tuple[bytes, str]:
         expected = statement.build(
             predicate(run, disclosures, run.take("confirmation", Confirmed)),
             reserves_file(opened, committed),
-            signatures=run.config.signing.threshold,
+            signatures=len(run.config.signing.attestors),
         )
         payload = get_or_create(environment.private, area.key("payload"), lambda: expected)
         if payload != expected:
@@ -81,15 +83,104 @@ def sign(run: Run) -> tuple[bytes, str]:
 
 
 def _signed_envelope(run: Run, payload: bytes) -> bytes:
-    signatures = []
-    for attestor in run.config.signing.attestors[: run.config.signing.threshold]:
+    signing = run.config.signing
+    signatures: dict[str, StatementSignature] = {}
+    for attestor in signing.own_attestors[: signing.threshold]:
         signer = run.environment.keys.attestor(attestor.address)
         keyid = dsse.keyid_of(dsse.spki_der(signer.public_key))
-        signature = run.area.artifact(f"signatures/{keyid}", StatementSignature, _signature(run, signer, payload))
-        signatures.append((keyid, base64.b64decode(signature.sig)))
-    envelope = dsse.assemble_envelope(PAYLOAD_TYPE, payload, signatures)
+        signatures[keyid] = run.area.artifact(f"signatures/{keyid}", StatementSignature, _signature(signer, payload))
+    signatures |= _cosignatures(run)
+    if len(signatures) < signing.threshold:
+        raise _signatures_missing(run, len(signatures))
+    envelope = dsse.assemble_envelope(
+        PAYLOAD_TYPE, payload, [(keyid, base64.b64decode(each.sig)) for keyid, each in signatures.items()]
+    )
     _check_signed(run, envelope, payload)
     return envelope
+
+
+def _cosignatures(run: Run) -> dict[str, StatementSignature]:
+    """The stored signatures of attestors whose keys others hold, by key id."""
+    area = run.area
+    elsewhere = {attestor.address for attestor in run.config.signing.attestors if attestor.uri is None}
+    found = {}
+    for name in area.names("signatures") if elsewhere else ():
+        signature = run.take(name, StatementSignature)
+        try:
+            address = dsse.address_of(signature.public_key.encode())
+        except VerificationError as fault:
+            raise tampered(area, name, fault.message) from None
+        if address in elsewhere:
+            found[name.removeprefix("signatures/")] = signature
+    return found
+
+
+def _signatures_missing(run: Run, count: int) -> OperatorError:
+    signing, period = run.config.signing, run.period
+    waiting = ", ".join(attestor.address for attestor in signing.attestors if attestor.uri is None)
+    return OperatorError(
+        f"period {period}: {count} of {signing.threshold} attestors signed; signatures of {waiting} are awaited",
+        code="signatures-missing",
+        reason="The statement is fixed, and waits until as many attestors as signing.threshold says have signed it.",
+        advice=f"1. attest audit-package --period {period} --auditor NAME --out package.gpg   (for the co-attestor)\n"
+        "2. They open it and run: attest cosign PACKAGE_DIR --attestor-key URI --address 0x… --rpc URL "
+        "--out signature.json\n"
+        f"3. attest run --period {period} --cosignature signature.json",
+    )
+
+
+def add_cosignature(run: Run, data: bytes, where: str) -> str:
+    """Store another operator's signature (``attest cosign``'s document) over this attempt's fixed payload; returns the
+    attestor's address. One that is stored already is left as it is.
+
+    Raises :class:`OperatorError` when no payload is fixed yet, the statement is signed without it, or the key is none
+    of the configured attestors held elsewhere; :class:`VerificationError` (exit 6) when it is no valid signature over
+    this payload.
+    """
+    area = run.area
+    payload = area.bytes_of("payload")
+    if payload is None:
+        raise OperatorError(
+            f"{where}: period {run.period} has no statement to be signed yet",
+            code="nothing-to-sign",
+            reason="A signature belongs to the statement's fixed bytes.",
+            advice=f"Run `attest run --period {run.period}` first; it stops when it waits for signatures.",
+        )
+    given = records.from_json(StatementSignature, data, where)
+    public_key = given.public_key.encode()
+    address = dsse.address_of(public_key)
+    if address not in {attestor.address for attestor in run.config.signing.attestors if attestor.uri is None}:
+        raise OperatorError(
+            f"{where}: its key is {address}, which is no attestor that another operator holds",
+            code="unknown-attestor",
+            reason="Only signatures of the attestors that are pinned in signing.attestors count.",
+            advice="Compare the address with the co-attestor's; it stands in [[signing.attestors]] without `uri`.",
+        )
+    keyid = dsse.keyid_of(dsse.spki_der(public_key))
+    try:
+        if dict(given.made_from) != area.digests("payload") or (given.keyid, given.public_key) != (
+            keyid,
+            dsse.spki_pem(public_key),
+        ):
+            raise ValueError("it is over another statement, or is not as attest writes it")
+        dsse.verify_signature(public_key, PAYLOAD_TYPE, payload, records.decode_base64(given.sig))
+    except (ValueError, VerificationError) as fault:
+        raise VerificationError(
+            f"{where}: is no signature of {address} over this statement: {fault}",
+            code="cosignature-invalid",
+            reason="Every signature is checked over the statement's very bytes before it counts.",
+            advice="Make a new package with `attest audit-package` and have it signed again.",
+        ) from None
+    envelope = area.bytes_of("envelope")
+    if envelope is not None and keyid not in {each.keyid for each in dsse.parse_envelope(envelope).signatures}:
+        raise OperatorError(
+            f"{where}: period {run.period} is signed already, without {address}",
+            code="already-signed",
+            reason="A signed statement is never changed.",
+            advice="Nothing is lost: the attestors' threshold is met.",
+        )
+    area.artifact(f"signatures/{keyid}", StatementSignature, lambda: given)
+    return address
 
 
 def _check_signed(run: Run, envelope: bytes, payload: bytes) -> None:
@@ -115,8 +206,13 @@ def _check_signed(run: Run, envelope: bytes, payload: bytes) -> None:
         raise tampered(area, "envelope", f"{len(signed)} attestors signed it, {signing.threshold} must")
 
 
-def _signature(run: Run, signer: DigestSigner, payload: bytes) -> Callable[[], StatementSignature]:
-    return lambda: _signed(signer, PAYLOAD_TYPE, payload, run.area.digests("payload"))
+def _signature(signer: DigestSigner, payload: bytes) -> Callable[[], StatementSignature]:
+    return lambda: statement_signature(signer, payload)
+
+
+def statement_signature(signer: DigestSigner, payload: bytes) -> StatementSignature:
+    """An attestor's signature over the payload's exact bytes."""
+    return _signed(signer, PAYLOAD_TYPE, payload, {"payload": digest(payload)})
 
 
 def _signed(signer: DigestSigner, payload_type: str, body: bytes, made_from: Mapping[str, str]) -> StatementSignature:
@@ -333,7 +429,7 @@ def publish(run: Run) -> tuple[Published, str]:
             environment.private.create(proof_key(opened.period, opened.revision, account), to_json(proof))
         # A statement without any reserve was reported by nobody: it knows neither the oracle's quorum nor its code.
         if confirmed.reading.consensus or environment.public.get(TRUST_EXAMPLE) is None:
-            environment.public.replace(TRUST_EXAMPLE, to_json(_trust_example(run)))
+            environment.public.replace(TRUST_EXAMPLE, to_json(trust_for_auditors(run)))
         bundle.refresh_site(environment.public, environment.loaded.config, now=environment.now())
         return Published(
             format="attest-run-publication/1",
@@ -362,7 +458,7 @@ def _with_manifest(run: Run, content: dict[str, bytes]) -> dict[str, bytes]:
     )
     if predicate.bundle is None:
         return content | {bundle.MANIFEST: data}
-    name, attestor = "manifest-signature", signing.attestors[0]
+    name, attestor = "manifest-signature", signing.own_attestors[0]
 
     def compute() -> StatementSignature:
         signer = run.environment.keys.attestor(attestor.address)
@@ -381,7 +477,7 @@ def _with_manifest(run: Run, content: dict[str, bytes]) -> dict[str, bytes]:
     return content | {bundle.MANIFEST_ENVELOPE: signed, bundle.MANIFEST: data}
 
 
-def _trust_example(run: Run) -> Trust:
+def trust_for_auditors(run: Run) -> Trust:
     """What an auditor may begin with, from this run's artifacts: keys that signed, contracts as they were proven."""
     opened, confirmed, anchored = (
         run.take("open", Opened),

@@ -168,7 +168,7 @@ def _check_keys(run: Run) -> None:
     the reports are sent: the configuration must not change in the middle of a run."""
     config, keys = run.config, run.environment.keys
     keys.transactions(config.signing.publisher.address)
-    for attestor in config.signing.attestors[: config.signing.threshold]:
+    for attestor in config.signing.own_attestors[: config.signing.threshold]:
         keys.attestor(attestor.address)
     keys.log()
     vkeys = [("signing.log.vkey", config.signing.log.vkey, ED25519)]

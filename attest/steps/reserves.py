@@ -414,7 +414,7 @@ def commit(run: Run) -> tuple[Committed, str]:
 
     def compute() -> Committed:
         salts = {policy.account: environment.token_bytes(32).hex() for policy in opened.policies}
-        return _commitment(run, opened, decided, salts, area.digests("open", "verdict"))
+        return commitment(run.config, opened, decided, salts, area.digests("open", "verdict"))
 
     committed = area.artifact("commitment", Committed, compute)
     totals = ", ".join(
@@ -423,9 +423,10 @@ def commit(run: Run) -> tuple[Committed, str]:
     return committed, f"{len(committed.leaves)} leaves, root {committed.root[:16]}…; {totals or 'every token withheld'}"
 
 
-def _commitment(
-    run: Run, opened: Opened, decided: Decided, salts: Mapping[str, str], made_from: Mapping[str, str]
+def commitment(
+    config: Config, opened: Opened, decided: Decided, salts: Mapping[str, str], made_from: Mapping[str, str]
 ) -> Committed:
+    """The leaves with these salts (by account), their root and the totals per token: pure."""
     given_up = {token.token for token in decided.withheld}
     rules = {policy.account: policy for policy in opened.policies}
     counted = [account for account in decided.verdict.accounts if account.token not in given_up]
@@ -438,8 +439,8 @@ def _commitment(
         leaves=tuple(base64.b64encode(leaf).decode() for leaf in leaves),
         root=MerkleTree(leaves).root.hex(),
         tokens=tuple(
-            token_reserve(run.config, symbol, [a for a in counted if a.token == symbol])
-            for symbol in run.config.tokens
+            token_reserve(config, symbol, [a for a in counted if a.token == symbol])
+            for symbol in config.tokens
             if symbol not in given_up
         ),
     )
@@ -537,7 +538,7 @@ def recheck(run: Run) -> None:
     missing = [a.account for a in verdict.accounts if a.token not in given_up and a.account not in salts]
     if missing:
         raise tampered(area, "commitment", f"account {missing[0]} has no leaf")
-    if _commitment(run, opened, decided, salts, committed.made_from) != committed:
+    if commitment(run.config, opened, decided, salts, committed.made_from) != committed:
         raise tampered(area, "commitment", "leaves, root or totals are not those of the verdict")
 
 

@@ -204,6 +204,6 @@ def check_fits(run: Run, intents: Sequence[tuple[str, str]]) -> None:
     statement.build(
         predicate(run, disclosures, confirmed),
         reserves_file(opened, committed),
-        signatures=config.signing.threshold,
+        signatures=len(config.signing.attestors),
         spare=len(config.tokens) * _TOKEN_SLACK + len(receipts) * _REPORT_SLACK,
     )

@@ -11,13 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from attest.documents import ChainBlocks, ConsensusStatement, TokenStatement
+from attest.documents import ChainBlocks, ConsensusStatement, Predicate, TokenStatement
 from attest.errors import VerificationError
 from attest.model import Block
 from attest.statement import attested
 from attest.verify.case import Case, EndpointError, Rpc
 from attest.verify.checks import Finding, refuse
-from attest.verify.trust import same_address
+from attest.verify.trust import TrustedOracle, same_address
 
 # The first four bytes of keccak256 of each function's signature.
 TOTAL_SUPPLY = "18160ddd"  # totalSupply()
@@ -77,8 +77,24 @@ def block_hash(nodes: Mapping[int, _Node], block: Block) -> str | None:
 def check(case: Case) -> Finding:
     if not case.rpcs:
         return Finding("skipped", "no endpoint of your own was given", "Give one for each chain: --rpc URL.")
+    trust = case.trust
+    finality = {chain.chain_id: chain.finality for chain in trust.chains}
+    return _answered(case.predicate, case.rpcs, trust.oracle, finality, case)
+
+
+def check_figures(
+    predicate: Predicate, rpcs: Sequence[Rpc], *, oracle: TrustedOracle, finality: Mapping[int, str]
+) -> Finding:
+    """:func:`check` before there is an anchor: blocks, supplies and consensus. ``finality`` is each chain's. Raises
+    :class:`VerificationError` for a difference."""
+    return _answered(predicate, rpcs, oracle, finality, None)
+
+
+def _answered(
+    predicate: Predicate, rpcs: Sequence[Rpc], oracle: TrustedOracle, finality: Mapping[int, str], anchored: Case | None
+) -> Finding:
     try:
-        return _Asking(case, connect(case.rpcs)).finding()
+        return _Asking(predicate, connect(rpcs), oracle, finality, anchored).finding()
     except EndpointError as fault:
         raise refuse(str(fault), "Check the URL that you gave with --rpc, and the node behind it.") from None
 
@@ -86,27 +102,35 @@ def check(case: Case) -> Finding:
 class _Asking:
     """Asks everything, and keeps what agreed and what could not be read; a difference is raised at once."""
 
-    def __init__(self, case: Case, nodes: Mapping[int, _Node]) -> None:
-        self.case = case
+    def __init__(
+        self,
+        predicate: Predicate,
+        nodes: Mapping[int, _Node],
+        oracle: TrustedOracle,
+        finality: Mapping[int, str],
+        anchored: Case | None,
+    ) -> None:
+        self.predicate = predicate
         self.nodes = nodes
+        self.oracle = oracle
+        self.finality = finality
+        self.anchored = anchored
         self.agreed: list[str] = []
         self.unread: list[str] = []
 
     def finding(self) -> Finding:
-        predicate, registry = self.case.predicate, self.case.trust.registry
-        known = {chain.chain_id for chain in predicate.chains} | {registry.chain_id}
-        for chain_id in sorted(self.nodes.keys() - known):
+        chains = {chain.chain_id for chain in self.predicate.chains}
+        registry = set() if self.anchored is None else {self.anchored.trust.registry.chain_id}
+        for chain_id in sorted(self.nodes.keys() - (chains | registry)):
             raise _differs(f"your endpoint is of chain {chain_id}, of which the statement does not speak")
-        for chain in predicate.chains:
+        for chain in self.predicate.chains:
             node = self.nodes.get(chain.chain_id)
             if node is None:
                 self.unread.append(f"chain {chain.chain_id} (no endpoint given)")
             else:
                 self._chain(node, chain)
-        if registry.chain_id in self.nodes:
-            self._anchor(self.nodes[registry.chain_id])
-        elif registry.chain_id not in {chain.chain_id for chain in predicate.chains}:
-            self.unread.append(f"chain {registry.chain_id} (no endpoint given)")
+        if self.anchored is not None:
+            self._registry(self.anchored, chains)
         agreed = ", ".join(self.agreed) or "nothing"
         if self.unread:
             return Finding(
@@ -116,11 +140,17 @@ class _Asking:
             )
         return Finding("pass", f"your node confirms {agreed}")
 
+    def _registry(self, case: Case, chains: set[int]) -> None:
+        chain_id = case.trust.registry.chain_id
+        if chain_id in self.nodes:
+            self._anchor(self.nodes[chain_id], case)
+        elif chain_id not in chains:
+            self.unread.append(f"chain {chain_id} (no endpoint given)")
+
     def _chain(self, node: _Node, chain: ChainBlocks) -> None:
         self._block(node, chain.supply, "supply block")
         self._block(node, chain.confirm, "confirm block")
-        oracle = self.case.trust.oracle
-        for token in self.case.predicate.tokens:
+        for token in self.predicate.tokens:
             for deployment in token.deployments:
                 if deployment.chain_id == chain.chain_id:
                     for block, stated in (
@@ -130,7 +160,7 @@ class _Asking:
                         what = f"supply of {token.token} at block {block.number}"
                         self._value(node, what, deployment.address, TOTAL_SUPPLY, block, stated)
             found = attested(token)
-            if found is not None and oracle.chain_id == chain.chain_id:
+            if found is not None and self.oracle.chain_id == chain.chain_id:
                 self._consensus(node, token, found.consensus, chain.confirm)
 
     def _block(self, node: _Node, block: Block, what: str) -> None:
@@ -146,8 +176,7 @@ class _Asking:
         self.agreed.append(f"{what} {block.number}")
 
     def _final(self, node: _Node, block: Block) -> bool:
-        trusted = self.case.trust.chain(block.chain_id)
-        finality = "instant" if trusted is None else trusted.finality
+        finality = self.finality.get(block.chain_id, "instant")
         if finality == "instant":
             return True
         header = node.header("finalized" if finality == "tag" else "latest")
@@ -155,7 +184,7 @@ class _Asking:
         return head - (0 if finality == "tag" else int(finality.removeprefix("depth:"))) >= block.number
 
     def _consensus(self, node: _Node, token: TokenStatement, stated: ConsensusStatement, block: Block) -> None:
-        oracle = self.case.trust.oracle
+        oracle = self.oracle
         addresses = [d.address for d in token.deployments if d.chain_id == oracle.chain_id]
         for address in addresses[:1]:
             argument = _address_word(address)
@@ -173,8 +202,8 @@ class _Asking:
             raise _differs(f"{what}: your node says {found}, the statement says {stated}")
         self.agreed.append(what)
 
-    def _anchor(self, node: _Node) -> None:
-        case, trust = self.case, self.case.trust
+    def _anchor(self, node: _Node, case: Case) -> None:
+        trust = case.trust
         anchor, predicate = case.receipts.anchor, case.predicate
         if not any(same_address(anchor.publisher, p.address) and p.valid_in(case.period) for p in trust.publishers):
             raise _differs(f"the anchor's publisher {anchor.publisher} is not one that you trust for this period")

@@ -13,7 +13,7 @@ import jsonschema
 import pytest
 
 from attest import config, schemas
-from attest.errors import OperatorError
+from attest.errors import OperatorError, VerificationError
 
 PASSWORD = "correct-horse-battery"
 REPORTER, PUBLISHER, ATTESTOR = (f"0x{digit * 40}" for digit in "123")
@@ -235,6 +235,37 @@ REFUSED: dict[str, tuple[str, str, str, str]] = {
     ),
     "same key for two jobs": (ATTESTOR, REPORTER, "signing", "each key has one job"),
     "threshold too large": ("threshold = 1", "threshold = 2", "signing", "larger than the number of attestors"),
+    "no attestor of one's own": ('uri = "keystore:keys/attestor.json", ', "", "signing", "none of them has a uri"),
+    "unknown category": (
+        'currency = "USD"\nzone',
+        'currency = "USD"\ncategory = "gold"\nzone',
+        "accounts.usd-main.category",
+        "treasury-bill",
+    ),
+    "country in words": (
+        'currency = "USD"\nzone',
+        'currency = "USD"\ncountry = "Germany"\nzone',
+        "accounts.usd-main.country",
+        "pattern",
+    ),
+    "auditor without a fingerprint": (
+        "[signing]",
+        '[auditors.firm]\nopenpgp = "firm.asc"\n[signing]',
+        "auditors.firm.fingerprint",
+        "is required",
+    ),
+    "auditor with a short fingerprint": (
+        "[signing]",
+        '[auditors.firm]\nopenpgp = "firm.asc"\nfingerprint = "DEADBEEF"\n[signing]',
+        "auditors.firm.fingerprint",
+        "pattern",
+    ),
+    "auditor who sees something else": (
+        "[signing]",
+        f'[auditors.firm]\nopenpgp = "firm.asc"\nfingerprint = "{"A" * 40}"\nsees = ["all"]\n[signing]',
+        "auditors.firm.sees",
+        "control-log",
+    ),
     "signer without scheme": (
         "keystore:keys/reporter.json",
         "keys/reporter.json",
@@ -460,3 +491,48 @@ def test_load__stores_with_names_that_only_begin_alike__are_apart(
 ) -> None:
     text = TOML.replace("file://private", private).replace('"file://public"', f'"{public}"')
     assert config.load(write(text)).config.stores.private == private
+
+
+def test_digest__auditor_appointed_or_account_described__stays(
+    loaded: config.Loaded, write: Callable[[str], Path]
+) -> None:
+    text = TOML.replace('currency = "USD"\nzone', 'currency = "USD"\ncategory = "cash"\ncountry = "DE"\nzone')
+    text += f'\n[auditors.firm]\nopenpgp = "firm.asc"\nfingerprint = "{"A" * 40}"\n'
+    changed = config.load(write(text))
+    assert changed.config.auditors["firm"].sees == ("leaves", "evidence", "quorum", "control-log", "report")
+    assert changed.digest() == loaded.digest()
+
+
+def test_digest__attestor_held_elsewhere__is_another_configuration(
+    loaded: config.Loaded, write: Callable[[str], Path]
+) -> None:
+    other = "0x" + "e5" * 20
+    text = TOML.replace(f'address = "{ATTESTOR}" }}]', f'address = "{ATTESTOR}" }}, {{ address = "{other}" }}]')
+    changed = config.load(write(text))
+    assert [one.address for one in changed.config.signing.own_attestors] == [loaded.config.signing.attestors[0].address]
+    assert changed.digest() != loaded.digest()
+
+
+def test_restored__decisive_bytes__decide_as_before(loaded: config.Loaded, tmp_path: Path) -> None:
+    again = config.restored(loaded.decisive(), tmp_path, "configuration.json")
+    assert again.decisive() == loaded.decisive()
+    assert again.base == tmp_path
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda plain: plain.pop("signing"),
+        lambda plain: plain.update(chains=[]),
+        lambda plain: plain.update(later_release="yes"),
+        lambda plain: plain["quorum"].update(min_sources="two"),
+        lambda plain: plain["log"].pop("witnesses"),
+    ],
+)
+def test_restored__configuration_that_is_not_understood_whole__is_refused(
+    loaded: config.Loaded, tmp_path: Path, change: Callable[[Any], Any]
+) -> None:
+    plain = json.loads(loaded.decisive())
+    change(plain)
+    with pytest.raises(VerificationError, match=r"configuration\.json"):
+        config.restored(json.dumps(plain).encode(), tmp_path, "configuration.json")

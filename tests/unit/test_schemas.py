@@ -132,7 +132,7 @@ def test_configuration_reference__every_key_of_every_section__has_a_described_ro
         "| `max_difference_bps` | integer from 0 to 10000 | `100` | How far the on-chain consensus may lie from our "
         "reserve (other operators' reports). |",
         "| `publisher` | `[[signing.reporters]]` | required | Anchors the statement in the registry. |",
-        "| `attestors` | list of `[[signing.reporters]]` | required | Sign statements, never transactions. |",
+        "| `attestors` | list of `[[signing.attestors]]` | required | Sign statements, never transactions. |",
         "| `schedule` | `[schedule]` | its defaults | When balances are taken, and how long a run may try. |",
         "| `tokens` | `[tokens.<name>]` | required | A token and all its deployments. |",
         "| `issuer_hosted` | boolean | `false` | True if the issuer itself hosts or produces this source. |",

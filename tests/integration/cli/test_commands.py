@@ -332,7 +332,7 @@ def test_init__for_people__names_the_keys_and_the_next_command(tmp_path: Path, m
     said = attest("init", "--network", "ethereum", "--directory", tmp_path, "--reporters", "2")
     assert said.code == EXIT_DONE
     signing = load(tmp_path / "attest.toml").config.signing
-    addresses = [signer.address for signer in (*signing.reporters, signing.publisher, *signing.attestors)]
+    addresses = [signer.address for signer in (*signing.reporters, signing.publisher, *signing.own_attestors)]
     assert [line.split()[1] for line in said.out.splitlines() if " 0x" in line] == addresses
     assert said.out.splitlines()[-1] == f"Next: attest doctor --config {tmp_path}/attest.toml"
     assert (tmp_path / "keys/password.txt").read_text().strip() not in said.everything

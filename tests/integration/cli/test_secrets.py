@@ -23,9 +23,13 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from eth_account import Account
 
+from attest.audit.dossier import gather
+from attest.audit.package import contents
+from attest.audit.report import Labels
 from attest.cli.main import cli
-from attest.config import load
-from attest.errors import EXIT_CHAIN, EXIT_USAGE
+from attest.config import Auditor, load
+from attest.devnet import PERIOD
+from attest.errors import EXIT_CHAIN, EXIT_DONE, EXIT_SOURCE, EXIT_USAGE
 from tests.support.commands import Said, attest, attest_process, read_document, running, web_server
 from tests.support.practice import Week
 
@@ -154,6 +158,31 @@ def test_secrets__every_command_of_a_good_week__says_and_stores_none(guarded: Gu
         said = guarded.attest(*words, *more)
         guarded.check(said.out, said.err)
     assert "runs/2026-W47/1/publication" in guarded.week.stored()
+
+
+def test_secrets__audit_package_of_an_eventful_week__holds_none(guarded: Guarded, tmp_path: Path) -> None:
+    """Every file of it in clear: refusals and failures, the control log, the configuration, the report."""
+    path = guarded.week.statement_file("thames-severn-main.camt053.xml")
+    kept = path.read_text()
+    path.write_text(f"no XML {BEARER[:6]}")
+    assert guarded.attest("run").code == EXIT_SOURCE
+    path.write_text(kept)
+    guarded.attest("abandon", "--reason", "a statement was corrected")
+    assert guarded.attest("run").code == EXIT_DONE
+    for name in ("report.html", "report.pdf"):
+        said = guarded.attest("audit-report", "--out", tmp_path / name)
+        assert said.code == EXIT_DONE
+        guarded.check(said.out, said.err, (tmp_path / name).read_bytes())
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in guarded.environment.items():
+            patch.setenv(name, value)
+        environment = guarded.week.environment()
+        dossier = gather(environment, PERIOD, 0)
+        everything = Auditor(openpgp="unused.asc", fingerprint="0" * 40)
+        files = contents(dossier, "firm", everything, Labels.of(environment.config)).files
+    assert b"abandoned" in files["control-log.json"]
+    assert len([name for name in files if name.startswith("evidence/")]) == 10
+    guarded.check(*files.values())
 
 
 @pytest.mark.parametrize(

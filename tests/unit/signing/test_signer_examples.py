@@ -17,7 +17,7 @@ def test_pkcs11_example__is_a_signing_section_and_every_key_has_its_own_token() 
         tomllib.loads((FOLDER / "pkcs11/attest.toml").read_text())["signing"], strict=False
     )
 
-    signers = (*signing.reporters, signing.publisher, *signing.attestors)
+    signers = (*signing.reporters, signing.publisher, *signing.own_attestors)
     keys = [(key.uri, key.password) for key in signers] + [(signing.log.uri, signing.log.password)]
     tokens = {pkcs11.parse_uri(uri.removeprefix("pkcs11:")).token["label"] for uri, _ in keys}
     assert len(tokens) == len({pin for _, pin in keys}) == len(keys) == 4
