@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from attest.errors import OperatorError
 
 if TYPE_CHECKING:
     from attest.config import Loaded
@@ -55,3 +58,20 @@ def chosen_period(text: str | None, loaded: Loaded) -> Period:
     if text is not None:
         return Period.parse(text)
     return loaded.config.schedule.schedule.latest_due(clock(loaded)())
+
+
+def judged_at(text: str | None) -> datetime:
+    """The time that ``--at`` names, or now. Raises :class:`OperatorError` for anything but a UTC time."""
+    from attest.records import parse_instant
+
+    if text is None:
+        return datetime.now(UTC)
+    try:
+        return parse_instant(text)
+    except ValueError as fault:
+        raise OperatorError(
+            f"--at {text!r}: {fault}",
+            code="usage",
+            reason="Freshness is judged as of one instant.",
+            advice="Write it in UTC, for example 2026-11-23T08:00:00Z.",
+        ) from None

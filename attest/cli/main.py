@@ -34,7 +34,7 @@ COMMANDS = {
     "prove": ("attest.cli.prove", "prove", "Write one account's inclusion proof."),
     "verify": ("attest.cli.verify", "verify", "Verify an attestation, trusting only your trust file."),
     "verify-proof": ("attest.cli.verify", "verify_proof", "Verify one account's inclusion proof."),
-    "log": ("attest.cli.log", "group", "The transparency log: witness others' checkpoints."),
+    "log": ("attest.cli.log", "group", "The transparency log from outside: watch or witness it."),
     "devnet": ("attest.cli.devnet", "devnet", "A local chain with the reference contracts, ready to try."),
     "schemas": ("attest.cli.schemas", "schemas", "Print or write the JSON Schemas."),
 }
