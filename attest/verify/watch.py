@@ -23,8 +23,7 @@ from attest.log.reader import CHECKPOINT, LogReader, ReadFile
 from attest.log.state import StateFile, evidence_name
 from attest.merkle.proof import leaf_hash, root_from_leaf_hashes
 from attest.period import Period
-from attest.records import digest, from_json, to_json
-from attest.statement import moment
+from attest.records import digest, format_instant, from_json, to_json
 from attest.verify.history import History, contradictions, gaps, read_history, replacements
 from attest.verify.trust import Trust
 
@@ -106,7 +105,8 @@ class Look:
 
     def as_json(self) -> dict[str, Any]:
         """The ``--json`` form, with the exit code."""
-        times = {"at": moment(self.at), "newest_cutoff": self.newest_cutoff and moment(self.newest_cutoff)}
+        cutoff = None if self.newest_cutoff is None else format_instant(self.newest_cutoff)
+        times = {"at": format_instant(self.at), "newest_cutoff": cutoff}
         return asdict(self) | times | {"exit_code": self.exit_code}
 
 
