@@ -360,4 +360,5 @@ def trust_example(
             waivers=tuple(sorted({rule.waiver for rule in rules if rule.waiver is not None})),
         ),
         demands=("witnesses",) if config.log.witness_quorum else (),
+        timestamp_authorities=() if config.log.timestamp is None else (config.log.timestamp.authority,),
     )

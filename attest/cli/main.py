@@ -62,6 +62,7 @@ _EXTRAS = {
     "pydantic": "run",
     "pymerkle": "run",
     "pysequoia": "signatures",
+    "rfc3161_client": "timestamp",
     "rich": "run",
     "rlp": "run",
     "sqlalchemy": "sql",

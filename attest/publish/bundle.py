@@ -39,6 +39,7 @@ from attest.store import Store
 
 ENVELOPE = "attestation.dsse.json"
 LOG_PROOF = "attestation.tlog-proof"
+TIMESTAMP = "checkpoint.tsr"
 CADENCE_SECONDS = 7 * 24 * 3600
 
 
@@ -71,6 +72,7 @@ def files(
     reserves: bytes,
     envelope: bytes,
     log_proof: bytes,
+    timestamp: bytes | None,
     oracle: str,
     registry: str,
 ) -> dict[str, bytes]:
@@ -100,6 +102,8 @@ def files(
         "receipts.json": to_json(receipts),
         "chain-proof.json": to_json(chain_proof),
     }
+    if timestamp is not None:
+        content[TIMESTAMP] = timestamp
     manifest = Manifest(
         format="attest-manifest/1",
         period=opened.period,

@@ -103,7 +103,7 @@ def _die_running(folder: Path, at: int, moment: Moment, journal: Path | None) ->
         environment,
         private=KillingStore(folder / "private", killer),
         public=KillingStore(folder / "public", killer),
-        post=lambda url, body: killer.around("witness request", lambda: real_post(url, body)),
+        post=lambda *request: killer.around("witness request", lambda: real_post(*request)),
     )
     try:
         pipeline.run(environment, devnet.PERIOD)

@@ -284,26 +284,28 @@ def test_watch__server_is_away__is_exit_2_and_not_an_alert(desk: Path) -> None:
 def test_watch__looks_again_and_again__tells_changes_recovers_and_ends_on_ctrl_c(desk: Path) -> None:
     shutil.copytree(log_of(desk / "public", WEEKS)._store.url.removeprefix("file://"), desk / "web")
     log_of(desk / "forged", [*FORGED, entry(payload("2026-W48"))])
-    with served(desk / "web") as url:
-        with running(*watch_words(desk, f"{url}/log", "--every", "1", "--json")) as process:
-            assert process.stdout is not None
-            looks = map(json.loads, process.stdout)
-            first = next(looks)
-            assert first["size"] == 4
-            quiet = {alert["kind"] for alert in first["alerts"]}
-            (desk / "web/log").rename(desk / "honest")
-            shutil.copytree(desk / "forged/log", desk / "web/log")
-            changed = next(look for look in looks if "rewrite" in {alert["kind"] for alert in look["alerts"]})
-            assert changed["exit_code"] == 6
-            shutil.rmtree(desk / "web/log")
-            (desk / "honest").rename(desk / "web/log")
-            over = next(look for look in looks if any(name.startswith("rewrite:") for name in look["recovered"]))
-            assert {alert["kind"] for alert in over["alerts"]} == quiet
-            process.send_signal(signal.SIGINT)
-            process.wait(20)
-            assert process.returncode == over["exit_code"]
-            assert process.stderr is not None
-            assert process.stderr.read() == ""
+    with (
+        served(desk / "web") as url,
+        running(*watch_words(desk, f"{url}/log", "--every", "1", "--json")) as process,
+    ):
+        assert process.stdout is not None
+        looks = map(json.loads, process.stdout)
+        first = next(looks)
+        assert first["size"] == 4
+        quiet = {alert["kind"] for alert in first["alerts"]}
+        (desk / "web/log").rename(desk / "honest")
+        shutil.copytree(desk / "forged/log", desk / "web/log")
+        changed = next(look for look in looks if "rewrite" in {alert["kind"] for alert in look["alerts"]})
+        assert changed["exit_code"] == 6
+        shutil.rmtree(desk / "web/log")
+        (desk / "honest").rename(desk / "web/log")
+        over = next(look for look in looks if any(name.startswith("rewrite:") for name in look["recovered"]))
+        assert {alert["kind"] for alert in over["alerts"]} == quiet
+        process.send_signal(signal.SIGINT)
+        process.wait(20)
+        assert process.returncode == over["exit_code"]
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
 
 
 def test_watch__killed_while_it_looks__goes_on_with_a_whole_state(desk: Path) -> None:
