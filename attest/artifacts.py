@@ -149,7 +149,8 @@ class StatementSignature:
 
 @dataclass(frozen=True)
 class Logged:
-    """Step 8. Where the envelope stands in the log, and the checkpoint it is proven against, with its cosignatures."""
+    """Step 8. Where the envelope stands in the log, and the checkpoint it is proven against, with its cosignatures.
+    ``timestamp`` is that checkpoint's RFC 3161 response (base64), if one was made."""
 
     format: Literal["attest-run-log/1"]
     made_from: Mapping[str, Hex32]
@@ -158,6 +159,7 @@ class Logged:
     witnesses: int
     root: Hex32
     proof: str
+    timestamp: str | None = None
 
 
 @dataclass(frozen=True)

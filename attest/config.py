@@ -27,6 +27,7 @@ from pydantic import (
 )
 
 from attest.errors import OperatorError, VerificationError
+from attest.log.timestamp import load_certificates
 from attest.model import BalanceKind, Ownership
 from attest.period import Schedule
 from attest.secrets import check_reference
@@ -521,6 +522,23 @@ class Witness(Section):
     vkey: str = Field(description="Its verifier key (C2SP tlog-cosignature).")
 
 
+class TimeStamps(Section):
+    """A time-stamping authority (RFC 3161) that stamps each checkpoint."""
+
+    url: str = Field(
+        pattern=r"^(https?://|env:|file:)", description="Where it answers, or a reference to where that stands."
+    )
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$", description="Its name, in the names of stored stamps.")
+    authority: str = Field(description="The root certificates (PEM) that its stamps must lead to.")
+    required: bool = Field(default=False, description="Publish nothing without a stamp.")
+
+    @field_validator("authority")
+    @classmethod
+    def _certificates(cls, pem: str) -> str:
+        load_certificates(pem)
+        return pem
+
+
 class Log(Section):
     """The transparency log."""
 
@@ -528,6 +546,7 @@ class Log(Section):
     witnesses: tuple[Witness, ...] = Field(default=())
     witness_quorum: int = Field(default=0, ge=0, description="Cosignatures needed before publishing.")
     witness_deadline_seconds: Count = Field(default=30, description="How long to wait for them.")
+    timestamp: TimeStamps | None = Field(default=None, description="Has each checkpoint time-stamped (RFC 3161).")
 
 
 #: What an auditor may be shown: the accounts' leaves; evidence, decision and configuration; the quorum's explanation;
@@ -641,7 +660,7 @@ _OPERATIONAL: Any = {
         "attestors": {"__all__": {"uri", "password"}},
         "log": {"uri", "password"},
     },
-    "log": {"witnesses": {"__all__": {"url"}}, "witness_deadline_seconds": True},
+    "log": {"witnesses": {"__all__": {"url"}}, "witness_deadline_seconds": True, "timestamp": True},
     "auditors": True,
 }
 #: Stands in a restored configuration where the stored one says nothing: nothing is reached by it.

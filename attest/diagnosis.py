@@ -15,6 +15,7 @@ from attest.custody.evidence import Evidence
 from attest.custody.policies import account_policies
 from attest.environment import ConfiguredKeys, clock, connect_chains, evidence_cipher, post
 from attest.errors import AttestError
+from attest.log.timestamp import QUERY_TYPE, request_stamp
 from attest.money import currency, group
 from attest.period import Period
 from attest.records import format_instant
@@ -48,6 +49,7 @@ def examine(loaded: Loaded, period: Period) -> Iterator[Finding]:
     yield from _sources(loaded, period, cutoff)
     yield from _witnesses(loaded)
     yield from _periods(loaded)
+    yield from _time_stamps(loaded)
 
 
 def _placeholders(loaded: Loaded) -> Iterator[Finding]:
@@ -211,6 +213,20 @@ def _periods(loaded: Loaded) -> Iterator[Finding]:
     for week in waiting:
         what = "was never attested" if week.why == "missed" else f"has revision {week.revision} under way"
         yield Finding("warning", f"period {week.period}", what, week.command)
+
+
+def _time_stamps(loaded: Loaded) -> Iterator[Finding]:
+    wanted = loaded.config.log.timestamp
+    if wanted is None:
+        return
+    name = f"time stamps by {wanted.name}"
+    try:
+        url = wanted.url if wanted.url.startswith("http") else resolve(wanted.url, base=loaded.base).reveal()
+        _, stamp = request_stamp(lambda body: post(url, body, QUERY_TYPE), "probe\n", [wanted.authority], "its answer")
+        yield Finding("ok", name, f"stamped a probe as {stamp.authority}")
+    except (AttestError, OSError) as fault:
+        advice = "Ask its operator; compare log.timestamp.authority with its root certificate."
+        yield Finding("error" if wanted.required else "warning", name, f"gives no stamp: {fault}", advice)
 
 
 def _failed(subject: str, fault: AttestError) -> Finding:

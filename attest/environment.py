@@ -100,15 +100,15 @@ def evidence_cipher(loaded: Loaded) -> Cipher | None:
     return None if key is None else Cipher(key, lambda reference: resolve(reference, base=loaded.base).reveal())
 
 
-def post(url: str, body: bytes) -> tuple[int, bytes]:
-    """POST to a witness; returns status and body. Raises ``OSError`` when it cannot be reached, without the URL, which
-    may carry credentials."""
+def post(url: str, body: bytes, content_type: str = "text/plain; charset=utf-8") -> tuple[int, bytes]:
+    """POST to a witness or a time-stamping authority; returns status and body. Raises ``OSError`` when it cannot be
+    reached, without the URL, which may carry credentials."""
     import httpx2
 
     logging.getLogger("httpx2").setLevel(logging.WARNING)  # at INFO it logs URLs, credentials and all
     try:
         with httpx2.Client(timeout=10, follow_redirects=False, trust_env=False) as client:
-            answer = client.post(url, content=body)
+            answer = client.post(url, content=body, headers={"Content-Type": content_type})
             return answer.status_code, answer.content[: 1 << 16]
     except (httpx2.HTTPError, httpx2.InvalidURL) as fault:
         raise OSError(f"no answer ({type(fault).__name__})") from None

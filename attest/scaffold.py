@@ -361,4 +361,5 @@ def trust_example(
         ),
         demands=("witnesses",) if config.log.witness_quorum else (),
         cadence_weeks=1,
+        timestamp_authorities=() if config.log.timestamp is None else (config.log.timestamp.authority,),
     )

@@ -26,6 +26,7 @@ from attest.records import Amount, json_schema
 from attest.steps.explanation import Explanation
 from attest.verify.report import Report
 from attest.verify.trust import Trust
+from attest.verify.watch import Look, WatchState
 
 if TYPE_CHECKING:
     from attest.config import Section
@@ -68,6 +69,7 @@ RECORDS: Mapping[str, type[Any]] = {
     "inclusion-proof": InclusionProof,
     "trust": Trust,
     "verification": Report,
+    "watch": Look,
     "custody-balance": CustodyBalance,
     "error": CommandError,
     "quorum-explanation": Explanation,
@@ -85,6 +87,7 @@ RECORDS: Mapping[str, type[Any]] = {
     "control-log": ControlLog,
     "transaction": JournalEntry,
     "witness-state": WitnessState,
+    "watch-state": WatchState,
     "custody-snapshot": Snapshot,
     "sealed-evidence": SealedHeader,
     "run-open": artifacts.Opened,

@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 
-from benchmarks import chain, commands, custody, events, weekly
+from benchmarks import chain, commands, custody, events, log, weekly
 from benchmarks.harness import Benchmark
 
 BENCHMARKS: list[Benchmark] = [
@@ -15,6 +15,7 @@ BENCHMARKS: list[Benchmark] = [
     *chain.BENCHMARKS,
     *events.BENCHMARKS,
     *weekly.BENCHMARKS,
+    *log.BENCHMARKS,
 ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -81,4 +82,21 @@ def write_private(path: Path, data: bytes) -> None:
             code="not-writable",
             reason="It is private and a file of its own; nothing is overwritten.",
             advice="Name a new file in a folder that you may write to.",
+        ) from None
+
+
+def judged_at(text: str | None) -> datetime:
+    """The time that ``--at`` names, or now. Raises :class:`OperatorError` for anything but a UTC time."""
+    from attest.records import parse_instant
+
+    if text is None:
+        return datetime.now(UTC)
+    try:
+        return parse_instant(text)
+    except ValueError as fault:
+        raise OperatorError(
+            f"--at {text!r}: {fault}",
+            code="usage",
+            reason="Freshness is judged as of one instant.",
+            advice="Write it in UTC, for example 2026-11-23T08:00:00Z.",
         ) from None

@@ -40,7 +40,7 @@ COMMANDS = {
     "audit-package": ("attest.cli.audit", "audit_package", "One encrypted archive of what one auditor may see."),
     "audit-report": ("attest.cli.audit", "audit_report", "The printable report (HTML or PDF) of one period."),
     "cosign": ("attest.cli.audit", "cosign", "Decide again from an audit package, and sign as a second attestor."),
-    "log": ("attest.cli.log", "group", "The transparency log: witness others' checkpoints."),
+    "log": ("attest.cli.log", "group", "The transparency log from outside: watch or witness it."),
     "devnet": ("attest.cli.devnet", "devnet", "A local chain with the reference contracts, ready to try."),
     "schemas": ("attest.cli.schemas", "schemas", "Print or write the JSON Schemas."),
 }
@@ -68,6 +68,7 @@ _EXTRAS = {
     "pydantic": "run",
     "pymerkle": "run",
     "pysequoia": "signatures",
+    "rfc3161_client": "timestamp",
     "rich": "run",
     "rlp": "run",
     "sqlalchemy": "sql",

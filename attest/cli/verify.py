@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 import textwrap
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from attest.cli.common import json_option
+from attest.cli.common import json_option, judged_at
 from attest.cli.output import Output
-from attest.errors import EXIT_DONE, EXIT_SHORTFALL, EXIT_VERIFICATION, OperatorError, printable
+from attest.errors import EXIT_DONE, EXIT_SHORTFALL, EXIT_VERIFICATION, printable
 
 if TYPE_CHECKING:
     from attest.verify.case import Rpc
@@ -58,7 +57,7 @@ def verify(output: Output, bundle: Path, trust_path: Path, urls: tuple[str, ...]
     from attest.verify.trust import load_trust
     from attest.verify.verifier import verify_bundle
 
-    now = _time(at)
+    now = judged_at(at)
     report = verify_bundle(bundle, load_trust(trust_path, bundle), rpc=_endpoints(urls), now=now)
     if output.json:
         output.result(report.as_json())
@@ -93,7 +92,7 @@ def verify_proof(output: Output, file: Path, statement: Path, trust_path: Path, 
     from attest.verify.trust import load_trust
 
     trust = load_trust(trust_path, statement)
-    found = inclusion.verify_proof(file, statement, trust, now=_time(at))
+    found = inclusion.verify_proof(file, statement, trust, now=judged_at(at))
     code = EXIT_VERIFICATION if found.leaf is None else EXIT_DONE
     if output.json:
         output.result(_inclusion_json(found, code))
@@ -108,22 +107,6 @@ def _endpoints(urls: Sequence[str]) -> list[Rpc]:
     from attest.verify.rpc import open_rpc
 
     return [open_rpc(url) for url in urls]
-
-
-def _time(at: str | None) -> datetime:
-    from attest.records import parse_instant
-
-    if at is None:
-        return datetime.now(UTC)
-    try:
-        return parse_instant(at)
-    except ValueError as fault:
-        raise OperatorError(
-            f"--at {at!r}: {fault}",
-            code="usage",
-            reason="Freshness is judged as of one instant.",
-            advice="Write it in UTC, for example 2026-11-23T08:00:00Z.",
-        ) from None
 
 
 # -- for people ------------------------------------------------------------------------------------------------------

@@ -53,10 +53,15 @@ class VerifierKey:
 
 
 def verifier_key(name: str, algorithm: int, signer: NoteSigner) -> VerifierKey:
-    """The verifier key of ``signer`` under ``name``. Raises ``ValueError`` for a name that no note can carry."""
+    """The verifier key of ``signer`` under ``name``. Raises as :func:`check_name`."""
+    check_name(name)
+    return VerifierKey(name, algorithm, signer.public_key)
+
+
+def check_name(name: str) -> None:
+    """Raises ``ValueError`` for a key's name that no note can carry."""
     if not _is_name(name):
         raise ValueError(f"a key's name is not empty and has no space, plus or control character: {name!r}")
-    return VerifierKey(name, algorithm, signer.public_key)
 
 
 def parse_vkey(text: str, where: str = "vkey", error: type[AttestError] = VerificationError) -> VerifierKey:

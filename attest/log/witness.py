@@ -7,22 +7,22 @@ answer leaves.
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import os
+import re
+import socket
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from socketserver import ThreadingTCPServer
 from types import TracebackType
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from attest.errors import AttestError, ConflictError, OperatorError, SourceError, VerificationError
 from attest.log.checkpoint import Checkpoint, parse_checkpoint, parse_size
 from attest.log.note import (
     COSIGNATURE_V1,
+    Note,
     NoteSignature,
     VerifierKey,
     cosign,
@@ -32,10 +32,13 @@ from attest.log.note import (
     verify_cosignature,
     verify_note,
 )
-from attest.log.writer import LogWriter
+from attest.log.state import StateFile, evidence_name
 from attest.merkle.proof import EMPTY_ROOT, verify_consistency
-from attest.records import Hex32, decode_base64, encode_base64, from_json, to_json
+from attest.records import Hex32, decode_base64, digest, encode_base64, from_json, to_json
 from attest.signing.signer import NoteSigner
+
+if TYPE_CHECKING:
+    from attest.log.writer import LogWriter
 
 #: No more consistency hashes than a log of 2^63 entries can need (tlog-witness).
 MAX_HASHES = 63
@@ -78,7 +81,7 @@ def request_cosignature(
         status, body = post(_request(held, consistency(held, size), checkpoint))
     if status == 200:
         for signature in parse_signature_lines(body.decode("utf-8", "replace"), where):
-            if (signature.name, signature.key_id) == (witness_key.name, witness_key.key_id):
+            if _is_by(signature, witness_key):
                 verify_cosignature(note.text, signature, witness_key, where)
                 return signature
         raise _no_answer(where, "answered without a cosignature by the key that is configured for it")
@@ -134,10 +137,14 @@ def _no_answer(where: str, detail: str) -> SourceError:
 
 @dataclass(frozen=True)
 class WitnessedHead:
-    """The largest head of a log that was cosigned."""
+    """The largest head of a log that was cosigned. ``checkpoint`` is the note with the log's own signature, ``time``
+    (Unix seconds) the cosignature's, which follows from both (Ed25519 is deterministic); earlier releases kept
+    neither."""
 
     size: int
     root: Hex32
+    checkpoint: str | None = None
+    time: int = 0
 
 
 @dataclass(frozen=True)
@@ -159,8 +166,8 @@ class WitnessAnswer(NamedTuple):
 class Witness:
     """Decides what to cosign. ``clock`` gives Unix seconds; ``log_keys`` are the logs it watches, by their own keys.
 
-    It holds a lock on its state for as long as it lives: two processes with one memory could each sign another fork.
-    Raises :class:`OperatorError` when the state file is damaged, out of reach or in use.
+    It holds a lock on its state for as long as it lives. Raises :class:`OperatorError` when the state file is damaged,
+    out of reach or in use.
     """
 
     def __init__(
@@ -169,15 +176,11 @@ class Witness:
         self.key = verifier_key(name, COSIGNATURE_V1, signer)
         self._signer = signer
         self._log_keys = {key.name: key for key in log_keys}
-        self._path = state
         self._clock = clock
         self._one_at_a_time = threading.Lock()
-        with self._reaching_state():
-            self._lock_file = os.open(state.with_name(f"{state.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        self._file = StateFile(state, "witness")
         try:
-            with self._reaching_state():
-                fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                data = state.read_bytes() if state.exists() else None
+            data = self._file.read()
             empty = WitnessState("attest-witness-state/1", {})
             self._state = empty if data is None else from_json(WitnessState, data, str(state), OperatorError)
         except BaseException:
@@ -186,7 +189,7 @@ class Witness:
 
     def close(self) -> None:
         """Let another process take over the state."""
-        os.close(self._lock_file)
+        self._file.close()
 
     def add_checkpoint(self, body: bytes) -> WitnessAnswer:
         """Answer one ``add-checkpoint`` request.
@@ -208,58 +211,63 @@ class Witness:
             return _refused(403, fault)
         if old_size > head.size:
             return _text(400, "the old size is larger than the checkpoint's")
+        own = Note(note.text, tuple(line for line in note.signatures if _is_by(line, log_key)))
         with self._one_at_a_time:
-            held = self._state.heads.get(head.origin, WitnessedHead(0, EMPTY_ROOT.hex()))
+            held = self._state.heads.get(head.origin, _NOTHING)
             if old_size != held.size:
                 return WitnessAnswer(409, "text/x.tlog.size", b"%d\n" % held.size)
             try:
                 verify_consistency(held.size, bytes.fromhex(held.root), head.size, head.root, path)
             except VerificationError as fault:
+                self._keep_fork(held, head, own)
                 return _refused(422, fault)
-            self._remember(head)
-            signature = cosign(note.text, self.key.name, self._signer, self._clock())
+            time = self._clock()
+            self._remember(head.origin, WitnessedHead(head.size, head.root.hex(), own.to_bytes().decode(), time))
+            signature = cosign(note.text, self.key.name, self._signer, time)
         return _text(200, signature.line)
 
-    def _remember(self, head: Checkpoint) -> None:
-        heads = {**self._state.heads, head.origin: WitnessedHead(head.size, head.root.hex())}
-        state = replace(self._state, heads=heads)
-        temporary = self._path.with_name(f"{self._path.name}.new")
-        with self._reaching_state():
-            with temporary.open("wb") as file:
-                file.write(to_json(state))
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self._path)
-            folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+    def checkpoint(self, origin_hash: str) -> WitnessAnswer:
+        """Answer a monitor: the newest head cosigned of the log whose origin has this sha256 (lowercase hex), with the
+        log's signature and this witness's cosignature."""
+        for origin, head in self._state.heads.items():
+            if digest(origin.encode()) == origin_hash and head.checkpoint is not None:
+                note = parse_note(head.checkpoint.encode())
+                signature = cosign(note.text, self.key.name, self._signer, head.time)
+                whole = Note(note.text, (*note.signatures, signature)).to_bytes()
+                return WitnessAnswer(200, "text/plain; charset=utf-8", whole)
+        return _text(404, "no checkpoint of that log was cosigned")
+
+    def _remember(self, origin: str, head: WitnessedHead) -> None:
+        state = replace(self._state, heads={**self._state.heads, origin: head})
+        self._file.replace(to_json(state))
         self._state = state
 
-    @contextlib.contextmanager
-    def _reaching_state(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as fault:
-            detail = "in use by another witness" if isinstance(fault, BlockingIOError) else fault.strerror
-            raise OperatorError(
-                f"{self._path}: the witness's state is out of reach ({detail})",
-                code="witness-state",
-                reason="A witness that forgets what it signed can be made to sign a fork.",
-                advice="Let one witness alone use this file, in a folder that it may write to and that has space.",
-            ) from fault
+    def _keep_fork(self, held: WitnessedHead, head: Checkpoint, note: Note) -> None:
+        """Two heads of one size, both signed by the log, are proof against it: nobody else can make them."""
+        if head.size == held.size and held.checkpoint is not None:
+            self._file.keep(evidence_name(held.size, held.root), held.checkpoint.encode())
+            self._file.keep(evidence_name(head.size, head.root.hex()), note.to_bytes())
+
+
+#: What a witness holds of a log that it never cosigned.
+_NOTHING = WitnessedHead(0, EMPTY_ROOT.hex())
+
+
+def _is_by(signature: NoteSignature, key: VerifierKey) -> bool:
+    return (signature.name, signature.key_id) == (key.name, key.key_id)
 
 
 class WitnessServer:
-    """A witness over HTTP: ``POST /add-checkpoint``. ``address`` is host and port (0: any free one).
+    """A witness over HTTP: ``POST /add-checkpoint``, and ``GET /<sha256 of the origin>/checkpoint`` for monitors.
+    ``address`` is host (a name, IPv4 or IPv6) and port (0: any free one).
 
     Use :meth:`serve_forever` in the foreground, or as a context manager, which serves in a thread.
     """
 
     def __init__(self, witness: Witness, address: tuple[str, int] = ("127.0.0.1", 0)) -> None:
         try:
-            self._server = _Server(address, witness)
+            family, *_, place = socket.getaddrinfo(*address, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+            self._server = _Server(family, place, witness)
         except OSError as fault:
             raise OperatorError(
                 f"witness: cannot listen on {address[0]}:{address[1]} ({fault.strerror})",
@@ -271,8 +279,8 @@ class WitnessServer:
     @property
     def url(self) -> str:
         """Where logs post to: ``http://HOST:PORT/add-checkpoint``."""
-        host, port = self._server.server_address[:2]
-        return f"http://{host!s}:{port}/add-checkpoint"
+        host, port = map(str, self._server.server_address[:2])
+        return f"http://{f'[{host}]' if ':' in host else host}:{port}/add-checkpoint"
 
     def serve_forever(self) -> None:
         """Serve until :meth:`close` is called from another thread, or the process is interrupted."""
@@ -299,8 +307,9 @@ class _Server(ThreadingTCPServer):  # not HTTPServer, which asks DNS for its own
     daemon_threads = True
     allow_reuse_address = True
 
-    def __init__(self, address: tuple[str, int], witness: Witness) -> None:
+    def __init__(self, family: int, address: Any, witness: Witness) -> None:
         self.witness = witness
+        self.address_family = family
         super().__init__(address, _Handler)
 
 
@@ -322,6 +331,12 @@ class _Handler(BaseHTTPRequestHandler):
         except AttestError as fault:
             answer = _text(500, fault.code)
         return self._send(answer)
+
+    def do_GET(self) -> None:
+        match = re.fullmatch("/([0-9a-f]{64})/checkpoint", self.path)
+        if match is None:
+            return self._send(_text(404, "only /<sha256 of a log's origin>/checkpoint is here"))
+        return self._send(self.server.witness.checkpoint(match[1]))
 
     def _send(self, answer: WitnessAnswer) -> None:
         self.close_connection = self.close_connection or answer.status in {404, 411, 413}

@@ -205,6 +205,17 @@ class LogWriter:
         data = self._store.get(self._at(path))
         return None if data is None else parse_signature_lines(data.decode("utf-8", "replace"), path)[0]
 
+    # -- time stamps -------------------------------------------------------------------------------------------------
+
+    def timestamp(self, size: int, name: str) -> bytes | None:
+        """The stored time stamp (RFC 3161 response) of the authority ``name`` over the head at ``size``, or None."""
+        return self._store.get(self._at(f"timestamps/{size}/{name}.tsr"))
+
+    def add_timestamp(self, size: int, name: str, data: bytes) -> bytes:
+        """Keep a (verified) time stamp over the head at ``size``; returns the first one kept of this authority."""
+        created = self._store.create(self._at(f"timestamps/{size}/{name}.tsr"), data)
+        return data if created else self.timestamp(size, name) or data
+
     # -- the store ---------------------------------------------------------------------------------------------------
 
     def _pointed_size(self) -> int:

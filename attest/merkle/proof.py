@@ -15,8 +15,10 @@ from attest.errors import VerificationError
 from attest.records import Hex32, decode_base64
 
 HASH_BYTES = 32
+_LENGTHS = {HASH_BYTES}
 #: The root of a tree without leaves (RFC 9162 section 2.1.1).
 EMPTY_ROOT = hashlib.sha256(b"").digest()
+_sha256 = hashlib.sha256
 
 
 def leaf_hash(data: bytes) -> bytes:
@@ -57,8 +59,8 @@ def verify_inclusion(leaf_hash: bytes, index: int, size: int, path: Sequence[byt
     if not 0 <= index < size:
         raise _refuse("merkle-index", f"leaf index {index} is outside a tree of {size} leaves")
     _check_hashes(leaf_hash, root, *path)
-    # Below the point where the paths to this leaf and to the last leaf part, every level has a sibling; above it only
-    # those do where this leaf lies in the right half.
+    # Below the point where the paths to this leaf and to the last leaf part, every level has a sibling, on the side
+    # that the index's bit says; above it only those do where this leaf lies in the right half.
     below = (index ^ (size - 1)).bit_length()
     expected = below + (index >> below).bit_count()
     if len(path) != expected:
@@ -66,17 +68,12 @@ def verify_inclusion(leaf_hash: bytes, index: int, size: int, path: Sequence[byt
             "merkle-path-length",
             f"the audit path has {len(path)} hashes; leaf {index} of {size} needs exactly {expected}",
         )
-    position, last, node = index, size - 1, leaf_hash
-    for sibling in path:
-        if position & 1 or position == last:
-            node = node_hash(sibling, node)
-            while position and not position & 1:
-                position >>= 1
-                last >>= 1
-        else:
-            node = node_hash(node, sibling)
-        position >>= 1
-        last >>= 1
+    node, bits = leaf_hash, index
+    for sibling in path[:below]:
+        node = _sha256(b"\x01" + sibling + node if bits & 1 else b"\x01" + node + sibling).digest()
+        bits >>= 1
+    for sibling in path[below:]:
+        node = _sha256(b"\x01" + sibling + node).digest()
     if node != root:
         raise _refuse(
             "merkle-root-mismatch",
@@ -100,11 +97,9 @@ def verify_consistency(old_size: int, old_root: bytes, new_size: int, new_root: 
             raise _refuse("merkle-root-mismatch", f"the root of {old_size} leaves is not {old_root.hex()}")
         return
 
-    # The old tree's last perfect subtree: where the proof starts.
-    position, last = old_size - 1, new_size - 1
-    while position & 1:
-        position >>= 1
-        last >>= 1
+    # The old tree's last perfect subtree: where the proof starts. From there it climbs as an inclusion proof does.
+    rises = ((old_size - 1) ^ old_size).bit_length() - 1
+    position, last = (old_size - 1) >> rises, (new_size - 1) >> rises
     below = (position ^ last).bit_length()
     starts_at_root = position == 0  # the old tree is itself a perfect subtree of the new one
     expected = below + (position >> below).bit_count() + (not starts_at_root)
@@ -113,18 +108,13 @@ def verify_consistency(old_size: int, old_root: bytes, new_size: int, new_root: 
             "merkle-path-length",
             f"the consistency path has {len(path)} hashes; from {old_size} to {new_size} leaves it is {expected}",
         )
-    old = new = old_root if starts_at_root else path[0]
-    for node in path if starts_at_root else path[1:]:
-        if position & 1 or position == last:
-            old = node_hash(node, old)
-            new = node_hash(node, new)
-            while position and not position & 1:
-                position >>= 1
-                last >>= 1
+    start, *rest = (old_root, *path) if starts_at_root else path
+    old = new = start
+    for level, sibling in enumerate(rest):
+        if level >= below or position >> level & 1:
+            old, new = node_hash(sibling, old), node_hash(sibling, new)
         else:
-            new = node_hash(new, node)
-        position >>= 1
-        last >>= 1
+            new = node_hash(new, sibling)
     if old != old_root:
         raise _refuse("merkle-root-mismatch", f"the path leads to root {old.hex()} at size {old_size}")
     if new != new_root:
@@ -177,9 +167,9 @@ def verify_inclusion_proof(proof: InclusionProof, root: bytes, size: int) -> byt
 
 
 def _check_hashes(*hashes: bytes) -> None:
-    for item in hashes:
-        if len(item) != HASH_BYTES:
-            raise _refuse("merkle-hash-length", f"a hash of {len(item)} bytes stands where SHA-256 gives 32")
+    if {*map(len, hashes)} != _LENGTHS:
+        length = next(len(item) for item in hashes if len(item) != HASH_BYTES)
+        raise _refuse("merkle-hash-length", f"a hash of {length} bytes stands where SHA-256 gives 32")
 
 
 def _refuse(code: str, message: str) -> VerificationError:

@@ -44,6 +44,7 @@ ENVELOPE = "attestation.dsse.json"
 MANIFEST = "manifest.json"
 MANIFEST_ENVELOPE = "manifest.dsse.json"
 LOG_PROOF = "attestation.tlog-proof"
+TIMESTAMP = "checkpoint.tsr"
 CADENCE_SECONDS = 7 * 24 * 3600
 
 
@@ -71,6 +72,7 @@ def files(
     reserves: bytes,
     envelope: bytes,
     log_proof: bytes,
+    timestamp: bytes | None,
     oracle: str,
     registry: str,
 ) -> dict[str, bytes]:
@@ -93,13 +95,14 @@ def files(
         revision=opened.revision,
         blocks=_merged((*opened.supply.proofs, *confirmed.reading.proofs, anchored.proof)),
     )
-    return {
+    content = {
         ENVELOPE: envelope,
         LOG_PROOF: log_proof,
         "reserves.json": reserves,
         "receipts.json": to_json(receipts),
         "chain-proof.json": to_json(chain_proof),
     }
+    return content if timestamp is None else content | {TIMESTAMP: timestamp}
 
 
 def manifest(

@@ -47,6 +47,13 @@ class Keys(Protocol):
         """The log's Ed25519 key."""
 
 
+class Post(Protocol):
+    """An HTTP POST to a witness or a time-stamping authority."""
+
+    def __call__(self, url: str, body: bytes, content_type: str = ...) -> tuple[int, bytes]:
+        """Status and body; raises ``OSError`` when it cannot be reached."""
+
+
 @dataclass(frozen=True)
 class Environment:
     """All that a run reaches the world by; nothing else in the pipeline knows a clock, a network or a disk."""
@@ -59,7 +66,7 @@ class Environment:
     now: Callable[[], datetime]
     sleep: Callable[[float], None]
     token_bytes: Callable[[int], bytes]
-    post: Callable[[str, bytes], tuple[int, bytes]]
+    post: Post
     narrator: Narrator
     cipher: Cipher | None = None
 

@@ -23,9 +23,10 @@ from attest.documents import (
     PAYLOAD_TYPE,
     Anchor,
 )
-from attest.errors import AttestError, ChainError, ConflictError, OperatorError, VerificationError
+from attest.errors import AttestError, ChainError, ConflictError, OperatorError, SourceError, VerificationError
 from attest.log.note import parse_vkey
 from attest.log.proof import LoggedEntry, verify_log_proof
+from attest.log.timestamp import QUERY_TYPE, request_stamp, verify_stamp
 from attest.log.witness import collect_cosignature
 from attest.log.writer import LogWriter
 from attest.merkle.proof import InclusionProof
@@ -230,9 +231,11 @@ def _signed(signer: DigestSigner, payload_type: str, body: bytes, made_from: Map
 
 
 def append_to_log(run: Run) -> tuple[Logged, str]:
-    """Append the envelope, then collect the witnesses' cosignatures of the head until their deadline.
+    """Append the envelope, collect the witnesses' cosignatures of the head until their deadline, and have it
+    time-stamped.
 
-    Raises :class:`ChainError` (exit 5) when fewer than ``log.witness_quorum`` cosigned; the next run asks them again.
+    Raises :class:`ChainError` (exit 5) when fewer than ``log.witness_quorum`` cosigned, or there is no time stamp and
+    ``log.timestamp`` requires one; the next run asks them again.
     """
     environment, area, config = run.environment, run.area, run.config
 
@@ -251,6 +254,7 @@ def append_to_log(run: Run) -> tuple[Logged, str]:
                 advice="See that the witnesses answer (`attest doctor`), then run `attest run` again: the entry is in "
                 "the log already, only the cosignatures are asked for.",
             )
+        stamp = _time_stamp(run, log, size)
         return Logged(
             format="attest-run-log/1",
             made_from=area.digests("envelope"),
@@ -259,6 +263,7 @@ def append_to_log(run: Run) -> tuple[Logged, str]:
             witnesses=cosigned,
             root=log.checkpoint(size).checkpoint.root.hex(),
             proof=base64.b64encode(proof).decode(),
+            timestamp=None if stamp is None else base64.b64encode(stamp).decode(),
         )
 
     logged = area.artifact("log", Logged, compute)
@@ -315,11 +320,43 @@ def _cosign(run: Run, log: LogWriter, size: int) -> int:
     return len(run.config.log.witnesses) - len(waiting)
 
 
+def _time_stamp(run: Run, log: LogWriter, size: int) -> bytes | None:
+    """The configured authority's stamp over the head at ``size``: the stored one, or asked for, verified and stored.
+    None without an authority, or when it gives none and none is required."""
+    environment, wanted = run.environment, run.config.log.timestamp
+    if wanted is None:
+        return None
+    text, roots, where = log.checkpoint(size).note.text, [wanted.authority], f"time stamp by {wanted.name}"
+    try:
+        stored = log.timestamp(size, wanted.name)
+        if stored is not None:
+            verify_stamp(stored, text, roots, where)
+            return stored
+        environment.narrator.progress(f"asking {wanted.name} for a time stamp")
+        url = _revealed(run, wanted.url)
+        answer, _ = request_stamp(lambda body: environment.post(url, body, QUERY_TYPE), text, roots, where)
+    except (SourceError, VerificationError, OSError) as fault:
+        if wanted.required:
+            raise ChainError(
+                f"log {run.config.log.origin}: no time stamp by {wanted.name} over {size} entries ({fault})",
+                code="timestamp-missing",
+                reason="The configuration requires one (log.timestamp): the time shall not be the issuer's word alone.",
+                advice="See that the authority answers and `authority` is its root (`attest doctor`), then run "
+                "`attest run` again: only what is missing is asked for.",
+            ) from None
+        environment.narrator.progress(f"no time stamp by {wanted.name}: {fault}")
+        return None
+    return log.add_timestamp(size, wanted.name, answer)
+
+
 def _poster(run: Run, url: str) -> Callable[[bytes], tuple[int, bytes]]:
     """How to reach a witness: its configured URL, or the one that the configured reference names."""
-    environment = run.environment
-    prefix = url if url.startswith("http") else resolve(url, base=environment.loaded.base).reveal()
-    return lambda body: environment.post(f"{prefix.rstrip('/')}/add-checkpoint", body)
+    prefix = _revealed(run, url).rstrip("/")
+    return lambda body: run.environment.post(f"{prefix}/add-checkpoint", body)
+
+
+def _revealed(run: Run, url: str) -> str:
+    return url if url.startswith("http") else resolve(url, base=run.environment.loaded.base).reveal()
 
 
 # -- 9. anchor -------------------------------------------------------------------------------------------------------
@@ -418,6 +455,7 @@ def publish(run: Run) -> tuple[Published, str]:
                 reserves=reserves_file(opened, committed),
                 envelope=area.bytes_of("envelope") or b"",
                 log_proof=base64.b64decode(logged.proof),
+                timestamp=None if logged.timestamp is None else base64.b64decode(logged.timestamp),
                 registry=run.config.registry.address,
                 oracle=run.config.oracle.address,
             ),

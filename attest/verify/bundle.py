@@ -10,6 +10,7 @@ from pathlib import Path
 
 from attest.documents import MAX_ENVELOPE_BYTES, Manifest
 from attest.errors import OperatorError, VerificationError
+from attest.log.timestamp import MAX_STAMP_BYTES
 from attest.records import digest, from_json
 
 ENVELOPE = "attestation.dsse.json"
@@ -17,10 +18,11 @@ RESERVES = "reserves.json"
 RECEIPTS = "receipts.json"
 LOG_PROOF = "attestation.tlog-proof"
 CHAIN_PROOF = "chain-proof.json"
+TIMESTAMP = "checkpoint.tsr"
 MANIFEST = "manifest.json"
 MANIFEST_ENVELOPE = "manifest.dsse.json"
 
-#: What every bundle must have. Chain proofs and reports may be there too.
+#: What every bundle must have. Chain proofs, a time stamp and reports may be there too.
 REQUIRED = (ENVELOPE, RESERVES, RECEIPTS, LOG_PROOF, MANIFEST)
 _MEBIBYTE = 1 << 20
 _MAX_BYTES = {
@@ -30,6 +32,7 @@ _MAX_BYTES = {
     LOG_PROOF: _MEBIBYTE,
     MANIFEST: _MEBIBYTE,
     CHAIN_PROOF: 32 * _MEBIBYTE,
+    TIMESTAMP: MAX_STAMP_BYTES,
 }
 _MAX_OTHER_BYTES = 64 * _MEBIBYTE
 _MAX_FILES = 64

@@ -14,6 +14,7 @@ from typing import Literal
 
 from attest.errors import AttestError, OperatorError, VerificationError
 from attest.log.note import COSIGNATURE_V1, ED25519, VerifierKey, parse_vkey
+from attest.log.timestamp import load_certificates
 from attest.period import Period
 from attest.records import Amount, Hex32, from_json
 from attest.signing import dsse
@@ -313,6 +314,12 @@ class Trust:
             raise ValueError("maximum_age_seconds must be positive")
         if self.cadence_weeks is not None and self.cadence_weeks < 1:
             raise ValueError("cadence_weeks must be positive")
+        for pem in self.timestamp_authorities:
+            try:
+                load_certificates(pem)
+            except ValueError as fault:
+                raise ValueError(f"timestamp_authorities {fault}") from None
+        _unique("timestamp_authorities", list(self.timestamp_authorities))
         _unique("chains", [chain.chain_id for chain in self.chains])
         _unique("tokens", [token.token for token in self.tokens])
         deployments = [deployment for token in self.tokens for deployment in token.deployments]

@@ -9,7 +9,7 @@ from pathlib import Path
 from attest.documents import ChainBlocks, TokenStatement
 from attest.errors import VerificationError
 from attest.statement import sentence
-from attest.verify import chain_proof, chain_rpc, checks
+from attest.verify import chain_proof, chain_rpc, checks, timestamp
 from attest.verify.bundle import read_bundle
 from attest.verify.case import Case, Rpc, UnavailableError
 from attest.verify.checks import AUTHENTIC, Check
@@ -19,6 +19,7 @@ from attest.verify.trust import Demand, Trust
 CHECKS: tuple[Check, ...] = (
     *AUTHENTIC,
     Check("witnesses", "Who else saw that log?", checks.witnesses, required=False),
+    Check("timestamp", "Did an authority outside see that log, and when?", timestamp.check, required=False),
     Check("tokens", "Does it speak of exactly the tokens and deployments that you expect?", checks.tokens),
     Check("policy", "Was it decided by a rule as strict as you ask for?", checks.policy),
     Check("coverage", "Is each reserve at least the supply?", checks.coverage),

@@ -110,7 +110,7 @@ def _die_running(
         environment,
         private=KillingStore(folder / "private", killer),
         public=KillingStore(folder / "public", killer),
-        post=lambda url, body: killer.around("witness request", lambda: real_post(url, body)),
+        post=lambda *request: killer.around("witness request", lambda: real_post(*request)),
     )
     try:
         act(environment)

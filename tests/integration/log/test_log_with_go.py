@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,8 +11,10 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from attest.errors import VerificationError
 from attest.log.witness import Witness, collect_cosignature
 from attest.log.writer import LogWriter
+from attest.merkle.proof import verify_consistency
 from attest.records import encode_base64
 from attest.signing.dsse import assemble_envelope
 from attest.signing.ed25519 import Ed25519Signer
@@ -21,6 +24,8 @@ pytestmark = pytest.mark.requires("go", "apt-get install golang-go golang-golang
 
 #: More than one full tile, so that level 1 exists.
 SIZE = 260
+#: Pairs of sizes, and places in them, taken by chance.
+DRAWN = 300
 
 
 @pytest.fixture(scope="module")
@@ -72,13 +77,19 @@ def lines(log: LogWriter) -> Iterator[str]:
         yield " ".join([f"record {size} {size - 1}", *map(encode_base64, log.prove(size - 1, size))])
         yield " ".join([f"tree {size} {size - 1}", *map(encode_base64, log.consistency(size - 1, size))])
         yield " ".join([f"tree {SIZE} {size - 1}", *map(encode_base64, log.consistency(size - 1, SIZE))])
+    chance = random.Random(SIZE)
+    for _ in range(DRAWN):
+        old, size = sorted(chance.sample(range(1, SIZE + 1), 2))
+        yield " ".join([f"tree {size} {old}", *map(encode_base64, log.consistency(old, size))])
+        index = chance.randrange(size)
+        yield " ".join([f"record {size} {index}", *map(encode_base64, log.prove(index, size))])
 
 
 def test_go__checkpoints_inclusions_and_consistency__all_verify(verifier: Path, log: LogWriter, copy: Path) -> None:
     proofs = "".join(f"{line}\n" for line in lines(log))
     result = run(verifier, copy, log.key.vkey, proofs)
     assert result.stderr == ""
-    assert result.stdout == f"records {SIZE} trees {2 * (SIZE - 1)} given {SIZE + 3 * (SIZE - 1)}\n"
+    assert result.stdout == f"records {SIZE} trees {2 * (SIZE - 1)} given {SIZE + 3 * (SIZE - 1) + 2 * DRAWN}\n"
     assert (copy / "tile/0/000").is_file()
     assert (copy / "tile/1/000.p/1").is_file()
 
@@ -114,3 +125,17 @@ def test_go__another_key_or_a_false_proof__is_noticed(verifier: Path, log: LogWr
     good = " ".join(["record 5 2", *map(encode_base64, log.prove(2, 5))])
     assert run(verifier, copy, log.key.vkey, good).returncode == 0
     assert "given proof" in run(verifier, copy, log.key.vkey, good.replace("record 5 2", "record 5 3")).stderr
+
+
+def test_go__false_consistency_proof__is_noticed_as_it_is_here(verifier: Path, log: LogWriter, copy: Path) -> None:
+    """One hash of a proof is another: both say no."""
+    chance = random.Random(SIZE + 1)
+    for _ in range(12):
+        old, size = sorted(chance.sample(range(2, SIZE), 2))
+        path, heads = log.consistency(old, size), (log.checkpoint(old).checkpoint, log.checkpoint(size).checkpoint)
+        position = chance.randrange(len(path))
+        damaged = [node if number != position else bytes(32) for number, node in enumerate(path)]
+        line = " ".join([f"tree {size} {old}", *map(encode_base64, damaged)])
+        assert "given proof" in run(verifier, copy, log.key.vkey, line).stderr
+        with pytest.raises(VerificationError):
+            verify_consistency(old, heads[0].root, size, heads[1].root, damaged)

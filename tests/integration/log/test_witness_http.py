@@ -84,7 +84,8 @@ def test_witness__conflict__carries_the_size_in_its_own_type(log: LogWriter, ser
 
 def test_witness__anything_but_a_checkpoint__is_answered_and_refused(server: WitnessServer) -> None:
     assert call(server, "POST", "/elsewhere", b"x")[0] == 404
-    assert call(server, "GET", "/add-checkpoint", None)[0] == 501
+    assert call(server, "GET", "/add-checkpoint", None)[0] == 404
+    assert call(server, "PUT", "/add-checkpoint", b"x")[0] == 501
     assert call(server, "POST", "/add-checkpoint", b"")[0] == 400
     assert call(server, "POST", "/add-checkpoint", None, **{"Content-Length": "-1"})[0] == 411
     assert call(server, "POST", "/add-checkpoint", None, **{"Content-Length": "9" * 5000})[0] == 413
@@ -97,7 +98,7 @@ def test_witness__state_cannot_be_stored__answers_500_and_goes_on(
     body = b"old 0\n\n" + log.checkpoint(3).note.to_bytes()
     in_the_way = tmp_path / "witness.json.new"
     in_the_way.mkdir()
-    assert call(server, "POST", "/add-checkpoint", body) == (500, "text/plain; charset=utf-8", b"witness-state\n")
+    assert call(server, "POST", "/add-checkpoint", body) == (500, "text/plain; charset=utf-8", b"state-file\n")
     in_the_way.rmdir()
     assert call(server, "POST", "/add-checkpoint", body)[0] == 200
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 
 import pytest
 from hypothesis import given, settings
@@ -306,6 +307,105 @@ def test_tree__index_or_size_outside__is_a_programming_error() -> None:
     for call in (lambda: tree.inclusion_path(3), lambda: tree.inclusion_path(-1), lambda: tree.consistency_path(4)):
         with pytest.raises(ValueError, match="of 3"):
             call()
+
+
+# -- trees of any size -----------------------------------------------------------------------------------------------
+
+
+class Uniform:
+    """The tree of ``size`` leaves that are all alike but for leaf ``index``: as large as numbers go, by RFC 9162's
+    recursion, because equal subtrees have equal roots."""
+
+    def __init__(self, size: int, index: int | None = None) -> None:
+        self.size, self.index = size, index
+
+    def root(self, start: int = 0, end: int | None = None) -> bytes:
+        end = self.size if end is None else end
+        if self.index is None or not start <= self.index < end:
+            return alike(end - start)
+        if end - start == 1:
+            return leaf_hash(b"another")
+        middle = start + split(end - start)
+        return node_hash(self.root(start, middle), self.root(middle, end))
+
+    def path(self) -> list[bytes]:
+        start, end, found = 0, self.size, list[bytes]()
+        while end - start > 1 and self.index is not None:
+            middle = start + split(end - start)
+            found.append(self.root(middle, end) if self.index < middle else self.root(start, middle))
+            start, end = (start, middle) if self.index < middle else (middle, end)
+        return found[::-1]
+
+    def consistency(self, old: int) -> list[bytes]:
+        start, end, whole, found = 0, self.size, True, list[bytes]()
+        while old != end:
+            middle = start + split(end - start)
+            found.append(self.root(middle, end) if old <= middle else self.root(start, middle))
+            whole = whole and old <= middle
+            start, end = (start, middle) if old <= middle else (middle, end)
+        return ([] if whole else [self.root(start, end)]) + found[::-1]
+
+
+@cache
+def alike(size: int) -> bytes:
+    if size == 1:
+        return leaf_hash(b"alike")
+    return node_hash(alike(split(size)), alike(size - split(size)))
+
+
+SIZES = st.integers(1, 63).flatmap(lambda bits: st.integers(1, (1 << bits) - 1))
+PLACES = SIZES.flatmap(lambda size: st.tuples(st.just(size), st.integers(0, size - 1)))
+
+
+def test_uniform__of_small_sizes__is_the_reference() -> None:
+    for size in range(1, 20):
+        for index in range(size):
+            leaves = [b"another" if number == index else b"alike" for number in range(size)]
+            tree = Uniform(size, index)
+            assert (tree.root(), tree.path()) == (mth(leaves), path(index, leaves))
+            assert all(tree.consistency(old) == subproof(old, leaves, True) for old in range(1, size + 1))
+
+
+@given(PLACES, st.data())
+def test_inclusion__in_trees_of_any_size__verifies_and_for_nothing_else(
+    place: tuple[int, int], data: st.DataObject
+) -> None:
+    size, index = place
+    tree, leaf = Uniform(size, index), leaf_hash(b"another")
+    audit, root = tree.path(), tree.root()
+    verify_inclusion(leaf, index, size, audit, root)
+    neighbours = [index ^ 1 << bit for bit in range(size.bit_length())]
+    others = {data.draw(st.integers(0, size - 1)), 0, size - 1, *neighbours} - {index}
+    for other in others:
+        with pytest.raises(VerificationError):
+            verify_inclusion(leaf, other, size, audit, root)
+    refused("merkle-root-mismatch", lambda: verify_inclusion(leaf_hash(b"alike"), index, size, audit, root))
+    refused("merkle-root-mismatch", lambda: verify_inclusion(leaf, index, size, audit, alike(size)))
+    for other in {data.draw(SIZES), size - 1, size + 1, size << 1} - {size, 0}:
+        with pytest.raises(VerificationError):  # another size has another root, and that is what the log signs
+            verify_inclusion(leaf, index, other, audit, Uniform(other, index).root())
+
+
+@given(PLACES, st.data())
+def test_consistency__of_trees_of_any_size__verifies_and_for_nothing_else(
+    place: tuple[int, int], data: st.DataObject
+) -> None:
+    size, index = place
+    old = data.draw(st.integers(1, size))
+    tree = Uniform(size, index)
+    before, proof = Uniform(old, index), tree.consistency(old)
+    verify_consistency(old, before.root(), size, tree.root(), proof)
+    forged = Uniform(size, data.draw(st.integers(0, size - 1)))
+    if before.root() != Uniform(old, forged.index).root():  # a leaf of the old tree was rewritten
+        for offered in (proof, forged.consistency(old)):
+            with pytest.raises(VerificationError):
+                verify_consistency(old, before.root(), size, forged.root(), offered)
+    for other in {data.draw(st.integers(1, size)), old - 1, old + 1} - {old, 0}:
+        with pytest.raises(VerificationError):
+            verify_consistency(other, Uniform(other, index).root(), size, tree.root(), [*proof, bytes(32)])
+        if other < size and proof != tree.consistency(other):
+            with pytest.raises(VerificationError):
+                verify_consistency(other, Uniform(other, index).root(), size, tree.root(), proof)
 
 
 # -- the proof file --------------------------------------------------------------------------------------------------

@@ -1,0 +1,169 @@
+"""A log's entries, read as a history: which statement stands for which period, and what is missing or contradicts.
+
+Pure. The entries come from :meth:`attest.log.reader.LogReader.entries`: they are those that the log's key signed. What
+they say counts only as far as attestors whom the trust file names for the period signed it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+from attest import statement
+from attest.documents import PAYLOAD_TYPE, Predicate
+from attest.errors import VerificationError
+from attest.period import Period
+from attest.records import digest
+from attest.signing import dsse
+from attest.verify.trust import Trust
+
+
+@dataclass(frozen=True)
+class LoggedStatement:
+    """A statement in the log: its entry's index (from 0), its digest, what it says, and the attestors who signed it,
+    of those trusted for its period."""
+
+    index: int
+    digest: str
+    predicate: Predicate
+    attestors: tuple[str, ...]
+
+    @property
+    def period(self) -> Period:
+        return Period.parse(self.predicate.period)
+
+    @property
+    def name(self) -> str:
+        """For people: entry, period and revision."""
+        return f"entry {self.index} ({self.predicate.period}, revision {self.predicate.revision})"
+
+
+@dataclass(frozen=True)
+class Remark:
+    """Something about one entry that a reader must know; ``kind`` is a short stable word."""
+
+    index: int
+    kind: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Weeks in a row, from ``first`` to ``last``, for which nothing was attested."""
+
+    first: Period
+    last: Period
+
+    def __str__(self) -> str:
+        return str(self.first) if self.first == self.last else f"{self.first} to {self.last}"
+
+
+@dataclass(frozen=True)
+class History:
+    """What a log's entries amount to. ``statements`` are those that count, in the log's order: the expected issuer's,
+    signed by enough trusted attestors. ``refused``: the entries that do not, and why."""
+
+    statements: tuple[LoggedStatement, ...]
+    refused: tuple[Remark, ...]
+
+    @property
+    def standing(self) -> Mapping[Period, LoggedStatement]:
+        """The statement in force for each period, oldest period first: the newest revision; of two with one number
+        the first that was logged."""
+        newest: dict[Period, LoggedStatement] = {}
+        for logged in self.statements:
+            held = newest.get(logged.period)
+            if held is None or logged.predicate.revision > held.predicate.revision:
+                newest[logged.period] = logged
+        return dict(sorted(newest.items()))
+
+
+def read_history(entries: Iterable[bytes], trust: Trust) -> History:
+    """The history in a log's ``entries`` (DSSE envelopes, in order). Never raises for what an entry holds."""
+    statements: list[LoggedStatement] = []
+    refused: list[Remark] = []
+    for index, entry in enumerate(entries):
+        try:
+            envelope = dsse.parse_envelope(entry, f"entry {index}")
+            if envelope.payloadType != PAYLOAD_TYPE:
+                raise VerificationError(f"it is of type {envelope.payloadType!r}", code="payload-type")
+            predicate = statement.read(envelope.body, f"entry {index}").predicate
+        except VerificationError as fault:
+            refused.append(Remark(index, "unreadable", fault.message))
+            continue
+        logged = LoggedStatement(
+            index, digest(envelope.body), predicate, signed_by(envelope, trust, Period.parse(predicate.period))
+        )
+        if predicate.issuer != trust.issuer:
+            refused.append(Remark(index, "foreign", f"{logged.name} is by {predicate.issuer!r}, not {trust.issuer!r}"))
+        elif len(logged.attestors) < trust.attestor_threshold:
+            names = ", ".join(logged.attestors) or "nobody whom you trust for that period"
+            refused.append(
+                Remark(index, "unsigned", f"{logged.name} is signed by {names} ({trust.attestor_threshold} needed)")
+            )
+        else:
+            statements.append(logged)
+    return History(tuple(statements), tuple(refused))
+
+
+def signed_by(envelope: dsse.Envelope, trust: Trust, period: Period) -> tuple[str, ...]:
+    """The names of the attestors trusted for ``period`` whose signature is on ``envelope``, one for each key."""
+    signed: dict[bytes, str] = {}
+    for attestor in trust.attestors:
+        if attestor.spki not in signed and attestor.valid_in(period) and _has_signed(attestor.spki, envelope):
+            signed[attestor.spki] = attestor.name
+    return tuple(signed.values())
+
+
+def _has_signed(public_key: bytes, envelope: dsse.Envelope) -> bool:
+    for signature in envelope.signatures:
+        try:
+            dsse.verify_signature(public_key, envelope.payloadType, envelope.body, signature.signature)
+        except VerificationError:
+            continue
+        return True
+    return False
+
+
+def contradictions(history: History) -> Iterator[Remark]:
+    """Statements that do not go on from the one before of their period: another payload under the same revision, a
+    revision left out, or one that replaces another statement than the log holds."""
+    last: dict[Period, LoggedStatement] = {}
+    for logged in history.statements:
+        before = last.get(logged.period)
+        expected = 0 if before is None else before.predicate.revision + 1
+        replaced = logged.predicate.supersedes
+        if before is not None and logged.predicate.revision < expected:
+            yield Remark(logged.index, "contradiction", f"{logged.name} contradicts {before.name}, which was first")
+            continue
+        last[logged.period] = logged
+        if logged.predicate.revision != expected:
+            detail = f"{logged.name} comes where revision {expected} should: one is not in the log"
+            yield Remark(logged.index, "contradiction", detail)
+        elif before is not None and (replaced is None or replaced.statement != before.digest):
+            detail = f"{logged.name} does not replace {before.name}, but another statement"
+            yield Remark(logged.index, "contradiction", detail)
+
+
+def replacements(history: History) -> Iterator[Remark]:
+    """Every revision and revocation, with its public reason."""
+    for logged in history.statements:
+        replaced = logged.predicate.supersedes
+        if replaced is not None:
+            word = "replaces" if replaced.kind == "revision" else "revokes"
+            detail = f"{logged.name} {word} {replaced.statement[:16]}…: {replaced.reason}"
+            yield Remark(logged.index, replaced.kind, detail)
+
+
+def gaps(history: History, trust: Trust, last: Period) -> Iterator[Gap]:
+    """Where ``cadence_weeks`` weeks in a row or more have no statement, from ``earliest_period`` up to ``last``; none
+    if the trust file names no cadence."""
+    if trust.cadence_weeks is None:
+        return
+    before, after = Period.parse(trust.earliest_period).shifted(-1), last.shifted(1)
+    attested = (period for period in history.standing if before < period < after)
+    for one, other in pairwise([before, *attested, after]):
+        gap = Gap(one.shifted(1), other.shifted(-1))
+        if gap.first.shifted(trust.cadence_weeks - 1) <= gap.last:
+            yield gap
