@@ -185,6 +185,7 @@ def cosign(
     if out is not None:
         _refuse_existing(out)
     redecision = redecide(package, [open_rpc(url) for url in urls])
+    _tell(output, redecision)
     if attestor_key is not None and address is not None and out is not None:
         signer = open_digest_signer(
             attestor_key,
@@ -192,13 +193,11 @@ def cosign(
             password=None if password is None else resolve(password, base=Path.cwd()),
             base=Path.cwd(),
         )
-        signature = sign(redecision, signer)
-        _tell(output, redecision)
-        write_private(out, to_json(signature))
-        output.line(f"\n{out}: signed by {signer.address}. Send it to the issuer, who runs")
+        write_private(out, to_json(sign(redecision, signer)))
+        output.line(f"\n{out}: signed by {signer.address}.")
+        output.line("Send it to the issuer, who runs")
         output.line(f"  attest run --period {redecision.package.manifest.period} --cosignature {out.name}")
     else:
-        _tell(output, redecision)
         output.line("\nNothing was signed.")
     if output.json:
         output.result(_as_json(redecision) | {"file": None if out is None else str(out), "exit_code": 0})
