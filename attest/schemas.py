@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
 from attest import artifacts, documents, model, runs
-from attest.audit.control_log import ControlLog
-from attest.audit.package import AuditManifest
+from attest.audit.documents import AuditManifest, ControlLog
 from attest.chain.journal import JournalEntry
 from attest.custody.sealing import SealedHeader
 from attest.custody.snapshots import Snapshot

@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -28,6 +27,7 @@ from attest.artifacts import (
     StatementSignature,
     Submitted,
 )
+from attest.audit.documents import ControlEvent, ControlLog, Event
 from attest.audit.dossier import Dossier
 from attest.chain.journal import Journal
 from attest.config import Config
@@ -35,60 +35,11 @@ from attest.errors import OperatorError, VerificationError
 from attest.log.note import parse_vkey
 from attest.log.proof import verify_log_proof
 from attest.model import ReportReceipt
-from attest.records import Hex32
 from attest.runs import Acknowledgement, RunArea, Withholding
 from attest.signing import dsse
 
-Event = Literal[
-    "opened",
-    "refused",
-    "collected",
-    "held",
-    "acknowledged",
-    "withheld",
-    "decided",
-    "committed",
-    "abandoned",
-    "submitting",
-    "transaction",
-    "submitted",
-    "confirmed",
-    "refreshed",
-    "statement-fixed",
-    "signed",
-    "logged",
-    "cosigned",
-    "anchored",
-    "published",
-]
-
 _RUN = "attest run"
 _PERSON = "a person"
-
-
-@dataclass(frozen=True)
-class ControlEvent:
-    """One thing that was done in ``attempt``: when (``at``; None where no time is stored), by whom, to what, and what
-    came of it. ``key`` and ``sha256`` are those of the stored object that says so."""
-
-    attempt: int
-    event: Event
-    at: datetime | None
-    who: str
-    subject: str
-    detail: str
-    key: str
-    sha256: Hex32
-
-
-@dataclass(frozen=True)
-class ControlLog:
-    """The events of one attestation, in the order in which a run does things, attempt by attempt."""
-
-    format: Literal["attest-control-log/1"]
-    period: str
-    revision: int
-    events: tuple[ControlEvent, ...]
 
 
 def control_log(dossier: Dossier) -> ControlLog:

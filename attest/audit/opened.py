@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from attest import statement
-from attest.audit.package import MAX_BYTES, AuditManifest, named_file
+from attest.audit.documents import AuditManifest
+from attest.audit.package import MAX_BYTES, named_file
 from attest.config import Config, Loaded, restored
 from attest.documents import Statement
 from attest.errors import OperatorError, VerificationError, printable

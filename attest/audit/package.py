@@ -22,16 +22,16 @@ import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import resources
-from typing import Literal
 
 from attest.audit import report
 from attest.audit.control_log import control_log
+from attest.audit.documents import AuditManifest
 from attest.audit.dossier import Dossier
 from attest.config import Auditor, Config, Sight
 from attest.documents import ManifestFile
 from attest.errors import ConflictError, OperatorError
 from attest.period import revision_name
-from attest.records import Hex32, digest, to_json
+from attest.records import digest, to_json
 from attest.steps.explanation import in_words
 from attest.steps.publication import trust_for_auditors
 
@@ -40,21 +40,6 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 #: The archive is made in memory, so that nothing of it is ever on a disk in clear.
 MAX_BYTES = 1 << 30
 _WIDTH = 80
-
-
-@dataclass(frozen=True)
-class AuditManifest:
-    """``manifest.json`` of an audit package. ``statement``: sha256 of the signed payload. ``sees``: what the operator
-    granted. ``files``: all others but SHA256SUMS, which lists this one too."""
-
-    format: Literal["attest-audit-manifest/1"]
-    issuer: str
-    period: str
-    revision: int
-    statement: Hex32
-    auditor: str
-    sees: tuple[str, ...]
-    files: tuple[ManifestFile, ...]
 
 
 @dataclass(frozen=True)

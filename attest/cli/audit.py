@@ -32,7 +32,8 @@ Example:
   attest audit-package --period 2026-W47 --auditor firm --out 2026-W47.gpg
 \b
 The auditor opens it with
-  gpg --output package.zip --decrypt 2026-W47.gpg && unzip package.zip -d package
+  gpg --output package.zip --decrypt 2026-W47.gpg
+  unzip package.zip -d package
 and finds the commands in its README.md.
 
 Exit codes: 0 written, 2 unknown auditor or period, or a key that cannot be used, 7 stored artifacts contradict each
@@ -81,7 +82,7 @@ def audit_package(
     output.line(f"{out}: {len(made.files)} files of {dossier.opened.period} for {auditor}, encrypted to their key.")
     for missing in made.left_out:
         output.line(fill(f"Left out: {printable(missing)}", _WIDTH))
-    output.line(f"They open it with: gpg --output package.zip --decrypt {out.name} && unzip package.zip -d package")
+    output.line(f"They open it with:\n  gpg --output package.zip --decrypt {out.name}\n  unzip package.zip -d package")
     return 0
 
 
@@ -130,8 +131,9 @@ def audit_report(output: Output, out: Path, period: str | None, revision: int, c
 @click.command(
     epilog="""\b
 Examples:
-  attest cosign package --attestor-key keystore:attestor.json --address 0x… \\
-    --password env:PASSWORD --rpc http://localhost:8545 --out signature.json
+  attest cosign package --attestor-key keystore:attestor.json \\
+    --address 0x… --password env:PASSWORD --rpc http://localhost:8545 \\
+    --out signature.json
   attest cosign package --check --rpc http://localhost:8545
 
 Exit codes: 0 everything came out the same (and is signed), 2 usage, or a key that cannot be used, 6 something differs:
@@ -185,6 +187,7 @@ def cosign(
     if out is not None:
         _refuse_existing(out)
     redecision = redecide(package, [open_rpc(url) for url in urls])
+    _tell(output, redecision)
     if attestor_key is not None and address is not None and out is not None:
         signer = open_digest_signer(
             attestor_key,
@@ -192,13 +195,11 @@ def cosign(
             password=None if password is None else resolve(password, base=Path.cwd()),
             base=Path.cwd(),
         )
-        signature = sign(redecision, signer)
-        _tell(output, redecision)
-        write_private(out, to_json(signature))
-        output.line(f"\n{out}: signed by {signer.address}. Send it to the issuer, who runs")
+        write_private(out, to_json(sign(redecision, signer)))
+        output.line(f"\n{out}: signed by {signer.address}.")
+        output.line("Send it to the issuer, who runs")
         output.line(f"  attest run --period {redecision.package.manifest.period} --cosignature {out.name}")
     else:
-        _tell(output, redecision)
         output.line("\nNothing was signed.")
     if output.json:
         output.result(_as_json(redecision) | {"file": None if out is None else str(out), "exit_code": 0})

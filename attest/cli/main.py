@@ -38,7 +38,7 @@ COMMANDS = {
     "verify": ("attest.cli.verify", "verify", "Verify an attestation, trusting only your trust file."),
     "verify-proof": ("attest.cli.verify", "verify_proof", "Verify one account's inclusion proof."),
     "audit-package": ("attest.cli.audit", "audit_package", "One encrypted archive of what one auditor may see."),
-    "audit-report": ("attest.cli.audit", "audit_report", "The printable report (HTML or PDF) of one period."),
+    "audit-report": ("attest.cli.audit", "audit_report", "The printable report of one period, HTML or PDF."),
     "cosign": ("attest.cli.audit", "cosign", "Decide again from an audit package, and sign as a second attestor."),
     "log": ("attest.cli.log", "group", "The transparency log from outside: watch or witness it."),
     "devnet": ("attest.cli.devnet", "devnet", "A local chain with the reference contracts, ready to try."),
@@ -74,7 +74,6 @@ _EXTRAS = {
     "sqlalchemy": "sql",
     "stamina": "run",
     "urllib3": "run",
-    "weasyprint": "report",
 }
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from attest.audit.package import AuditManifest
+from attest.audit.documents import AuditManifest
 from attest.documents import ManifestFile
 from attest.errors import EXIT_DONE, EXIT_VERIFICATION
 from attest.records import digest, from_json, to_json
