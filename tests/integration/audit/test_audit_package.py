@@ -283,3 +283,56 @@ def test_control_log__published_week__tells_every_transaction_and_who_signed(aud
     assert {event.who for event in log.events if event.event == "signed"} == {
         f"attestor {audited.environment().config.signing.attestors[0].address}"
     }
+
+
+def test_read_again__custodian_that_signs__is_checked_by_the_key_in_the_package(
+    audited: Week, gpg: Gpg, tmp_path: Path
+) -> None:
+    gpg.new_key("bank@harbor.example", "ed25519", "sign", "never")
+    gpg.export("bank@harbor.example", audited.folder / "keys/bank.asc")
+    statement = audited.statement_file("first-harbor-bank.camt053.xml")
+    gpg("--local-user", "bank@harbor.example", "--detach-sign", "--output", f"{statement}.sig", str(statement))
+    location = 'location = "statements/{period}/first-harbor-bank.camt053.xml"'
+    signed = f'{location}\nsignature = {{ kind = "pgp", key = "keys/bank.asc" }}'
+    audited.edit_config(lambda text: text.replace(location, signed, 1))
+    audited.run()
+    root = opened(audited, gpg, tmp_path)
+    assert (audited.folder / "keys/bank.asc").read_bytes() in {
+        path.read_bytes() for path in (root / "configuration").iterdir()
+    }
+    assert attest("cosign", root, "--check", "--without-chain").code == EXIT_DONE
+    decision = from_json(Decision, (root / "decision.json").read_bytes(), "decision.json")
+    gpg.export("auditor@firm.example", next((root / "configuration").iterdir()))
+    with pytest.raises(VerificationError, match="account usd-operating, source bank-statement"):
+        read_again(root, decision)
+
+
+def test_audit_package__what_prints_is_missing__leaves_the_pdf_out_and_says_so(
+    audited: Week, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    audited.run()
+
+    def missing(page: bytes) -> bytes:
+        raise OperatorError("a PDF needs weasyprint", code="extra-missing", advice="pip install it")
+
+    monkeypatch.setattr("attest.audit.report.pdf", missing)
+    said = packaged(audited, tmp_path / "p.gpg", "--json")
+    assert said.code == EXIT_DONE
+    assert "report.html" in said.document["files"]
+    assert "report.pdf" not in said.document["files"]
+    assert said.document["left_out"] == ["report.pdf (a PDF needs weasyprint: pip install it)"]
+    report = attest("audit-report", "--out", tmp_path / "r.pdf", "--config", audited.config_path, "--json")
+    assert (report.code, report.document["code"]) == (EXIT_USAGE, "extra-missing")
+    assert not (tmp_path / "r.pdf").exists()
+
+
+def test_audit_report__file_it_cannot_be__is_refused(audited: Week, tmp_path: Path) -> None:
+    audited.run()
+    config = ("--config", audited.config_path, "--json")
+    said = attest("audit-report", "--out", tmp_path / "report.txt", *config)
+    assert (said.code, said.document["code"]) == (EXIT_USAGE, "usage")
+    path = tmp_path / "report.html"
+    assert attest("audit-report", "--out", path, *config).code == EXIT_DONE
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    again = attest("audit-report", "--out", path, *config)
+    assert (again.code, again.document["code"]) == (EXIT_USAGE, "file-exists")
