@@ -227,9 +227,10 @@ def watch(
 
 
 def _default_state(trust: Trust) -> Path:
-    """``$XDG_STATE_HOME/reserve-attest/watch-<log>.json``; the folder is made."""
-    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state"
-    folder = Path(base) / "reserve-attest"
+    """``$XDG_STATE_HOME/attest/watch-<log>.json``, or the same below ``~/.local/state`` (XDG Base Directory
+    Specification); the folder is made."""
+    configured = Path(os.environ.get("XDG_STATE_HOME", ""))
+    folder = (configured if configured.is_absolute() else Path.home() / ".local/state") / "attest"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder / f"watch-{hashlib.sha256(trust.log.vkey.encode()).hexdigest()[:16]}.json"
 

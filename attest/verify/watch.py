@@ -17,14 +17,14 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from attest.errors import EXIT_DONE, EXIT_USAGE, EXIT_VERIFICATION, OperatorError, VerificationError
-from attest.log.checkpoint import SignedCheckpoint, open_checkpoint
+from attest.log.checkpoint import Checkpoint, SignedCheckpoint, open_checkpoint
 from attest.log.note import VerifierKey
 from attest.log.reader import CHECKPOINT, LogReader, ReadFile
 from attest.log.state import StateFile, evidence_name
 from attest.merkle.proof import leaf_hash, root_from_leaf_hashes
 from attest.period import Period
 from attest.records import digest, format_instant, from_json, to_json
-from attest.verify.history import History, contradictions, gaps, read_history, replacements
+from attest.verify.entries import History, contradictions, gaps, read_history, replacements
 from attest.verify.trust import Trust
 
 #: ``rewrite``: the log lost or changed what it had signed. ``fork``: it signed two heads that contradict each other.
@@ -33,6 +33,8 @@ from attest.verify.trust import Trust
 #: ``revision`` and ``revocation`` are for your information.
 Kind = Literal["rewrite", "fork", "shrunk", "damaged", "stale", "missing", "entry", "revision", "revocation"]
 
+#: 64 KiB each at most; one a week, they are enough for two centuries.
+MAX_ENTRIES = 10_000
 _INFORMATION = {"revision", "revocation"}
 _ABOUT_HEADS = {"rewrite", "fork", "shrunk"}
 _ADVICE: Mapping[Kind, str] = {
@@ -277,7 +279,7 @@ class Watch:
         if sight.head is None:
             return sight
         with sight.reading("entries"):
-            entries = list(self._log.entries(sight.head.checkpoint))
+            entries = self._entries(sight.head.checkpoint)
             sight.hashes = [leaf_hash(entry) for entry in entries]
             sight.history = read_history(entries, self._trust)
         with sight.reading("tiles"):
@@ -288,6 +290,13 @@ class Watch:
             sight.found += _about_entries(sight.history)
             sight.found += self._overdue(sight.history, now)
         return sight
+
+    def _entries(self, head: Checkpoint) -> list[bytes]:
+        if head.size > MAX_ENTRIES:
+            raise VerificationError(
+                f"the log has {head.size} entries, at most {MAX_ENTRIES} are read", code="log-too-large"
+            )
+        return list(self._log.entries(head))
 
     def _against_memory(self, sight: _Sight, head: SignedCheckpoint) -> Iterator[_Found]:
         """The log's own promise: every head extends the one before. Raises :class:`VerificationError` when the hash
@@ -315,14 +324,16 @@ class Watch:
         if self._expected.max_age is None:
             return
         limit = int(self._expected.max_age.total_seconds())
-        if not history.statements:
+        # A cutoff in the future makes nothing recent.
+        predicates = (logged.predicate for logged in history.statements if logged.predicate.cutoff <= now)
+        past = sorted(predicates, key=lambda predicate: predicate.cutoff)
+        if not past:
             yield _Found("stale:none", "stale", "the log has no statement that counts")
             return
-        newest = max(history.statements, key=lambda logged: logged.predicate.cutoff).predicate
-        age = int((now - newest.cutoff).total_seconds())
+        age = int((now - past[-1].cutoff).total_seconds())
         if age > limit:
-            detail = f"the newest statement ({newest.period}) has its cutoff {age} seconds ago, you accept {limit}"
-            yield _Found(f"stale:{newest.period}", "stale", detail)
+            detail = f"the newest statement ({past[-1].period}) has its cutoff {age} seconds ago, you accept {limit}"
+            yield _Found(f"stale:{past[-1].period}", "stale", detail)
 
 
 def _against(

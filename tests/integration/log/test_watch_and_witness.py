@@ -14,7 +14,7 @@ import sys
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -306,6 +306,35 @@ def test_watch__looks_again_and_again__tells_changes_recovers_and_ends_on_ctrl_c
         assert process.returncode == over["exit_code"]
         assert process.stderr is not None
         assert process.stderr.read() == ""
+
+
+def test_watch__for_people__says_only_what_changed(desk: Path) -> None:
+    web, honest = desk / "web", desk / "honest"
+    log_of(honest, WEEKS)
+    log_of(desk / "forged", [*FORGED, entry(payload("2026-W48"))])
+    shutil.copytree(honest / "log", web / "log")
+    with running(*watch_words(desk, web / "log", "--every", "1", "--max-age", "999999999")) as process:
+        assert process.stdout is not None
+        wait_for(process.stdout, "4 entries")
+        (web / "log").rename(desk / "away")
+        wait_for(process.stdout, "ALERT damaged:")
+        (desk / "forged/log").rename(web / "log")
+        wait_for(process.stdout, "ALERT rewrite:")
+        wait_for(process.stdout, "over: damaged:checkpoint")
+        process.send_signal(signal.SIGTERM)
+        rest = process.stdout.read()
+        assert process.wait(20) == 6
+    assert "ALERT rewrite" not in rest
+
+
+def wait_for(lines: Iterable[str], word: str) -> None:
+    """Read up to the first line that has ``word``."""
+    found = []
+    for line in lines:
+        found.append(line)
+        if word in line:
+            return
+    raise AssertionError(f"{word!r} is not in {found}")
 
 
 def test_watch__killed_while_it_looks__goes_on_with_a_whole_state(desk: Path) -> None:

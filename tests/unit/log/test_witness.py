@@ -29,7 +29,7 @@ from attest.log.witness import MAX_HASHES, Witness, WitnessAnswer, collect_cosig
 from attest.log.writer import LogWriter
 from attest.merkle.proof import EMPTY_ROOT
 from attest.merkle.tree import MerkleTree
-from attest.records import encode_base64
+from attest.records import digest, encode_base64
 from attest.signing.ed25519 import Ed25519Signer
 
 Signers = Callable[[int], Ed25519Signer]
@@ -222,6 +222,29 @@ def test_witness__restarted__remembers(tmp_path: Path, note_signer: Signers) -> 
     assert ask(second, 0, FORK[:6], note_signer(1)).status == 409
     assert ask(second, 5, LEAVES[:6], note_signer(1)).status == 200
     second.close()
+
+
+def test_witness__state_of_an_earlier_release__is_read_and_goes_on(tmp_path: Path, note_signer: Signers) -> None:
+    root = MerkleTree(LEAVES[:5]).root.hex()
+    heads = f'{{"{ORIGIN}":{{"size":5,"root":"{root}"}}}}'
+    (tmp_path / "witness.json").write_text(f'{{"format":"attest-witness-state/1","heads":{heads}}}\n')
+    witness = open_witness(tmp_path, note_signer)
+    origin_hash = digest(ORIGIN.encode())
+    assert witness.checkpoint(origin_hash).status == 404
+    assert ask(witness, 0, LEAVES[:6], note_signer(1)).status == 409
+    assert witness.add_checkpoint(request(5, FORK[:5], head(FORK[:5], note_signer(1)), [])).status == 422
+    assert ask(witness, 5, LEAVES[:6], note_signer(1)).status == 200
+    assert witness.checkpoint(origin_hash).status == 200
+    witness.close()
+
+
+def test_witness__monitor_asks__is_shown_what_the_log_was_given(witness: Witness, note_signer: Signers) -> None:
+    """The log's own line and this witness's, byte for byte; what strangers added is not passed on."""
+    note = head(LEAVES[:3], note_signer(1))
+    added = Note(note.text, (*note.signatures, cosign(note.text, "stranger", note_signer(5), 7)))
+    answer = witness.add_checkpoint(request(0, LEAVES[:3], added))
+    assert witness.checkpoint(digest(ORIGIN.encode())).body == note.to_bytes() + answer.body
+    assert witness.checkpoint(digest(b"other.example")).status == 404
 
 
 def test_witness__state_cannot_be_stored__nothing_is_cosigned(

@@ -281,10 +281,23 @@ def test_watch__newest_statement_is_too_old__is_stale_by_trust_file_or_option(de
     assert desk.look()["alerts"] == []
 
 
+def test_watch__cutoff_in_the_future__makes_nothing_recent(desk: Desk) -> None:
+    desk.serve([*WEEKS[:3], *WEEKS[4:]])
+    found = desk.look("--max-age", "880000")["alerts"]
+    assert [alert["id"] for alert in found] == ["missing:2026-W47", "stale:2026-W46"]
+
+
+def test_watch__log_larger_than_any_can_be__is_not_read(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("attest.verify.watch.MAX_ENTRIES", 3)
+    (alert,) = desk.look()["alerts"]
+    assert alert["id"] == "damaged:entries"
+    assert "at most 3 are read" in alert["detail"]
+
+
 def test_watch__log_without_a_statement_that_counts__is_stale(desk: Desk) -> None:
     desk.serve([entry(payload("2026-W47"), signers=(0,))])
     document = desk.look()
-    assert kinds(document) == ["entry", "missing", "stale"]
+    assert kinds(document) == ["entry", *["missing"] * 4, "stale"]
     assert document["newest_period"] is None
 
 
@@ -420,7 +433,7 @@ def test_watch__no_state_named__keeps_one_per_log_at_home(
     with pytest.raises(SystemExit) as ended:
         main(words)
     assert ended.value.code == 0
-    assert len(list((desk.folder / "home/reserve-attest").glob("watch-*.json"))) == 1
+    assert len(list((desk.folder / "home/attest").glob("watch-*.json"))) == 1
 
 
 @pytest.mark.parametrize("words", [("--every", "5", "--once"), ("--every", "5", "--at", AT), ("--every", "0")])

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from attest.period import Period
-from attest.verify.history import History, contradictions, gaps, read_history, replacements
+from attest.verify.entries import History, contradictions, gaps, read_history, replacements
 from tests.support import bundles
 from tests.support.logs import entry, payload
 
@@ -67,6 +67,15 @@ def test_history__one_key_under_two_names__counts_once() -> None:
     assert [remark.kind for remark in found.refused] == ["unsigned"]
 
 
+def test_history__statements_before_the_earliest_period__are_passed_over() -> None:
+    """Keys of that time are none of the trust file's."""
+    found = read_history(
+        [entry(FIRST, signers=(8,)), entry(payload("2026-W47"))], replace(TRUST, earliest_period="2026-W47")
+    )
+    assert found.refused == ()
+    assert [item.index for item in found.statements] == [1]
+
+
 # -- revisions -------------------------------------------------------------------------------------------------------
 
 
@@ -111,15 +120,16 @@ def test_contradictions__broken_row_of_revisions__is_named(bodies: tuple[bytes, 
     [
         (("2026-W44", "2026-W45", "2026-W46"), "2026-W46", 1, []),
         (("2026-W44", "2026-W46"), "2026-W46", 1, ["2026-W45"]),
-        (("2026-W46",), "2026-W46", 1, ["2026-W44 to 2026-W45"]),
-        (("2026-W44",), "2026-W46", 1, ["2026-W45 to 2026-W46"]),
-        ((), "2026-W45", 1, ["2026-W44 to 2026-W45"]),
+        (("2026-W46",), "2026-W46", 1, ["2026-W44", "2026-W45"]),
+        (("2026-W44",), "2026-W46", 1, ["2026-W45", "2026-W46"]),
+        ((), "2026-W45", 1, ["2026-W44", "2026-W45"]),
         ((), "2026-W43", 1, []),
-        (("2026-W43", "2026-W47"), "2026-W45", 1, ["2026-W44 to 2026-W45"]),
-        (("2026-W45", "2026-W47"), "2026-W48", 2, []),
-        (("2026-W45", "2026-W48"), "2026-W48", 2, ["2026-W46 to 2026-W47"]),
+        (("2026-W43", "2026-W47"), "2026-W45", 1, ["2026-W44", "2026-W45"]),
+        (("2026-W45", "2026-W46"), "2026-W48", 2, []),
+        (("2026-W45", "2026-W48"), "2026-W49", 2, ["2026-W46 to 2026-W47"]),
         (("2026-W45",), "2026-W46", 2, []),
-        (("2026-W53", "2027-W01"), "2027-W01", 1, ["2026-W44 to 2026-W52"]),
+        (("2026-W45",), "2026-W47", 2, ["2026-W46 to 2026-W47"]),
+        (("2026-W52", "2026-W53"), "2027-W01", 3, ["2026-W44 to 2026-W46", "2026-W47 to 2026-W49"]),
         ((), "2026-W50", None, []),
     ],
 )

@@ -1,14 +1,14 @@
 """A log's entries, read as a history: which statement stands for which period, and what is missing or contradicts.
 
 Pure. The entries come from :meth:`attest.log.reader.LogReader.entries`: they are those that the log's key signed. What
-they say counts only as far as attestors whom the trust file names for the period signed it.
+they say counts only as far as attestors whom the trust file names for the period signed it. Periods before the trust
+file's earliest are nothing that it could judge: their statements are passed over.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 
 from attest import statement
 from attest.documents import PAYLOAD_TYPE, Predicate
@@ -50,7 +50,7 @@ class Remark:
 
 @dataclass(frozen=True)
 class Gap:
-    """Weeks in a row, from ``first`` to ``last``, for which nothing was attested."""
+    """Weeks, from ``first`` to ``last``, of which one should have been attested, and none was."""
 
     first: Period
     last: Period
@@ -92,9 +92,10 @@ def read_history(entries: Iterable[bytes], trust: Trust) -> History:
         except VerificationError as fault:
             refused.append(Remark(index, "unreadable", fault.message))
             continue
-        logged = LoggedStatement(
-            index, digest(envelope.body), predicate, signed_by(envelope, trust, Period.parse(predicate.period))
-        )
+        period = Period.parse(predicate.period)
+        if period < Period.parse(trust.earliest_period):
+            continue
+        logged = LoggedStatement(index, digest(envelope.body), predicate, signed_by(envelope, trust, period))
         if predicate.issuer != trust.issuer:
             refused.append(Remark(index, "foreign", f"{logged.name} is by {predicate.issuer!r}, not {trust.issuer!r}"))
         elif len(logged.attestors) < trust.attestor_threshold:
@@ -157,13 +158,13 @@ def replacements(history: History) -> Iterator[Remark]:
 
 
 def gaps(history: History, trust: Trust, last: Period) -> Iterator[Gap]:
-    """Where ``cadence_weeks`` weeks in a row or more have no statement, from ``earliest_period`` up to ``last``; none
-    if the trust file names no cadence."""
+    """Where the cadence was missed: of each ``cadence_weeks`` weeks, counted from ``earliest_period``, one must have a
+    statement, once all of them are over (at ``last``). Nothing if the trust file names no cadence."""
     if trust.cadence_weeks is None:
         return
-    before, after = Period.parse(trust.earliest_period).shifted(-1), last.shifted(1)
-    attested = (period for period in history.standing if before < period < after)
-    for one, other in pairwise([before, *attested, after]):
-        gap = Gap(one.shifted(1), other.shifted(-1))
-        if gap.first.shifted(trust.cadence_weeks - 1) <= gap.last:
-            yield gap
+    attested = history.standing.keys()
+    first = Period.parse(trust.earliest_period)
+    while (until := first.shifted(trust.cadence_weeks - 1)) <= last:
+        if not any(first <= period <= until for period in attested):
+            yield Gap(first, until)
+        first = until.shifted(1)
