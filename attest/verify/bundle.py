@@ -18,6 +18,11 @@ RECEIPTS = "receipts.json"
 LOG_PROOF = "attestation.tlog-proof"
 CHAIN_PROOF = "chain-proof.json"
 MANIFEST = "manifest.json"
+#: The attestors' signatures over the manifest; it covers all others, so it is not listed itself.
+MANIFEST_ENVELOPE = "manifest.dsse.json"
+
+#: From this version on the manifest is signed.
+SIGNED_FORMAT = "attest-manifest/2"
 
 #: What every bundle must have. Chain proofs and reports may be there too.
 REQUIRED = (ENVELOPE, RESERVES, RECEIPTS, LOG_PROOF, MANIFEST)
@@ -28,6 +33,7 @@ _MAX_BYTES = {
     RECEIPTS: 4 * _MEBIBYTE,
     LOG_PROOF: _MEBIBYTE,
     MANIFEST: _MEBIBYTE,
+    MANIFEST_ENVELOPE: MAX_ENVELOPE_BYTES,
     CHAIN_PROOF: 32 * _MEBIBYTE,
 }
 _MAX_OTHER_BYTES = 64 * _MEBIBYTE
@@ -75,23 +81,33 @@ def _read(folder: Path, name: str) -> bytes:
 
 
 def check_manifest(files: Mapping[str, bytes]) -> Manifest:
-    """The manifest, once every file is exactly the one it lists. Raises :class:`VerificationError` naming the file."""
+    """The manifest, once every file is exactly the one it lists; who signed it is another question. Raises
+    :class:`VerificationError` naming the file."""
     missing = [name for name in REQUIRED if name not in files]
     if missing:
         raise _refuse(f"{', '.join(missing)} missing")
-    manifest = from_json(Manifest, files[MANIFEST], MANIFEST)
+    manifest = read_manifest(files[MANIFEST])
     listed = {entry.name: entry for entry in manifest.files}
-    if len(listed) != len(manifest.files) or MANIFEST in listed:
-        raise _refuse(f"{MANIFEST} lists a file twice, or itself")
-    for name in sorted({*listed, *files} - {MANIFEST}):
-        if not _NAME.fullmatch(name):
-            raise _refuse(f"{MANIFEST} lists {name[:200]!r}, which is no name of a bundle's file")
+    unlisted = {MANIFEST, MANIFEST_ENVELOPE} if manifest.format == SIGNED_FORMAT else {MANIFEST}
+    for name in sorted({*listed, *files} - unlisted):
         if name not in files:
             raise _refuse(f"{name} is listed in {MANIFEST} but missing")
         if name not in listed:
             raise _refuse(f"{name} is not listed in {MANIFEST}")
         if (listed[name].sha256, listed[name].size) != (digest(files[name]), len(files[name])):
             raise _refuse(f"{name} is not the file that {MANIFEST} lists: its digest or size differs")
+    return manifest
+
+
+def read_manifest(data: bytes) -> Manifest:
+    """A manifest whose names are those of a bundle's files, each once. Raises :class:`VerificationError`."""
+    manifest = from_json(Manifest, data, MANIFEST)
+    names = [entry.name for entry in manifest.files]
+    if len({*names}) != len(names) or {MANIFEST, MANIFEST_ENVELOPE} & {*names}:
+        raise _refuse(f"{MANIFEST} lists a file twice, or itself")
+    for name in names:
+        if not _NAME.fullmatch(name):
+            raise _refuse(f"{MANIFEST} lists {name[:200]!r}, which is no name of a bundle's file")
     return manifest
 
 

@@ -13,14 +13,14 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from attest import statement
-from attest.documents import Predicate, Receipts, Reserves, Statement
+from attest.documents import Manifest, Predicate, Receipts, Reserves, Statement
 from attest.errors import VerificationError
 from attest.log.checkpoint import Cosignature
 from attest.log.proof import LoggedEntry, verify_log_proof
 from attest.period import Period
 from attest.records import digest, from_json
 from attest.signing import dsse
-from attest.verify.bundle import ENVELOPE, LOG_PROOF, RECEIPTS, RESERVES
+from attest.verify.bundle import ENVELOPE, LOG_PROOF, RECEIPTS, RESERVES, check_manifest
 from attest.verify.trust import Trust
 
 T = TypeVar("T")
@@ -56,6 +56,11 @@ class Case:
         if name not in self.files:
             raise UnavailableError(f"{name} is not at hand")
         return self.files[name]
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        """The manifest, every file being the one it lists; raises :class:`VerificationError` if one is not."""
+        return check_manifest(self.files)
 
     @cached_property
     def envelope(self) -> dsse.Envelope:

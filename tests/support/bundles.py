@@ -25,6 +25,7 @@ from eth_keys import keys as eth_keys
 from trie.hexary import HexaryTrie
 
 from attest.documents import (
+    MANIFEST_PAYLOAD_TYPE,
     PAYLOAD_TYPE,
     AbandonedAttempt,
     AccountProof,
@@ -61,7 +62,7 @@ from attest.records import digest, encode_base64, from_json, to_json
 from attest.signing import dsse
 from attest.signing.ed25519 import Ed25519Signer
 from attest.statement import attested
-from attest.verify.bundle import CHAIN_PROOF
+from attest.verify.bundle import CHAIN_PROOF, MANIFEST, MANIFEST_ENVELOPE
 from attest.verify.case import Case, EndpointError, Rpc
 from attest.verify.report import Report
 from attest.verify.trust import (
@@ -129,6 +130,10 @@ class Attestor:
         message = dsse.message_digest(payload_type, payload)
         r, s = decode_dss_signature(self.key.sign(message, ec.ECDSA(Prehashed(SHA256()))))
         return dsse.encode_der(r, s)
+
+
+#: So many attestors' keys exist at most.
+_ATTESTORS = 10
 
 
 @cache
@@ -393,7 +398,8 @@ def default_predicate(tokens: Sequence[TokenStatement], leaves: Sequence[bytes])
 @dataclass
 class Forge:
     """What a bundle is made from. Change a field, then :meth:`files`. Hooks named ``alter_*`` see the finished document
-    just before it is serialised; ``signers`` are the attestors' numbers; ``world_*`` are the chain's true states."""
+    just before it is serialised; ``signers`` are the numbers of the statement's attestors, ``manifest_signers`` of the
+    manifest's. Without ``signed_manifest`` it is the bundle of an older statement."""
 
     tokens: tuple[TokenStatement, ...] = (
         sufficient_token("EURW", "EUR", EURW, decimals=2, minor_units=84_050_000, supply=84_000_000, accounts=1),
@@ -417,6 +423,8 @@ class Forge:
     alter_state: Callable[[dict[str, dict[int, int]]], None] = lambda storage: None
     alter_files: Callable[[dict[str, bytes]], None] = lambda files: None
     payload_type: str = PAYLOAD_TYPE
+    signed_manifest: bool = True
+    manifest_signers: tuple[int, ...] = (0,)
     leaves: list[bytes] = field(default_factory=list)
 
     # -- the chain ---------------------------------------------------------------------------------------------------
@@ -457,6 +465,7 @@ class Forge:
         predicate = replace(
             default_predicate(self.tokens, self.leaves),
             chains=(ChainBlocks(CHAIN, supply.block, int(CUTOFF.timestamp()) - SUPPLY_TIME, confirm.block),),
+            bundle="attest-manifest/2" if self.signed_manifest else None,
         )
         predicate = self.alter_predicate(predicate)
         reserves = to_json(self.alter_reserves(self._reserves(predicate)))
@@ -518,7 +527,8 @@ class Forge:
             "reserves.json": reserves,
         }
         self.alter_files(files)
-        return files | {"manifest.json": manifest(files, predicate.period, predicate.revision)}
+        signers = self.manifest_signers if self.signed_manifest else ()
+        return sealed(files, predicate.period, predicate.revision, signers)
 
     @staticmethod
     def _block_proof(header: SealedHeader, world: World, storage: Mapping[str, Mapping[int, int]]) -> BlockProof:
@@ -614,10 +624,40 @@ class Forge:
         )
 
 
-def manifest(files: Mapping[str, bytes], period: str = PERIOD, revision: int = 0) -> bytes:
-    """The manifest of these files."""
-    listed = tuple(ManifestFile(name, digest(data), len(data)) for name, data in sorted(files.items()))
-    return to_json(Manifest("attest-manifest/1", period, revision, listed))
+def manifest(files: Mapping[str, bytes], period: str = PERIOD, revision: int = 0, *, signed: bool = True) -> bytes:
+    """The manifest of these files: that of a bundle in which it is signed, or of an older one."""
+    listed = tuple(
+        ManifestFile(name, digest(data), len(data))
+        for name, data in sorted(files.items())
+        if name not in (MANIFEST, MANIFEST_ENVELOPE)
+    )
+    return to_json(Manifest("attest-manifest/2" if signed else "attest-manifest/1", period, revision, listed))
+
+
+def sealed(
+    files: Mapping[str, bytes], period: str = PERIOD, revision: int = 0, signers: Sequence[int] = (0,)
+) -> dict[str, bytes]:
+    """These files with a manifest of them that the attestors ``signers`` signed; without any, the older one."""
+    rest = {name: data for name, data in files.items() if name not in (MANIFEST, MANIFEST_ENVELOPE)}
+    listing = manifest(rest, period, revision, signed=bool(signers))
+    if not signers:
+        return rest | {MANIFEST: listing}
+    signatures = [(attestor(n).keyid, attestor(n).sign(listing, MANIFEST_PAYLOAD_TYPE)) for n in signers]
+    return rest | {
+        MANIFEST: listing,
+        MANIFEST_ENVELOPE: dsse.assemble_envelope(MANIFEST_PAYLOAD_TYPE, listing, signatures),
+    }
+
+
+def without_chain_proof(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The same bundle as if it had been published without its chain proof, by the same attestors."""
+    rest = {name: data for name, data in files.items() if name != CHAIN_PROOF}
+    before = from_json(Manifest, files[MANIFEST], MANIFEST)
+    keyids: set[str] = set()
+    if MANIFEST_ENVELOPE in files:
+        keyids = {item.keyid for item in dsse.parse_envelope(files[MANIFEST_ENVELOPE]).signatures}
+    signers = [number for number in range(_ATTESTORS) if attestor(number).keyid in keyids]
+    return sealed(rest, before.period, before.revision, signers)
 
 
 def write(files: Mapping[str, bytes], folder: Path) -> Path:
@@ -673,13 +713,11 @@ def judged(
     proofs: bool = False,
 ) -> Report:
     """The verdict on a forge's bundle or on these files. Without ``proofs`` the chain proofs are left out, and with
-    them the trust file's demand for the chain: recovering keys is slow."""
+    them the trust file's demand for the chain (recovering keys is slow), and the manifest is signed again."""
     files = dict(made.files() if isinstance(made, Forge) else made)
     by = judge_by or trust()
     if not proofs and CHAIN_PROOF in files:
-        del files[CHAIN_PROOF]
-        del files["manifest.json"]
-        files["manifest.json"] = manifest(files)
+        files = without_chain_proof(files)
     if not proofs:
         by = replace(by, demands=tuple(demand for demand in by.demands if demand != "chain"))
     return judge(Case(files, by, now, rpcs))

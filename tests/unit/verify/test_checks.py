@@ -131,13 +131,8 @@ def test_verify__short_but_something_failed__exit_6() -> None:
 
 @pytest.mark.parametrize("demand", ["chain", "leaves"])
 def test_verify__demanded_check_skipped__exit_6(demand: Any) -> None:
-    files = dict(bundles.standard_files())
-    del files["chain-proof.json"], files["manifest.json"]
-    report = judged(
-        files | {"manifest.json": bundles.manifest(files)},
-        replace(bundles.trust(), demands=(demand,)),
-        proofs=True,
-    )
+    files = bundles.without_chain_proof(bundles.standard_files())
+    report = judged(files, replace(bundles.trust(), demands=(demand,)), proofs=True)
 
     assert failed(report) == []
     assert report.unmet == (demand,)
@@ -348,7 +343,7 @@ def test_signatures__one_of_two__fails() -> None:
 def test_signatures__key_rotated_before_the_period__does_not_count() -> None:
     trust = bundles.trust()
     retired = replace(trust.attestors[0], valid_until="2026-W46")
-    report = judged(Forge(), replace(trust, attestors=(retired, *trust.attestors[1:])))
+    report = judged(Forge(manifest_signers=(1,)), replace(trust, attestors=(retired, *trust.attestors[1:])))
 
     assert failed(report) == ["signatures"]
     assert "signed by attestor 1 (2 needed; 1 by keys that you do not trust" in detail(report, "signatures")
@@ -357,8 +352,9 @@ def test_signatures__key_rotated_before_the_period__does_not_count() -> None:
 def test_signatures__key_valid_later__does_not_count() -> None:
     trust = bundles.trust()
     future = replace(trust.attestors[0], valid_from="2026-W48")
+    forge = Forge(manifest_signers=(1,))
 
-    assert failed(judged(Forge(), replace(trust, attestors=(future, *trust.attestors[1:])))) == ["signatures"]
+    assert failed(judged(forge, replace(trust, attestors=(future, *trust.attestors[1:])))) == ["signatures"]
 
 
 def test_signatures__one_key_in_two_entries__counts_once() -> None:
