@@ -159,7 +159,7 @@ def history(case: Case) -> Finding:
     cadence = "" if case.trust.cadence_weeks else "; your trust file gives no cadence by which one could be missing"
     return Finding(
         "pass",
-        f"{head.size} entries from {min(periods)} to {max(periods)}; this one is in force{_replaced(periods)}{cadence}",
+        f"the log at size {head.size}, {min(periods)} to {max(periods)}: this one is in force{_replaced(periods)}{cadence}",
     )
 
 
