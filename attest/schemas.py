@@ -23,6 +23,7 @@ from attest.log.witness import WitnessState
 from attest.merkle.proof import InclusionProof
 from attest.records import Amount, json_schema
 from attest.steps.explanation import Explanation
+from attest.verify.memory import SeenLogs
 from attest.verify.report import Report
 from attest.verify.trust import Trust
 from attest.verify.watch import Look, WatchState
@@ -69,6 +70,7 @@ RECORDS: Mapping[str, type[Any]] = {
     "trust": Trust,
     "verification": Report,
     "watch": Look,
+    "seen-logs": SeenLogs,
     "custody-balance": CustodyBalance,
     "error": CommandError,
     "quorum-explanation": Explanation,

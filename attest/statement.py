@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from attest import money
 from attest.documents import (
@@ -33,17 +33,19 @@ from attest.documents import (
 )
 from attest.errors import AttestError, ConflictError, VerificationError
 from attest.merkle.proof import EMPTY_ROOT
-from attest.model import (
-    AccountPolicy,
-    AccountVerdict,
-    DeploymentSupply,
-    Supply,
-    TokenConsensus,
-    TokenReserve,
-)
 from attest.period import Period
 from attest.records import digest, from_json, to_json
 from attest.signing import dsse
+
+if TYPE_CHECKING:
+    from attest.model import (
+        AccountPolicy,
+        AccountVerdict,
+        DeploymentSupply,
+        Supply,
+        TokenConsensus,
+        TokenReserve,
+    )
 
 T = TypeVar("T", int, str, tuple[int, str])
 
@@ -115,8 +117,8 @@ def token_statement(
         surplus_units=held - highest,
         ratio_percent=money.ratio_percent(held, highest),
         oldest_as_of=reserve.oldest_as_of,
-        agreement=_agreement(verdicts),
-        policy=_weakest(policies),
+        agreement=agreement_of(verdicts),
+        policy=weakest(policies),
         reports=tuple(reports),
         consensus=ConsensusStatement(
             oracle, consensus.units, consensus.quorum_met, consensus.required_quorum, len(consensus.reports)
@@ -146,7 +148,8 @@ def _deployments(token: str, supply: Supply, confirm: Supply) -> tuple[Deploymen
     )
 
 
-def _agreement(verdicts: Sequence[AccountVerdict]) -> Agreement:
+def agreement_of(verdicts: Sequence[AccountVerdict]) -> Agreement:
+    """How a token's accounts (at least one) were agreed, as counts."""
     counted = [sum(source.counted for source in verdict.considered) for verdict in verdicts]
     waivers = Counter(verdict.waiver for verdict in verdicts if verdict.waiver is not None)
     return Agreement(
@@ -159,7 +162,8 @@ def _agreement(verdicts: Sequence[AccountVerdict]) -> Agreement:
     )
 
 
-def _weakest(policies: Sequence[AccountPolicy]) -> PolicyInForce:
+def weakest(policies: Sequence[AccountPolicy]) -> PolicyInForce:
+    """The weakest rule that any of a token's accounts (at least one) was decided by."""
     return PolicyInForce(
         min_sources=min(policy.min_sources for policy in policies),
         min_origins=min(policy.min_origins for policy in policies),
@@ -483,11 +487,7 @@ class _Reading:
 
 
 def _summed(token: TokenStatement, units: Iterable[int]) -> int:
-    supplies = (
-        DeploymentSupply(token.token, d.chain_id, d.address, d.decimals, amount)
-        for d, amount in zip(token.deployments, units, strict=True)
-    )
-    return Supply((), tuple(supplies)).units(token.token, token.decimals)
+    return money.sum_units(zip(units, (d.decimals for d in token.deployments), strict=True), token.decimals)
 
 
 def _refuse(where: str, detail: str) -> VerificationError:

@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from attest import statement
-from attest.documents import PAYLOAD_TYPE, Receipt, Reserves, TokenStatement
+from attest.documents import MANIFEST_PAYLOAD_TYPE, PAYLOAD_TYPE, Receipt, Reserves, TokenStatement
 from attest.errors import VerificationError
 from attest.period import Period
-from attest.records import digest, from_json
+from attest.records import digest, from_json, to_json
 from attest.signing import dsse
 from attest.statement import Attested, attested, moment
-from attest.verify.bundle import ENVELOPE, RECEIPTS, RESERVES, check_manifest
+from attest.verify.bundle import ENVELOPE, MANIFEST, MANIFEST_ENVELOPE, RECEIPTS, RESERVES, SIGNED_FORMAT
 from attest.verify.case import Case, UnavailableError
 from attest.verify.report import CheckResult, Outcome
-from attest.verify.trust import TrustedToken, same_address
+from attest.verify.trust import Trust, TrustedToken, same_address
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Check:
             found = self.run(case)
             finding = Finding("pass", found) if isinstance(found, str) else found
         except UnavailableError as missing:
-            finding = Finding("skipped", f"cannot be checked: {missing}", "See the checks that failed.")
+            finding = Finding("skipped", f"cannot be checked: {missing}", missing.advice)
         except VerificationError as fault:
             finding = Finding("fail", fault.message, fault.advice)
         return CheckResult(self.name, self.question, finding.outcome, finding.detail, finding.advice, self.required)
@@ -63,11 +63,48 @@ def refuse(detail: str, advice: str) -> VerificationError:
 # -- who said this, and is it unchanged? -----------------------------------------------------------------------------
 
 
+_KEYS = "Compare the attestor keys and their periods in your trust file with the issuer's, by another way."
+_MANIFEST_ADVICE = "Fetch the whole folder again from the public store; if it stays so, tell the issuer."
+
+
 def files(case: Case) -> str:
     if case.fault is not None:
         raise case.fault
-    manifest = check_manifest(case.files)
-    return f"{len(manifest.files)} files, each as the manifest lists it, and no other"
+    manifest = case.manifest
+    whole = f"{len(manifest.files)} files, each as the manifest lists it, and no other"
+    if manifest.format == SIGNED_FORMAT:
+        return f"{whole}; the manifest is signed by {', '.join(_manifest_signers(case))}"
+    if case.predicate.bundle is not None:
+        raise refuse(
+            f"the statement names a signed manifest ({case.predicate.bundle}), this {MANIFEST} is {manifest.format}",
+            _MANIFEST_ADVICE,
+        )
+    return f"{whole}; nobody signed the manifest (an older format), so only what other checks compare is bound"
+
+
+def _manifest_signers(case: Case) -> list[str]:
+    """Who signed the manifest of those trusted for the period. Nothing in its envelope may be changed without notice:
+    every signature, key id and byte counts, also of keys that are not trusted for the period any more."""
+    if MANIFEST_ENVELOPE not in case.files:
+        raise refuse(f"{MANIFEST_ENVELOPE} is missing: {MANIFEST} must be signed", _MANIFEST_ADVICE)
+    data = case.file(MANIFEST_ENVELOPE)
+    envelope = dsse.parse_envelope(data, MANIFEST_ENVELOPE)
+    if envelope.payloadType != MANIFEST_PAYLOAD_TYPE or envelope.body != case.file(MANIFEST):
+        raise refuse(f"{MANIFEST_ENVELOPE} does not sign this {MANIFEST}", _MANIFEST_ADVICE)
+    keyids = [item.keyid for item in envelope.signatures]
+    if to_json(envelope) != data or keyids != sorted({*keyids}):
+        raise refuse(f"{MANIFEST_ENVELOPE} is not written in the one way that it can be", _MANIFEST_ADVICE)
+    attestors = {dsse.keyid_of(attestor.spki): attestor for attestor in case.trust.attestors}
+    signed = []
+    for item in envelope.signatures:
+        attestor = attestors.get(item.keyid)
+        if attestor is None or not _verifies(attestor.spki, MANIFEST_PAYLOAD_TYPE, envelope.body, item.signature):
+            raise refuse(f"{MANIFEST_ENVELOPE} has a signature that is not by any attestor of your trust file", _KEYS)
+        if any(other.spki == attestor.spki and other.valid_in(case.period) for other in case.trust.attestors):
+            signed.append(attestor.name)
+    if not signed:
+        raise refuse(f"{MANIFEST} is signed by nobody whom you trust for {case.period}", _KEYS)
+    return signed
 
 
 def statement_readable(case: Case) -> str:
@@ -80,8 +117,7 @@ def statement_readable(case: Case) -> str:
 
 
 def signatures(case: Case) -> str:
-    envelope, trust = case.envelope, case.trust
-    advice = "Compare the attestor keys and their periods in your trust file with the issuer's, by another way."
+    envelope, trust, advice = case.envelope, case.trust, _KEYS
     if envelope.payloadType != PAYLOAD_TYPE:
         raise refuse(f"the envelope is of type {envelope.payloadType!r}, not {PAYLOAD_TYPE}", advice)
     if case.statement_digest in trust.revoked:
@@ -89,27 +125,34 @@ def signatures(case: Case) -> str:
             f"statement {case.statement_digest} is revoked in your trust file",
             "Do not rely on it; ask the issuer for the revision that replaces it.",
         )
+    names, used = signers(trust, envelope, case.period)
+    others = len(envelope.signatures) - used
+    ignored = f"; {others} by keys that you do not trust for this period, ignored" if others else ""
+    needed = f"{trust.attestor_threshold} needed"
+    signed = f"signed by {', '.join(names) or 'nobody whom you trust'} ({needed}{ignored})"
+    if len(names) < trust.attestor_threshold:
+        raise refuse(signed, advice)
+    return signed
+
+
+def signers(trust: Trust, envelope: dsse.Envelope, period: Period) -> tuple[list[str], int]:
+    """The attestors trusted for ``period`` that signed a statement, each key once; and how many signatures are
+    theirs."""
     signed: dict[bytes, str] = {}
     used: set[bytes] = set()
     for attestor in trust.attestors:
-        if not attestor.valid_in(case.period):
+        if not attestor.valid_in(period):
             continue
         for signature in {item.signature for item in envelope.signatures}:
-            if _verifies(attestor.spki, envelope, signature):
+            if _verifies(attestor.spki, PAYLOAD_TYPE, envelope.body, signature):
                 signed.setdefault(attestor.spki, attestor.name)
                 used.add(signature)
-    others = len(envelope.signatures) - len(used)
-    ignored = f"; {others} by keys that you do not trust for this period, ignored" if others else ""
-    needed = f"{trust.attestor_threshold} needed"
-    names = ", ".join(signed.values()) or "nobody whom you trust"
-    if len(signed) < trust.attestor_threshold:
-        raise refuse(f"signed by {names} ({needed}{ignored})", advice)
-    return f"signed by {names} ({needed}{ignored})"
+    return list(signed.values()), len(used)
 
 
-def _verifies(public_key: bytes, envelope: dsse.Envelope, signature: bytes) -> bool:
+def _verifies(public_key: bytes, payload_type: str, body: bytes, signature: bytes) -> bool:
     try:
-        dsse.verify_signature(public_key, PAYLOAD_TYPE, envelope.body, signature)
+        dsse.verify_signature(public_key, payload_type, body, signature)
     except VerificationError:
         return False
     return True
@@ -129,7 +172,7 @@ def subject(case: Case) -> str:
     committed = sorted((t.token, t.currency, t.minor_units, t.units, t.accounts) for t in reserves.tokens)
     stated = sorted(
         (t.token, t.currency, reserve.minor_units, reserve.units, reserve.agreement.accounts)
-        for t, reserve in _attested(predicate.tokens)
+        for t, reserve in attested_tokens(predicate.tokens)
     )
     for one, other in zip(committed, stated, strict=False):
         if one != other:
@@ -139,7 +182,8 @@ def subject(case: Case) -> str:
     return f"root {reserves.merkle.root[:16]}… over {reserves.merkle.size} accounts, the same totals"
 
 
-def _attested(tokens: Iterable[TokenStatement]) -> list[tuple[TokenStatement, Attested]]:
+def attested_tokens(tokens: Iterable[TokenStatement]) -> list[tuple[TokenStatement, Attested]]:
+    """The tokens that are not withheld, with what they state."""
     return [(token, stated) for token in tokens if (stated := attested(token)) is not None]
 
 
@@ -165,7 +209,7 @@ def period(case: Case) -> str:
     rehearsal = predicate.clock == "pinned"
     if predicate.cutoff > case.now and not rehearsal:
         raise refuse(f"the cutoff {moment(predicate.cutoff)} is in the future (it is {moment(case.now)})", advice)
-    manifest = check_manifest(case.files)
+    manifest = case.manifest
     for name, found in (
         ("the manifest", (manifest.period, manifest.revision)),
         (RESERVES, (case.reserves.period, case.reserves.revision)),
@@ -253,7 +297,7 @@ def policy(case: Case) -> str:
         return refuse(f"{token.token}: {detail}", advice)
 
     waived = 0
-    for token, stated in _attested(case.predicate.tokens):
+    for token, stated in attested_tokens(case.predicate.tokens):
         rule, agreement = stated.policy, stated.agreement
         waived += sum(waiver.count for waiver in agreement.waivers)
         for waiver in agreement.waivers:
@@ -305,7 +349,7 @@ def consensus(case: Case) -> str:
     oracle = case.trust.oracle
     advice = "Compare the oracle in your trust file with the issuer's; ask why the reports differ."
     parts = []
-    for token, stated in _attested(case.predicate.tokens):
+    for token, stated in attested_tokens(case.predicate.tokens):
         found = stated.consensus
         if not same_address(found.oracle, oracle.address):
             raise refuse(f"{token.token}: the oracle is {found.oracle}", advice)
@@ -377,14 +421,6 @@ def _is_anchoring(receipt: Receipt, publisher: str, case: Case) -> bool:
 
 
 # -- what remains ----------------------------------------------------------------------------------------------------
-
-
-def leaves(case: Case) -> Finding:
-    return Finding(
-        "skipped",
-        f"the totals are the issuer's claim: the {case.predicate.merkle.size} accounts behind them were not given",
-        "An account's owner can check it with `attest verify-proof`; an auditor can ask the issuer for all leaves.",
-    )
 
 
 def freshness(case: Case) -> Finding:

@@ -16,6 +16,7 @@ from attest.errors import VerificationError
 from attest.period import Period
 from attest.records import digest
 from attest.signing import dsse
+from attest.verify.checks import signers
 from attest.verify.trust import Trust
 
 
@@ -95,7 +96,8 @@ def read_history(entries: Iterable[bytes], trust: Trust) -> History:
         period = Period.parse(predicate.period)
         if period < Period.parse(trust.earliest_period):
             continue
-        logged = LoggedStatement(index, digest(envelope.body), predicate, signed_by(envelope, trust, period))
+        signed, _ = signers(trust, envelope, period)
+        logged = LoggedStatement(index, digest(envelope.body), predicate, tuple(signed))
         if predicate.issuer != trust.issuer:
             refused.append(Remark(index, "foreign", f"{logged.name} is by {predicate.issuer!r}, not {trust.issuer!r}"))
         elif len(logged.attestors) < trust.attestor_threshold:
@@ -108,30 +110,15 @@ def read_history(entries: Iterable[bytes], trust: Trust) -> History:
     return History(tuple(statements), tuple(refused))
 
 
-def signed_by(envelope: dsse.Envelope, trust: Trust, period: Period) -> tuple[str, ...]:
-    """The names of the attestors trusted for ``period`` whose signature is on ``envelope``, one for each key."""
-    signed: dict[bytes, str] = {}
-    for attestor in trust.attestors:
-        if attestor.spki not in signed and attestor.valid_in(period) and _has_signed(attestor.spki, envelope):
-            signed[attestor.spki] = attestor.name
-    return tuple(signed.values())
-
-
-def _has_signed(public_key: bytes, envelope: dsse.Envelope) -> bool:
-    for signature in envelope.signatures:
-        try:
-            dsse.verify_signature(public_key, envelope.payloadType, envelope.body, signature.signature)
-        except VerificationError:
-            continue
-        return True
-    return False
-
-
 def contradictions(history: History) -> Iterator[Remark]:
     """Statements that do not go on from the one before of their period: another payload under the same revision, a
     revision left out, or one that replaces another statement than the log holds."""
     last: dict[Period, LoggedStatement] = {}
+    seen: set[str] = set()
     for logged in history.statements:
+        if logged.digest in seen:
+            continue  # the same statement once more, under other signatures
+        seen.add(logged.digest)
         before = last.get(logged.period)
         expected = 0 if before is None else before.predicate.revision + 1
         replaced = logged.predicate.supersedes

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from attest.documents import Manifest, ManifestFile
 from attest.errors import VerificationError
-from attest.records import digest, to_json
+from attest.records import to_json
 from attest.verify.bundle import check_manifest, read_bundle, read_file
 from attest.verify.report import exit_code
 from attest.verify.verifier import verify_bundle
@@ -79,7 +80,12 @@ def test_read_file__missing__refused(tmp_path: Path) -> None:
 
 
 def listing(*entries: ManifestFile) -> bytes:
-    return to_json(Manifest("attest-manifest/1", bundles.PERIOD, 0, entries))
+    return to_json(Manifest("attest-manifest/2", bundles.PERIOD, 0, entries))
+
+
+def standard_entries() -> list[ManifestFile]:
+    """What the unchanged bundle's manifest lists."""
+    return list(check_manifest(bundles.standard_files()).files)
 
 
 def test_check_manifest__required_file_missing__named() -> None:
@@ -110,11 +116,7 @@ def test_check_manifest__file_changed__named() -> None:
 def test_check_manifest__wrong_size__named() -> None:
     files = dict(bundles.standard_files())
     files["manifest.json"] = listing(
-        *(
-            ManifestFile(name, digest(data), len(data) + (name == "reserves.json"))
-            for name, data in files.items()
-            if name != "manifest.json"
-        )
+        *(replace(entry, size=entry.size + (entry.name == "reserves.json")) for entry in standard_entries())
     )
 
     with pytest.raises(VerificationError, match=r"reserves\.json is not the file"):
@@ -123,8 +125,9 @@ def test_check_manifest__wrong_size__named() -> None:
 
 def test_check_manifest__file_listed_twice_or_itself__refused() -> None:
     files = dict(bundles.standard_files())
-    entries = [ManifestFile(n, digest(d), len(d)) for n, d in files.items() if n != "manifest.json"]
-    for extra in (entries[0], ManifestFile("manifest.json", "00" * 32, 1)):
+    entries = standard_entries()
+    itself = ManifestFile("manifest.json", "00" * 32, 1)
+    for extra in (entries[0], itself, replace(itself, name="manifest.dsse.json")):
         files["manifest.json"] = listing(*entries, extra)
 
         with pytest.raises(VerificationError, match="twice, or itself"):
@@ -134,8 +137,7 @@ def test_check_manifest__file_listed_twice_or_itself__refused() -> None:
 @pytest.mark.parametrize("name", ["../outside.json", "/etc/passwd", "a/b", "..", ""])
 def test_check_manifest__path_in_a_name__refused(name: str) -> None:
     files = dict(bundles.standard_files())
-    entries = [ManifestFile(n, digest(d), len(d)) for n, d in files.items() if n != "manifest.json"]
-    files["manifest.json"] = listing(*entries, ManifestFile(name, "00" * 32, 1))
+    files["manifest.json"] = listing(*standard_entries(), ManifestFile(name, "00" * 32, 1))
 
     with pytest.raises(VerificationError, match="no name of a bundle's file"):
         check_manifest(files)

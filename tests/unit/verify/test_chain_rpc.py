@@ -60,9 +60,7 @@ def test_chain_rpc__node_agrees__passes_and_names_what_it_confirmed(node: OwnNod
 
 
 def test_chain_rpc__agreeing_node__meets_the_demand_for_the_chain(node: OwnNode) -> None:
-    files = dict(bundles.standard_files())
-    del files["chain-proof.json"], files["manifest.json"]
-    files["manifest.json"] = bundles.manifest(files)
+    files = bundles.without_chain_proof(bundles.standard_files())
     report = judged(files, proofs=True, rpcs=(node,))
 
     assert report.outcome("chain-proof") == "skipped"

@@ -25,6 +25,8 @@ NAMES = [
     "subject",
     "period",
     "log-inclusion",
+    "consistency",
+    "history",
     "witnesses",
     "timestamp",
     "tokens",
@@ -35,6 +37,7 @@ NAMES = [
     "chain-proof",
     "chain-rpc",
     "leaves",
+    "evidence",
     "freshness",
 ]
 
@@ -77,7 +80,14 @@ def test_verify__valid_bundle__everything_passes_and_exit_is_0(tmp_path: Path) -
     report = verify_bundle(bundles.write(bundles.standard_files(), tmp_path), bundles.trust(), now=bundles.NOW)
 
     assert [check.name for check in report.checks] == NAMES
-    assert {check.name for check in report.checks if check.outcome == "skipped"} == {"timestamp", "chain-rpc", "leaves"}
+    assert {check.name for check in report.checks if check.outcome == "skipped"} == {
+        "consistency",
+        "history",
+        "timestamp",
+        "chain-rpc",
+        "leaves",
+        "evidence",
+    }
     assert failed(report) == []
     assert [answer.answer for answer in report.answers] == ["yes", "yes", "yes"]
     assert [(token.token, token.state) for token in report.tokens] == [("EURW", "sufficient"), ("USDW", "sufficient")]
@@ -132,13 +142,8 @@ def test_verify__short_but_something_failed__exit_6() -> None:
 
 @pytest.mark.parametrize("demand", ["chain", "leaves"])
 def test_verify__demanded_check_skipped__exit_6(demand: Any) -> None:
-    files = dict(bundles.standard_files())
-    del files["chain-proof.json"], files["manifest.json"]
-    report = judged(
-        files | {"manifest.json": bundles.manifest(files)},
-        replace(bundles.trust(), demands=(demand,)),
-        proofs=True,
-    )
+    files = bundles.without_chain_proof(bundles.standard_files())
+    report = judged(files, replace(bundles.trust(), demands=(demand,)), proofs=True)
 
     assert failed(report) == []
     assert report.unmet == (demand,)
@@ -349,7 +354,7 @@ def test_signatures__one_of_two__fails() -> None:
 def test_signatures__key_rotated_before_the_period__does_not_count() -> None:
     trust = bundles.trust()
     retired = replace(trust.attestors[0], valid_until="2026-W46")
-    report = judged(Forge(), replace(trust, attestors=(retired, *trust.attestors[1:])))
+    report = judged(Forge(manifest_signers=(1,)), replace(trust, attestors=(retired, *trust.attestors[1:])))
 
     assert failed(report) == ["signatures"]
     assert "signed by attestor 1 (2 needed; 1 by keys that you do not trust" in detail(report, "signatures")
@@ -358,8 +363,9 @@ def test_signatures__key_rotated_before_the_period__does_not_count() -> None:
 def test_signatures__key_valid_later__does_not_count() -> None:
     trust = bundles.trust()
     future = replace(trust.attestors[0], valid_from="2026-W48")
+    forge = Forge(manifest_signers=(1,))
 
-    assert failed(judged(Forge(), replace(trust, attestors=(future, *trust.attestors[1:])))) == ["signatures"]
+    assert failed(judged(forge, replace(trust, attestors=(future, *trust.attestors[1:])))) == ["signatures"]
 
 
 def test_signatures__one_key_in_two_entries__counts_once() -> None:
