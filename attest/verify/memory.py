@@ -32,8 +32,8 @@ class SeenLogs:
 
 
 def default_path() -> Path | None:
-    """``$XDG_STATE_HOME/attest/logs.json``, or the same below ``~/.local/state`` (XDG Base Directory Specification); None
-    for a user without a home."""
+    """``$XDG_STATE_HOME/attest/logs.json``, or the same below ``~/.local/state`` (XDG Base Directory Specification).
+    None for a user without a home."""
     base = Path(os.environ.get("XDG_STATE_HOME", ""))
     if not base.is_absolute():
         try:
