@@ -160,10 +160,8 @@ def history(case: Case) -> Finding:
             "Ask the issuer why: a missed or withheld period gets a signed statement too.",
         )
     cadence = "" if case.trust.cadence_weeks else "; your trust file gives no cadence by which one could be missing"
-    return Finding(
-        "pass",
-        f"{head.size} entries up to {max(standing)}; this one is in force{_replaced(standing)}{cadence}",
-    )
+    span = f"the log at size {head.size}, {min(standing)} to {max(standing)}"
+    return Finding("pass", f"{span}: this one is in force{_replaced(standing)}{cadence}")
 
 
 def _check_in_force(case: Case, newest: Predicate) -> None:
