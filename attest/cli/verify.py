@@ -15,7 +15,7 @@ from attest.cli.output import Output
 from attest.errors import EXIT_DONE, EXIT_SHORTFALL, EXIT_VERIFICATION, printable
 
 if TYPE_CHECKING:
-    from attest.verify.case import Rpc
+    from attest.verify.case import ReadAgain, Rpc
     from attest.verify.inclusion import Inclusion
     from attest.verify.report import CheckResult, Report
 
@@ -84,7 +84,8 @@ def verify(
     if state is not None and no_state:
         raise click.UsageError("--state and --no-state exclude each other")
     remembered = None if no_state else state or default_path()
-    brought = Brought(leaves=leaves, since=since, log=log, state=remembered, evidence=evidence)
+    reader = None if evidence is None else _document_reader()
+    brought = Brought(leaves=leaves, since=since, log=log, state=remembered, evidence=evidence, read_again=reader)
     trust = load_trust(trust_place, bundle)
     report = verify_bundle(bundle, trust, rpc=_endpoints(urls), now=now, brought=brought)
     if output.json:
@@ -127,6 +128,15 @@ def verify_proof(output: Output, file: Path, statement: Path, trust_path: Path, 
     else:
         _print_inclusion(found)
     return code
+
+
+def _document_reader() -> ReadAgain | None:
+    """What reads custodians' documents again, where the operator's install is there."""
+    try:
+        from attest.audit.cosign import read_again
+    except ModuleNotFoundError:
+        return None
+    return read_again
 
 
 def _endpoints(urls: Sequence[str]) -> list[Rpc]:
