@@ -1,0 +1,2 @@
+import { verify } from "./verifier.js";
+window.attest = { verify };
