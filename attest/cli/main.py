@@ -34,13 +34,14 @@ COMMANDS = {
     "prove": ("attest.cli.prove", "prove", "Write one account's inclusion proof."),
     "verify": ("attest.cli.verify", "verify", "Verify an attestation, trusting only your trust file."),
     "verify-proof": ("attest.cli.verify", "verify_proof", "Verify one account's inclusion proof."),
+    "verify-page": ("attest.cli.verify_page", "verify_page", "Write the page that verifies in a browser."),
     "log": ("attest.cli.log", "group", "The transparency log: witness others' checkpoints."),
     "devnet": ("attest.cli.devnet", "devnet", "A local chain with the reference contracts, ready to try."),
     "schemas": ("attest.cli.schemas", "schemas", "Print or write the JSON Schemas."),
 }
 
 #: Commands that open no secret; all others begin by shutting their memory to other processes.
-_WITHOUT_SECRETS = {"verify", "verify-proof", "schemas"}
+_WITHOUT_SECRETS = {"verify", "verify-proof", "verify-page", "schemas"}
 
 #: What a command imports that the core install lacks, and the extra that brings it.
 _EXTRAS = {

@@ -14,8 +14,8 @@ import { read } from "./statement.js";
 
 /**
  * One bundle against one trust file. `files` is a Map, empty with a `fault` when the folder itself was refused; `now`
- * in seconds. What an auditor may have besides, or null: `since` (an earlier checkpoint's bytes), `log` (a Map of the
- * log's files), `leaves` (the bytes of leaves.json).
+ * in seconds. What an auditor may have besides, or null: `since` (an earlier checkpoint's bytes), `log` (the
+ * log's `LogFiles`), `leaves` (the bytes of leaves.json).
  */
 export class Case {
   constructor({ files, trust, now, fault = null, since = null, log = null, leaves = null }) {
@@ -84,6 +84,11 @@ export class Case {
     return this.once("logged", async () =>
       verifyLogProof(this.file(LOG_PROOF), this.file(ENVELOPE), this.trust.log.key, LOG_PROOF),
     );
+  }
+
+  /** The head that the log at hand has now; throws `VerificationError` if it has none of its own. */
+  newest() {
+    return this.once("newest", () => this.log.newest(this.trust.log.key));
   }
 
   /** The cosignatures of the trusted witnesses; throws `VerificationError` if one of them is false. */

@@ -8,7 +8,7 @@ import { MAX_NOTE_BYTES, findSignature, parseNote, verifyCosignature, verifyNote
 
 const HEADER = "c2sp.org/tlog-proof@v1";
 
-/** `{origin, size, root}` of a checkpoint's text: exactly three lines. Throws `VerificationError` naming `where`. */
+/** `{origin, size (a BigInt), root}` of a checkpoint's text: exactly three lines. Throws `VerificationError` naming `where`. */
 export function parseCheckpoint(text, where = "the checkpoint") {
   const lines = text.split("\n");
   if (lines.length !== 4 || lines[3] !== "" || lines[0] === "") {
@@ -28,13 +28,10 @@ export function parseCheckpoint(text, where = "the checkpoint") {
   return { origin: lines[0], size, root };
 }
 
-/**
- * A size or index as these formats spell it. Beyond 2^53, where a log of files cannot come, numbers would not be exact
- * here, so they are refused like those beyond 2^63.
- */
+/** A size or index as these formats spell it (ASCII decimal, below 2^63), a BigInt; null for anything else. */
 function parseSize(text) {
-  const size = /^(?:0|[1-9][0-9]{0,18})$/.test(text) ? Number(text) : null;
-  return Number.isSafeInteger(size) ? size : null;
+  const size = /^(?:0|[1-9][0-9]{0,18})$/.test(text) ? BigInt(text) : null;
+  return size !== null && size < 2n ** 63n ? size : null;
 }
 
 /** `{checkpoint, note}` that the log's own key signed; throws `VerificationError` naming `where`. */

@@ -34,7 +34,7 @@ export async function result(check, subject) {
     if (typeof found === "string") found = finding("pass", found);
   } catch (fault) {
     if (fault instanceof UnavailableError) {
-      found = finding("skipped", `cannot be checked: ${fault.message}`, "See the checks that failed.");
+      found = finding("skipped", `cannot be checked: ${fault.message}`, fault.advice);
     } else if (fault instanceof VerificationError) {
       found = finding("fail", fault.message, fault.advice);
     } else {
@@ -119,11 +119,21 @@ async function signatures(subject) {
       "Do not rely on it; ask the issuer for the revision that replaces it.",
     );
   }
+  const { names, used } = await signers(trust, envelope, await subject.period());
+  const others = envelope.signatures.length - used;
+  const ignored = others > 0 ? `; ${others} by keys that you do not trust for this period, ignored` : "";
+  const signed = `signed by ${names.join(", ") || "nobody whom you trust"} (${trust.attestor_threshold} needed${ignored})`;
+  if (names.length < trust.attestor_threshold) throw refuse(signed, KEYS);
+  return signed;
+}
+
+/** The `names` of the attestors trusted for `period` that signed, each key once; and how many signatures are theirs. */
+export async function signers(trust, envelope, period) {
   const signed = new Map();
   const used = new Set();
   const distinct = new Map(envelope.signatures.map(({ bytes }) => [toBase64(bytes), bytes]));
   for (const attestor of trust.attestors) {
-    if (!validIn(attestor, await subject.period())) continue;
+    if (!validIn(attestor, period)) continue;
     for (const [written, bytes] of distinct) {
       if (!(await verifies(attestor.spki, PAYLOAD_TYPE, envelope.body, bytes))) continue;
       const key = toHex(attestor.spki);
@@ -131,12 +141,7 @@ async function signatures(subject) {
       used.add(written);
     }
   }
-  const others = envelope.signatures.length - used.size;
-  const ignored = others > 0 ? `; ${others} by keys that you do not trust for this period, ignored` : "";
-  const names = [...signed.values()].join(", ") || "nobody whom you trust";
-  const detail = `signed by ${names} (${trust.attestor_threshold} needed${ignored})`;
-  if (signed.size < trust.attestor_threshold) throw refuse(detail, KEYS);
-  return detail;
+  return { names: [...signed.values()], used: used.size };
 }
 
 async function subjectOf(subject) {
@@ -440,7 +445,7 @@ export async function receipts(subject) {
     throw differs("the anchor has another Merkle root or size than the statement");
   }
   const head = (await subject.logged()).signed.checkpoint;
-  if (anchor.log_root !== toHex(head.root) || anchor.log_size !== head.size) {
+  if (anchor.log_root !== toHex(head.root) || BigInt(anchor.log_size) !== head.size) {
     throw differs("the anchor has another log root or size than the checkpoint");
   }
   return `${reported.length} reports and one anchor, block ${anchor.block.number}, as the files say`;

@@ -33,7 +33,7 @@ function build(element, attributes, children) {
   for (const [name, value] of Object.entries(attributes)) {
     if (value !== null && value !== false) element.setAttribute(name, value === true ? "" : value);
   }
-  for (const child of children.flat()) {
+  for (const child of children.flat(Infinity)) {
     if (child !== null) element.append(typeof child === "string" ? printable(child) : child);
   }
   return element;
@@ -53,6 +53,11 @@ export function badge(state) {
   const [mark, word] = SHOWN[state];
   const drawing = svg("svg", { class: "mark", viewBox: "0 0 12 12", "aria-hidden": "true" }, svg("path", { d: MARKS[mark] }));
   return html("span", { class: `state ${mark}` }, drawing, word);
+}
+
+/** Prose in which what stands between backticks is for a computer. */
+export function prose(text) {
+  return text.split("`").map((part, n) => (n % 2 === 1 ? html("code", {}, part) : part));
 }
 
 /** Text as it is, line ends included. */

@@ -9,8 +9,13 @@ export class VerificationError extends Error {
   }
 }
 
-/** A check cannot be made because of what an earlier one found; the message says what is missing. */
-export class UnavailableError extends Error {}
+/** A check cannot be made: the message says what is missing, `advice` how to get it. */
+export class UnavailableError extends Error {
+  constructor(message, advice = "See the checks that failed.") {
+    super(message);
+    this.advice = advice;
+  }
+}
 
 const SHORT = { "\t": "\\t", "\n": "\\n", "\r": "\\r" };
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Merkle proofs, from RFC 9162 section 2.1 (attest/merkle/proof.py). Root and size never come from the proof itself.
+// Indexes and sizes are numbers or BigInts, hashes bytes.
 
 import { concat, equal, fromBase64, fromHex, toHex } from "./bytes.js";
 import { sha256 } from "./crypto.js";
@@ -108,17 +109,18 @@ export async function verifyConsistency(oldSize, oldRoot, newSize, newRoot, path
     throw refuse("merkle-index", `a tree of ${newSize} leaves cannot extend one of ${oldSize}`);
   }
   checkHashes(oldRoot, newRoot, ...path);
-  if (oldSize === 0 || oldSize === newSize) {
+  const [oldest, newest] = [BigInt(oldSize), BigInt(newSize)];
+  if (oldest === 0n || oldest === newest) {
     if (path.length > 0) {
       throw refuse("merkle-path-length", `from ${oldSize} to ${newSize} leaves the path must be empty`);
     }
-    if (!equal(oldRoot, oldSize === newSize ? newRoot : fromHex(EMPTY_ROOT))) {
+    if (!equal(oldRoot, oldest === newest ? newRoot : fromHex(EMPTY_ROOT))) {
       throw refuse("merkle-root-mismatch", `the root of ${oldSize} leaves is not ${toHex(oldRoot)}`);
     }
     return;
   }
   // The old tree's last perfect subtree: where the proof starts.
-  let [position, last] = [BigInt(oldSize) - 1n, BigInt(newSize) - 1n];
+  let [position, last] = [oldest - 1n, newest - 1n];
   while ((position & 1n) === 1n) {
     position >>= 1n;
     last >>= 1n;

@@ -2,17 +2,23 @@
 // The page: two places to give files to, and the verdict on them. Nothing leaves it.
 
 import { ENVELOPE } from "./bundle.js";
+import * as bytes from "./bytes.js";
+import * as checkpoint from "./checkpoint.js";
 import { available } from "./crypto.js";
-import { badge, html } from "./dom.js";
-import { kindOf, readFiles, sortOut } from "./dropped.js";
+import { badge, html, prose } from "./dom.js";
+import * as dsse from "./dsse.js";
+import { readFiles, sortOut } from "./dropped.js";
 import { VerificationError } from "./errors.js";
+import * as merkle from "./merkle.js";
 import { format, group } from "./money.js";
+import * as note from "./note.js";
 import { formatInstant, moment, parseInstant } from "./period.js";
 import { counted } from "./statement.js";
 import { judge, judgeProof, openCase, verify } from "./verifier.js";
 import { explain } from "./working.js";
 
-window.attest = { verify };
+/** For other programs and for tests: `verify` gives what `attest verify --json` does, the others are its parts. */
+window.attest = { verify, bytes, checkpoint, dsse, merkle, note };
 
 /** The checks in the order in which a person would ask. */
 const QUESTIONS = [
@@ -30,6 +36,8 @@ const ENDINGS = {
   4: "The attestation is in order; it says that a reserve is short or withheld.",
   6: "Do not rely on this bundle.",
 };
+/** What an exit code is shown as; 4 as what the reserve is said to be. */
+const ENDED = { 0: "pass", 6: "fail" };
 const NAMES = {
   authentic: "Authentic?",
   sufficient: "Sufficient?",
@@ -216,10 +224,10 @@ async function refresh() {
   if (missing.length > 0) {
     show([]);
     const one = given.files.size > 0 && bundle === undefined ? ` No ${ENVELOPE} is among the files.` : "";
-    byId("status").textContent = `Still needed: ${missing.join(" and ")}.${one}`;
+    byId("status").replaceChildren(`Still needed: ${missing.join(" and ")}.${one}`);
     return;
   }
-  byId("status").textContent = "Checking…";
+  byId("status").replaceChildren("Checking…");
   const input = {
     files: Object.fromEntries(bundle.files),
     trust: given.trust.data,
@@ -233,21 +241,17 @@ async function refresh() {
   let parts;
   let words;
   try {
-    const others = [...given.files.values()].some((data) => kindOf(data) === "trust" && sameBytes(data, input.trust));
-    if (others) throw fromBundle();
+    const inside = [...given.files.values()].some((data) => bytes.equal(data, input.trust));
+    if (inside) throw fromBundle();
     [parts, words] = await verdict(input, bundle);
   } catch (fault) {
     if (!(fault instanceof VerificationError)) throw fault;
-    [parts, words] = [[], "Nothing was checked: the trust file was refused."];
+    [parts, words] = [[], ["Nothing was checked: the trust file was refused."]];
     if (mine === turn) say("trust", fault);
   }
   if (mine !== turn) return;
   show(parts);
-  byId("status").textContent = words;
-}
-
-function sameBytes(one, other) {
-  return one.length === other.length && one.every((byte, n) => byte === other[n]);
+  byId("status").replaceChildren(...words);
 }
 
 function fromBundle() {
@@ -263,7 +267,7 @@ function show(parts) {
   byId("result").hidden = parts.length === 0;
 }
 
-/** The elements of the answer, and one line about them. A statement alone answers about a proof only. */
+/** The elements of the answer, and those of one line about them. A statement alone answers about a proof only. */
 async function verdict(input, bundle) {
   const subject = await openCase(input);
   const proof = input.proof === undefined ? null : await judgeProof(input, subject);
@@ -272,13 +276,11 @@ async function verdict(input, bundle) {
   if (report !== null && proof !== null) checks.push(proof.checks.at(-1));
   const code = Math.max(report?.exit_code ?? 0, proof?.exit_code ?? 0);
   const count = (...outcomes) => checks.filter(({ outcome }) => outcomes.includes(outcome)).length;
-  const words =
-    `${count("pass")} checks passed, ${count("fail")} failed, ${count("skipped")} could not be made` +
-    `${count("short", "withheld") > 0 ? ", 1 says short or withheld" : ""}.`;
+  const says = count("short", "withheld") > 0 ? ", 1 says short or withheld" : "";
+  const words = `${count("pass")} checks passed, ${count("fail")} failed, ${count("skipped")} could not be made${says}.`;
   return [
     [
       html("h2", { id: "answer" }, "The answer"),
-      html("p", { class: `ending exit-${code}` }, badge({ 0: "pass", 4: "short", 6: "fail" }[code]), ` ${ENDINGS[code]}`),
       tokenList(report, proof),
       ...(report === null ? [] : [answers(report)]),
       ...besides(report),
@@ -287,7 +289,7 @@ async function verdict(input, bundle) {
       ...groups(checks, subject, input),
       html("p", { class: "lead" }, `Judged as of ${moment(subject.now)}, in this browser, from these files alone.`),
     ],
-    `${ENDINGS[code]} ${words}`,
+    [badge(ENDED[code] ?? report.checks.find(({ name }) => name === "coverage").outcome), html("strong", {}, ENDINGS[code]), html("span", {}, words)],
   ];
 }
 
@@ -370,8 +372,8 @@ function checkItem({ name, question, outcome, detail, advice }, subject, input) 
         "span",
         { class: "asked" },
         html("span", { class: "question" }, question),
-        html("span", { class: "detail" }, detail),
-        advice === "" ? null : html("span", { class: "detail" }, `${asked}: ${advice}`),
+        html("span", { class: "detail" }, prose(detail)),
+        advice === "" ? null : html("span", { class: "detail" }, `${asked}: `, prose(advice)),
       ),
     ),
     body,

@@ -2,6 +2,7 @@
 // A log's static files (C2SP tlog-tiles), read from outside (attest/log/tiles.py and reader.py).
 
 import { equal, toHex } from "./bytes.js";
+import { openCheckpoint } from "./checkpoint.js";
 import { VerificationError } from "./errors.js";
 import { leafHash, nodeHash, rootFromLeafHashes, verifyConsistency } from "./merkle.js";
 
@@ -28,18 +29,25 @@ export class LogFiles {
     this.tiles = new Map();
   }
 
+  /** The head that the log has now, signed by `key`; throws `VerificationError` if there is none, or it is false. */
+  async newest(key) {
+    return openCheckpoint(this.need("checkpoint"), key, `${this.where}/checkpoint`);
+  }
+
   /** Check by the hash tiles that the checkpoint `now` extends `old`; throws `VerificationError`. */
   async checkConsistent(old, now) {
-    const path = 0 < old.size && old.size < now.size ? await this.consistencyPath(old.size, now.size) : [];
+    const path =
+      0n < old.size && old.size < now.size ? await this.consistencyPath(this.counted(old), this.counted(now)) : [];
     await verifyConsistency(old.size, old.root, now.size, now.root, path);
   }
 
   /** All entries under the checkpoint `head`, in order, once they were seen to lead to its root. */
   async entries(head) {
+    const size = this.counted(head);
     const entries = [];
-    for (let start = 0; start < head.size; start += WIDTH) {
-      const width = Math.min(WIDTH, head.size - start);
-      const { data, path, full } = this.partial(`tile/entries/`, start / WIDTH, width);
+    for (let start = 0; start < size; start += WIDTH) {
+      const width = Math.min(WIDTH, size - start);
+      const { data, path, full } = this.partial("tile/entries/", start / WIDTH, width);
       entries.push(...parseEntries(data, full, `${this.where}/${path}`).slice(0, width));
     }
     const root = await rootFromLeafHashes(await Promise.all(entries.map(leafHash)));
@@ -54,6 +62,12 @@ export class LogFiles {
       );
     }
     return entries;
+  }
+
+  /** A head's size as a number; throws `VerificationError` for one that no files can have. */
+  counted({ size }) {
+    if (size <= BigInt(Number.MAX_SAFE_INTEGER)) return Number(size);
+    throw malformed(this.where, `cannot have ${size} entries`);
   }
 
   /** The file of so many items, or the full one that a mirror may keep instead: then `full` is its own width. */

@@ -3,13 +3,15 @@
 
 import { ENVELOPE, LOG_PROOF, MANIFEST, MANIFEST_ENVELOPE, RECEIPTS, RESERVES } from "./bundle.js";
 import { fromHex, fromUtf8, toBase64, toHex } from "./bytes.js";
-import { parseLogProof } from "./checkpoint.js";
+import { openCheckpoint, parseLogProof } from "./checkpoint.js";
 import { attestedTokens } from "./checks.js";
 import { digest, sha256 } from "./crypto.js";
 import { InclusionProof, MANIFEST_PAYLOAD_TYPE, PAYLOAD_TYPE } from "./documents.js";
 import { badge, html, lines } from "./dom.js";
 import { decodeDer, pae, parseEnvelope, verifies } from "./dsse.js";
 import { UnavailableError, VerificationError } from "./errors.js";
+import { readHistory } from "./history.js";
+import { readLeaves } from "./leaves.js";
 import { climb, leafHash } from "./merkle.js";
 import { format, group } from "./money.js";
 import { formatInstant, moment } from "./period.js";
@@ -250,6 +252,49 @@ const WORKING = {
       }),
       file("The checkpoint", checkpoint),
     ];
+  },
+
+  async consistency(subject) {
+    if (subject.since === null) return [];
+    const kept = await openCheckpoint(subject.since, subject.trust.log.key, "your checkpoint");
+    const own = (await subject.logged()).signed.checkpoint;
+    const heads = [
+      ["Your checkpoint", kept.checkpoint],
+      ["This bundle's", own],
+      ...(subject.log === null ? [] : [["The log's newest", (await subject.newest()).checkpoint]]),
+    ];
+    return [
+      table(
+        "The heads that are compared",
+        ["", "Entries", "Root"],
+        heads.map(([name, { size, root }]) => [name, String(size), code(toHex(root))]),
+      ),
+      file("Your checkpoint", subject.since),
+    ];
+  },
+
+  async history(subject) {
+    if (subject.log === null) return [];
+    const rows = [...(await readHistory(subject))].flatMap(([period, revisions]) =>
+      [...revisions].map(([revision, { index, statement, predicate }]) => [
+        period,
+        String(revision),
+        String(index),
+        predicate.supersedes === null ? "first statement" : `${predicate.supersedes.kind}: ${predicate.supersedes.reason}`,
+        code(statement),
+      ]),
+    );
+    return [table("The statements in the log", ["Period", "Revision", "Entry", "What it is", "SHA-256"], rows)];
+  },
+
+  async leaves(subject) {
+    if (subject.leaves === null) return [];
+    const { tokens } = await subject.predicate();
+    const rows = (await readLeaves(subject)).map((leaf) => {
+      const { exponent } = tokens.find(({ token }) => token === leaf.token);
+      return [leaf.account, leaf.custodian, leaf.token, amount(leaf.minor_units, exponent, leaf.currency), moment(leaf.as_of)];
+    });
+    return [table("The accounts, in the tree's order", ["Account", "Custodian", "Token", "Balance", "As of"], rows)];
   },
 
   async witnesses(subject) {
