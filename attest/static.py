@@ -5,18 +5,28 @@ from __future__ import annotations
 
 import http.client
 import stat
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import quote, urlsplit
 
 from attest.errors import OperatorError, VerificationError
 
 #: No public file is larger (256 log entries of 64 KiB make 16 MiB, a chain proof 32).
 MAX_FILE_BYTES = 64 << 20
+#: How long a server may be silent, and how long one file may take.
 TIMEOUT_SECONDS = 20.0
+FILE_SECONDS = 300.0
+
+
+class Reader(Protocol):
+    """Gives a file's bytes by its path below a root, None if there is none."""
+
+    def __call__(self, path: str, limit: int = MAX_FILE_BYTES) -> bytes | None:
+        """Raises :class:`VerificationError` for a file of more than ``limit`` bytes."""
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -29,11 +39,11 @@ def is_url(text: str) -> bool:
     return urlsplit(text).scheme in {"http", "https"}
 
 
-def folder_files(folder: Path) -> Callable[[str], bytes | None]:
+def folder_files(folder: Path) -> Reader:
     """A reader of plain files below ``folder``; links are not followed. Reading raises :class:`VerificationError` for
     anything but a plain file of bounded size."""
 
-    def read(path: str) -> bytes | None:
+    def read(path: str, limit: int = MAX_FILE_BYTES) -> bytes | None:
         parts = path.split("/")
         if {"", ".", ".."} & {*parts}:
             raise ValueError(f"{path!r} leaves its folder")
@@ -49,18 +59,25 @@ def folder_files(folder: Path) -> Callable[[str], bytes | None]:
         if not stat.S_ISREG(mode):
             raise _refuse(str(place), "is not a plain file")
         with place.open("rb") as file:
-            return _bounded(file.read(MAX_FILE_BYTES + 1), str(place))
+            return _bounded(file.read(limit + 1), limit, str(place))
 
     return read
 
 
-def http_files(url: str, *, timeout: float = TIMEOUT_SECONDS) -> Callable[[str], bytes | None]:
+def http_files(url: str, *, timeout: float = TIMEOUT_SECONDS, file_seconds: float = FILE_SECONDS) -> Reader:
     """A reader of files below ``url`` (http or https); status 404 is None, redirects are not followed.
 
-    Raises :class:`OperatorError` for another kind of URL; reading raises it when the server does not answer or answers
-    with another status (``fetch-failed``), and :class:`VerificationError` for a file that is too large.
+    Raises :class:`OperatorError` for another kind of URL; reading raises it when the server does not answer in time or
+    answers with another status (``fetch-failed``), and :class:`VerificationError` for a file that is too large.
     """
     parts = urlsplit(url)
+    if "@" in parts.netloc:
+        raise OperatorError(
+            "the address has a user's name or a password in it",
+            code="usage",
+            reason="Public files need none, and it would be shown in messages.",
+            advice="Leave out what stands before the @.",
+        )
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
         raise OperatorError(
             f"{url!r} is not an http or https address of a folder",
@@ -70,11 +87,15 @@ def http_files(url: str, *, timeout: float = TIMEOUT_SECONDS) -> Callable[[str],
         )
     opener = urllib.request.build_opener(_NoRedirect)
 
-    def read(path: str) -> bytes | None:
+    def read(path: str, limit: int = MAX_FILE_BYTES) -> bytes | None:
         place = f"{url.rstrip('/')}/{quote(path)}"
-        try:
+
+        def fetch() -> bytes:
             with opener.open(place, timeout=timeout) as response:
-                return _bounded(response.read(MAX_FILE_BYTES + 1), place)
+                return bytes(response.read(limit + 1))
+
+        try:
+            return _bounded(_within(file_seconds, fetch), limit, place)
         except urllib.error.HTTPError as fault:
             if fault.code == 404:
                 return None
@@ -89,14 +110,36 @@ def http_files(url: str, *, timeout: float = TIMEOUT_SECONDS) -> Callable[[str],
     return read
 
 
-def files_below(place: str) -> Callable[[str], bytes | None]:
+def files_below(place: str) -> Reader:
     """The reader for ``place``: :func:`http_files` for a URL, :func:`folder_files` for a path."""
     return http_files(place) if is_url(place) else folder_files(Path(place))
 
 
-def _bounded(data: bytes, where: str) -> bytes:
-    if len(data) > MAX_FILE_BYTES:
-        raise _refuse(where, f"has more than {MAX_FILE_BYTES} bytes")
+def _within(seconds: float, fetch: Callable[[], bytes]) -> bytes:
+    """What ``fetch`` gives or raises; ``TimeoutError`` if that takes longer. A socket's timeout bounds each silence
+    only, and a server that sends a byte now and then is never silent."""
+    done: list[bytes | Exception] = []
+
+    def run() -> None:
+        try:
+            done.append(fetch())
+        except Exception as fault:
+            done.append(fault)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if not done:
+        raise TimeoutError(f"not complete after {seconds:g} seconds")
+    (result,) = done
+    if isinstance(result, Exception):
+        raise result
+    return result
+
+
+def _bounded(data: bytes, limit: int, where: str) -> bytes:
+    if len(data) > limit:
+        raise _refuse(where, f"has more than {limit} bytes")
     return data
 
 

@@ -98,7 +98,7 @@ def cli(ctx: click.Context, debug: bool) -> None:
 
     \b
     The operator, weekly:   attest doctor && attest run
-    An auditor, anywhere:   attest verify BUNDLE_DIR --trust trust.json
+    An auditor, anywhere:   attest verify BUNDLE --trust trust.json
     To try it out:          attest devnet
 
     Exit codes: 0 done, 1 unexpected, 2 usage or configuration, 3 source refused or quorum not met, 4 reserve shortfall,

@@ -32,24 +32,26 @@ _ENDINGS = {
 @click.command(
     epilog="""\b
 Examples:
-  attest verify attestations/2026-W47 --trust trust.json
-  attest verify attestations/2026-W47 --trust trust.json \\
-    --rpc http://localhost:8545
-  attest verify attestations/2026-W47 --trust trust.json --json
+  attest verify https://reserves.issuer.example/attestations/2026-W47 \\
+    --trust trust.json
+  attest verify attestations/2026-W47 --trust trust.json --log mirror/log
+  attest verify 2026-W47.zip --trust trust.json --rpc http://localhost:8545
 
 Exit codes: 0 all that the trust file demands passed, 4 a reserve is short or withheld, 6 a check failed, a demanded one
 was skipped, or nothing was checked, 2 usage."""
 )
-@click.argument("bundle", type=click.Path(path_type=Path), metavar="BUNDLE_DIR")
-@click.option("--trust", "trust_path", type=click.Path(path_type=Path), required=True, help="Your own trust file.")
+@click.argument("bundle", type=click.Path())
+@click.option("--trust", "trust_place", type=click.Path(), required=True, help="Your own trust file.")
 @click.option(
     "--rpc", "urls", multiple=True, metavar="URL", help="Your own node; once for each chain. Default: offline."
 )
 @click.option("--at", metavar="TIME", help="Judge as of this time (2026-11-23T08:00:00Z). Default: now.")
 @json_option
 @click.pass_obj
-def verify(output: Output, bundle: Path, trust_path: Path, urls: tuple[str, ...], at: str | None, as_json: bool) -> int:
+def verify(output: Output, bundle: str, trust_place: str, urls: tuple[str, ...], at: str | None, as_json: bool) -> int:
     """Verify an attestation, trusting only your trust file.
+
+    BUNDLE is an attestation's folder, a zip of it, or its address on the web.
 
     Says for each token whether the money is there, then whether that is authentic, sufficient and independently
     checked, then every check: pass, FAIL or skipped, and how to get a skipped one done.
@@ -59,7 +61,7 @@ def verify(output: Output, bundle: Path, trust_path: Path, urls: tuple[str, ...]
     from attest.verify.verifier import verify_bundle
 
     now = _time(at)
-    report = verify_bundle(bundle, load_trust(trust_path, bundle), rpc=_endpoints(urls), now=now)
+    report = verify_bundle(bundle, load_trust(trust_place, bundle), rpc=_endpoints(urls), now=now)
     if output.json:
         output.result(report.as_json())
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from attest.documents import MAX_ENVELOPE_BYTES, Manifest
@@ -37,7 +37,9 @@ _MAX_BYTES = {
     CHAIN_PROOF: 32 * _MEBIBYTE,
 }
 _MAX_OTHER_BYTES = 64 * _MEBIBYTE
-_MAX_FILES = 64
+#: Of all files together.
+MAX_BUNDLE_BYTES = 128 * _MEBIBYTE
+MAX_FILES = 64
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
 
 
@@ -46,7 +48,7 @@ def read_bundle(folder: Path) -> Mapping[str, bytes]:
     :class:`VerificationError` for links, folders, devices, odd names, too many or too large files."""
     try:
         with os.scandir(folder) as entries:
-            names = sorted(entry.name for entry, _ in zip(entries, range(_MAX_FILES + 1), strict=False))
+            names = sorted(entry.name for entry, _ in zip(entries, range(MAX_FILES + 1), strict=False))
     except OSError as fault:
         raise OperatorError(
             f"{folder}: cannot be read ({fault.strerror})",
@@ -54,9 +56,27 @@ def read_bundle(folder: Path) -> Mapping[str, bytes]:
             reason="A bundle is one attestation's folder, such as attestations/2026-W47.",
             advice="Name the folder that holds attestation.dsse.json.",
         ) from None
-    if len(names) > _MAX_FILES:
-        raise _refuse(f"the folder has more than {_MAX_FILES} entries")
-    return {name: _read(folder, name) for name in names}
+    if len(names) > MAX_FILES:
+        raise refuse(f"the folder has more than {MAX_FILES} entries")
+    return collect(names, lambda name, limit: read_file(folder / name, limit))
+
+
+def collect(names: Iterable[str], read: Callable[[str, int], bytes]) -> dict[str, bytes]:
+    """The files ``names``, each read with its limit in bytes. Raises :class:`VerificationError` for an odd name, and
+    when all together are too large."""
+    files: dict[str, bytes] = {}
+    left = MAX_BUNDLE_BYTES
+    for name in names:
+        files[name] = read(name, min(limit_of(name), left))
+        left -= len(files[name])
+    return files
+
+
+def limit_of(name: str) -> int:
+    """How many bytes a file of this name may have; raises :class:`VerificationError` if it is no name of one."""
+    if not _NAME.fullmatch(name):
+        raise refuse(f"{name[:200]!r} is no name of a bundle's file")
+    return _MAX_BYTES.get(name, _MAX_OTHER_BYTES)
 
 
 def read_file(path: Path, limit: int) -> bytes:
@@ -64,20 +84,14 @@ def read_file(path: Path, limit: int) -> bytes:
     :class:`VerificationError`."""
     try:
         if not stat.S_ISREG(path.lstat().st_mode):
-            raise _refuse(f"{path.name!r} is not a plain file (a link, folder or device)")
+            raise refuse(f"{path.name!r} is not a plain file (a link, folder or device)")
         with path.open("rb") as file:
             data = file.read(limit + 1)
     except OSError as fault:
-        raise _refuse(f"{path.name!r} cannot be read ({fault.strerror})") from None
+        raise refuse(f"{path.name!r} cannot be read ({fault.strerror})") from None
     if len(data) > limit:
-        raise _refuse(f"{path.name!r} has more than {limit} bytes")
+        raise refuse(f"{path.name!r} has more than {limit} bytes")
     return data
-
-
-def _read(folder: Path, name: str) -> bytes:
-    if not _NAME.fullmatch(name):
-        raise _refuse(f"{name[:200]!r} is no name of a bundle's file")
-    return read_file(folder / name, _MAX_BYTES.get(name, _MAX_OTHER_BYTES))
 
 
 def check_manifest(files: Mapping[str, bytes]) -> Manifest:
@@ -85,17 +99,17 @@ def check_manifest(files: Mapping[str, bytes]) -> Manifest:
     :class:`VerificationError` naming the file."""
     missing = [name for name in REQUIRED if name not in files]
     if missing:
-        raise _refuse(f"{', '.join(missing)} missing")
+        raise refuse(f"{', '.join(missing)} missing")
     manifest = read_manifest(files[MANIFEST])
     listed = {entry.name: entry for entry in manifest.files}
     unlisted = {MANIFEST, MANIFEST_ENVELOPE} if manifest.format == SIGNED_FORMAT else {MANIFEST}
     for name in sorted({*listed, *files} - unlisted):
         if name not in files:
-            raise _refuse(f"{name} is listed in {MANIFEST} but missing")
+            raise refuse(f"{name} is listed in {MANIFEST} but missing")
         if name not in listed:
-            raise _refuse(f"{name} is not listed in {MANIFEST}")
+            raise refuse(f"{name} is not listed in {MANIFEST}")
         if (listed[name].sha256, listed[name].size) != (digest(files[name]), len(files[name])):
-            raise _refuse(f"{name} is not the file that {MANIFEST} lists: its digest or size differs")
+            raise refuse(f"{name} is not the file that {MANIFEST} lists: its digest or size differs")
     return manifest
 
 
@@ -104,14 +118,17 @@ def read_manifest(data: bytes) -> Manifest:
     manifest = from_json(Manifest, data, MANIFEST)
     names = [entry.name for entry in manifest.files]
     if len({*names}) != len(names) or {MANIFEST, MANIFEST_ENVELOPE} & {*names}:
-        raise _refuse(f"{MANIFEST} lists a file twice, or itself")
+        raise refuse(f"{MANIFEST} lists a file twice, or itself")
     for name in names:
         if not _NAME.fullmatch(name):
-            raise _refuse(f"{MANIFEST} lists {name[:200]!r}, which is no name of a bundle's file")
+            raise refuse(f"{MANIFEST} lists {name[:200]!r}, which is no name of a bundle's file")
+    if len(names) > MAX_FILES:
+        raise refuse(f"{MANIFEST} lists more than {MAX_FILES} files")
     return manifest
 
 
-def _refuse(detail: str) -> VerificationError:
+def refuse(detail: str) -> VerificationError:
+    """A bundle that is not as bundles are."""
     return VerificationError(
         detail,
         code="bundle-malformed",

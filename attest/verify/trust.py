@@ -17,8 +17,13 @@ from attest.log.note import COSIGNATURE_V1, ED25519, VerifierKey, parse_vkey
 from attest.period import Period
 from attest.records import Amount, Hex32, from_json
 from attest.signing import dsse
+from attest.static import is_url
 
 MAX_TRUST_BYTES = 1 << 20
+_OWN_TRUST = (
+    "Write your own trust file (begin with the issuer's trust.example.json, compare every key and address with the "
+    "issuer by another way), and keep it apart from downloaded bundles."
+)
 _SYMBOL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}", re.ASCII)
 _FINALITY = re.compile(r"instant|tag|depth:[1-9][0-9]{0,5}", re.ASCII)
@@ -326,16 +331,15 @@ class Trust:
         return next((chain for chain in self.chains if chain.chain_id == chain_id), None)
 
 
-def _same_origin(bundle: Path) -> list[Path]:
-    """The places that whoever made ``bundle`` wrote: itself, its folder, and the public store that it lies in."""
-    places = [bundle]
-    folder = bundle if bundle.is_dir() else bundle.parent
-    if (folder / "manifest.json").exists():
-        places.append(folder)
-    store = folder.parent.parent
-    if folder.parent.name == "attestations" and ((store / "log").exists() or (store / "feed.json").exists()):
-        places.append(store)
-    return places
+def _published(folder: Path) -> bool:
+    """Whether ``folder`` is a bundle's, an audit package's or a public store: the issuer wrote what is in it."""
+
+    def has(*names: str) -> bool:
+        return any((folder / name).exists() for name in names)
+
+    return (has("manifest.json") and has("attestation.dsse.json", "decision.json")) or (
+        has("attestations") and has("log", "feed.json")
+    )
 
 
 def read_trust(data: bytes, where: str = "the trust file") -> Trust:
@@ -343,20 +347,28 @@ def read_trust(data: bytes, where: str = "the trust file") -> Trust:
     return from_json(Trust, data, where)
 
 
-def load_trust(path: Path, bundle: Path) -> Trust:
-    """Read the auditor's trust file for verifying ``bundle`` (a folder or a file).
+def load_trust(place: Path | str, bundle: Path | str) -> Trust:
+    """Read the auditor's trust file for verifying ``bundle`` (a folder, a file or an address).
 
-    Raises :class:`VerificationError` when it lies inside the bundle or inside the public store that the bundle lies in
-    (links resolved), or is malformed, and :class:`OperatorError` when it cannot be read.
+    Raises :class:`VerificationError` when it is the bundle, lies inside a bundle or inside a public store (links
+    resolved), or is malformed, and :class:`OperatorError` when it cannot be read, or is somewhere on the web.
     """
+    if is_url(str(place)):
+        raise OperatorError(
+            f"{place}: a trust file is not fetched",
+            code="trust-from-web",
+            reason="What a verdict rests on must be yours: whoever serves that address could change it at any time.",
+            advice=_OWN_TRUST,
+        )
+    path = Path(place)
     resolved = path.resolve()
-    if any(resolved == place or place in resolved.parents for place in _same_origin(bundle.resolve())):
+    judged = None if is_url(str(bundle)) else Path(bundle).resolve()
+    if judged in (resolved, *resolved.parents) or any(map(_published, resolved.parents)):
         raise VerificationError(
             f"{path}: this trust file lies inside what it should judge",
             code="trust-from-bundle",
             reason="Whoever made the bundle made this file too: it would vouch for itself.",
-            advice="Write your own trust file (begin with the issuer's trust.example.json, compare every key and "
-            "address with the issuer by another way), and keep it apart from downloaded bundles.",
+            advice=_OWN_TRUST,
         )
     try:
         with path.open("rb") as file:

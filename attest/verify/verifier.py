@@ -10,9 +10,9 @@ from attest.documents import ChainBlocks, TokenStatement
 from attest.errors import VerificationError
 from attest.statement import sentence
 from attest.verify import chain_proof, chain_rpc, checks
-from attest.verify.bundle import read_bundle
 from attest.verify.case import Case, Rpc, UnavailableError
 from attest.verify.checks import AUTHENTIC, Check
+from attest.verify.places import open_bundle
 from attest.verify.report import Answer, CheckResult, Outcome, Report, TokenReport
 from attest.verify.trust import Demand, Trust
 
@@ -43,7 +43,7 @@ def verify_bundle(path: Path, trust: Trust, *, rpc: Rpc | Sequence[Rpc] | None =
     """
     rpcs = () if rpc is None else (rpc,) if callable(rpc) else tuple(rpc)
     try:
-        case = Case(read_bundle(path), trust, now, rpcs)
+        case = Case(open_bundle(path), trust, now, rpcs)
     except VerificationError as fault:
         case = Case({}, trust, now, rpcs, fault)
     return judge(case)

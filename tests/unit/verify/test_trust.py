@@ -203,6 +203,43 @@ def test_load_trust__statement_of_a_bundle__trust_beside_it_refused(tmp_path: Pa
         load_trust(written(folder / "trust.json"), folder / "attestation.dsse.json")
 
 
+def test_load_trust__zip_unpacked_beside__trust_from_there_refused(tmp_path: Path) -> None:
+    (tmp_path / "2026-W47.zip").touch()
+    unpacked = bundles.write(bundles.standard_files(), tmp_path / "2026-W47")
+
+    with pytest.raises(VerificationError, match="inside what it should judge"):
+        load_trust(written(unpacked / "trust.json"), tmp_path / "2026-W47.zip")
+
+
+def test_load_trust__beside_a_zip_on_the_auditors_desk__is_read(tmp_path: Path) -> None:
+    (tmp_path / "2026-W47.zip").touch()
+
+    assert load_trust(written(tmp_path / "trust.json"), tmp_path / "2026-W47.zip") == bundles.trust()
+
+
+def test_load_trust__in_the_store_that_the_zip_lies_in__refused(public: Path) -> None:
+    with pytest.raises(VerificationError, match="inside what it should judge"):
+        load_trust(written(public / "trust.json"), public / "attestations" / "2026-W47.zip")
+
+
+def test_load_trust__in_a_mirror_of_what_is_at_the_address__refused(public: Path) -> None:
+    with pytest.raises(VerificationError, match="inside what it should judge"):
+        load_trust(written(public / "trust.json"), "https://reserves.issuer.example/attestations/2026-W47")
+
+
+def test_load_trust__in_an_audit_package__refused(tmp_path: Path) -> None:
+    for name in ("manifest.json", "decision.json"):
+        (tmp_path / name).write_text("{}")
+
+    with pytest.raises(VerificationError, match="inside what it should judge"):
+        load_trust(written(tmp_path / "trust.json"), tmp_path / "bundle")
+
+
+def test_load_trust__address__refused_in_words(tmp_path: Path) -> None:
+    with pytest.raises(OperatorError, match="a trust file is not fetched"):
+        load_trust("https://reserves.issuer.example/trust.json", tmp_path / "bundle")
+
+
 def test_load_trust__missing_file__is_the_operators_fault(tmp_path: Path) -> None:
     with pytest.raises(OperatorError, match="cannot be read"):
         load_trust(tmp_path / "none.json", tmp_path / "bundle")
