@@ -1,4 +1,4 @@
-"""The verifier page of this release: one file that checks attestations in a browser (``verifier/build.mjs`` makes it)."""
+"""The page of this release: one file that verifies in a browser (``verifier/build.mjs`` makes it)."""
 
 from __future__ import annotations
 

@@ -94,9 +94,43 @@ function notOne(count) {
   });
 }
 
-/** The files of a drop, folders included, as `{path, file}`. */
+/** The files of a drop, folders included, as `{path, file}`. What it holds can only be asked for at once. */
 async function dropped(transfer) {
-  const entries = [...transfer.items].map((item) => item.webkitGetAsEntry()).filter((entry) => entry !== null);
+  const items = [...transfer.items].filter((item) => item.kind === "file");
+  const parts = items.map((item) => {
+    const entry = item.webkitGetAsEntry();
+    if (entry === null || entry.isFile) return [{ path: item.getAsFile().name, file: item.getAsFile() }];
+    return insideHandle(item.getAsFileSystemHandle?.()).catch(() => insideEntry(entry));
+  });
+  try {
+    return (await Promise.all(parts)).flat();
+  } catch {
+    throw new VerificationError("the folder that was dropped cannot be read", {
+      code: "folder-unreadable",
+      reason: "Some browsers do not give dropped folders to a page that was opened from disk.",
+      advice: "Use “Choose a folder”, or drop the folder's files or a zip of it.",
+    });
+  }
+}
+
+/** The files below a folder, by its handle (File System standard). */
+async function insideHandle(promised) {
+  const folders = [["", await promised]];
+  const found = [];
+  while (folders.length > 0) {
+    const [before, folder] = folders.shift();
+    const path = `${before}${folder.name}/`;
+    for await (const inside of folder.values()) {
+      if (inside.kind === "directory") folders.push([path, inside]);
+      else found.push({ path: path + inside.name, file: await inside.getFile() });
+    }
+  }
+  return found;
+}
+
+/** The same by its entry, which older browsers have instead. */
+async function insideEntry(folder) {
+  const entries = [folder];
   const found = [];
   while (entries.length > 0) {
     const entry = entries.shift();
@@ -134,8 +168,12 @@ function listen() {
     place.addEventListener("dragleave", () => place.classList.remove("over"));
     place.addEventListener("drop", async (event) => {
       place.classList.remove("over");
-      const found = await dropped(event.dataTransfer);
-      if (found.length > 0) await take(found);
+      try {
+        await take(await dropped(event.dataTransfer));
+      } catch (fault) {
+        if (!(fault instanceof VerificationError)) throw fault;
+        say(zone, fault);
+      }
     });
   }
   // A file that misses its place must not replace the page.
@@ -389,11 +427,12 @@ function checkItem({ name, question, outcome, detail, advice }, subject, input) 
 
 // -- begin ----------------------------------------------------------------------------------------------------------
 
+byId("scriptless").hidden = true;
 if (available()) {
+  byId("give").hidden = false;
   listen();
   refresh();
 } else {
-  byId("give").hidden = true;
   byId("unable").hidden = false;
   byId("place").textContent = location.origin;
 }

@@ -113,7 +113,7 @@ function code(text) {
 function table(caption, columns, rows) {
   return html(
     "div",
-    { class: "scroll", role: "region", tabindex: "0", "aria-label": caption },
+    { class: "scroll", role: "group", tabindex: "0", "aria-label": caption },
     html(
       "table",
       {},
@@ -140,7 +140,7 @@ function file(name, data) {
     html("summary", {}, `${name}, ${data.length} bytes`),
     html(
       "div",
-      { class: "bytes", role: "region", tabindex: "0", "aria-label": `The bytes of ${name}` },
+      { class: "bytes", role: "group", tabindex: "0", "aria-label": `The bytes of ${name}` },
       html("code", {}, lines(text.slice(0, SHOWN_CHARACTERS) + rest)),
     ),
   );
@@ -266,7 +266,7 @@ const WORKING = {
     return [
       table(
         "The heads that are compared",
-        ["", "Entries", "Root"],
+        ["Head", "Entries", "Root"],
         heads.map(([name, { size, root }]) => [name, String(size), code(toHex(root))]),
       ),
       file("Your checkpoint", subject.since),
@@ -343,7 +343,7 @@ const WORKING = {
     return [
       table(
         "The rule and what was found",
-        ["", "Your trust file", ...all.map(([token]) => token.token)],
+        ["Limit", "Your trust file", ...all.map(([token]) => token.token)],
         [
           row("Sources at least", yours.min_sources, ({ policy }) => policy.min_sources),
           row("Sources found, fewest", "", ({ agreement }) => agreement.fewest_sources),
@@ -392,7 +392,7 @@ const WORKING = {
     return [
       table(
         "The anchor, as receipts.json says",
-        ["", "The anchor", "Must be", ""],
+        ["Of", "The anchor", "Must be", "Equal"],
         [
           row("Registry", anchor.registry, subject.trust.registry.address),
           row("Statement", anchor.statement, await subject.statementDigest()),
