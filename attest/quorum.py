@@ -21,14 +21,14 @@ of one that corroborates  ``corroborates``, ``contradicts`` (the attested value,
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
 from attest.errors import ConflictError
 from attest.model import AccountPolicy, AccountVerdict, Considered, Observation, SourceFailure, SourcePolicy, Verdict
-from attest.money import currency, group
+from attest.money import Currency, currency, group
 
 #: The code of an account that nobody has proven to be the issuer's.
 UNPROVEN = "ownership-unproven"
@@ -87,13 +87,16 @@ def decide(
     cutoff: datetime,
     previous: Mapping[str, int],
     proofs: Mapping[str, str] | None = None,
+    *,
+    unit_of: Callable[[str], Currency] = currency,
 ) -> Verdict:
     """The verdict on every account, in the order of ``policies``; the order of observations and failures is of no
     account.
 
     ``cutoff`` is aware; ``previous`` maps accounts to the minor units of the last attested period, ``proofs``
-    key-proven accounts to the digests of this period's proofs of ownership. Raises :class:`ConflictError`
-    (``unknown-source``) for an observation or failure of a source that no policy names.
+    key-proven accounts to the digests of this period's proofs of ownership. ``unit_of`` gives a currency by its code,
+    for the words only. Raises :class:`ConflictError` (``unknown-source``) for an observation or failure of a source
+    that no policy names.
     """
     said: dict[tuple[str, str], list[Observation]] = defaultdict(list)
     failed: dict[tuple[str, str], list[SourceFailure]] = defaultdict(list)
@@ -112,7 +115,7 @@ def decide(
         )
     twice = _reached_twice(policies, said)
     verdicts = (
-        _Account(policy, cutoff, said, failed).verdict(twice.get(policy.account), previous.get(policy.account))
+        _Account(policy, cutoff, said, failed, unit_of).verdict(twice.get(policy.account), previous.get(policy.account))
         for policy in policies
     )
     return Verdict(
@@ -196,8 +199,10 @@ class _Account:
         cutoff: datetime,
         said: Mapping[tuple[str, str], list[Observation]],
         failed: Mapping[tuple[str, str], list[SourceFailure]],
+        unit_of: Callable[[str], Currency],
     ) -> None:
         self.policy = policy
+        self.unit_of = unit_of
         self.cutoff = cutoff
         self.valid: list[tuple[SourcePolicy, Observation]] = []
         self.corroborating: list[Observation] = []
@@ -416,7 +421,7 @@ class _Account:
         return self._amount(observation.minor_units)
 
     def _amount(self, minor_units: int) -> str:
-        return f"{group(currency(self.policy.currency).format(minor_units))} {self.policy.currency}"
+        return f"{group(self.unit_of(self.policy.currency).format(minor_units))} {self.policy.currency}"
 
 
 def _origins(pairs: Iterable[tuple[SourcePolicy, Observation]]) -> set[str]:

@@ -115,8 +115,8 @@ def token_statement(
         surplus_units=held - highest,
         ratio_percent=money.ratio_percent(held, highest),
         oldest_as_of=reserve.oldest_as_of,
-        agreement=_agreement(verdicts),
-        policy=_weakest(policies),
+        agreement=agreement_of(verdicts),
+        policy=weakest(policies),
         reports=tuple(reports),
         consensus=ConsensusStatement(
             oracle, consensus.units, consensus.quorum_met, consensus.required_quorum, len(consensus.reports)
@@ -146,7 +146,8 @@ def _deployments(token: str, supply: Supply, confirm: Supply) -> tuple[Deploymen
     )
 
 
-def _agreement(verdicts: Sequence[AccountVerdict]) -> Agreement:
+def agreement_of(verdicts: Sequence[AccountVerdict]) -> Agreement:
+    """How a token's accounts (at least one) were agreed, as counts."""
     counted = [sum(source.counted for source in verdict.considered) for verdict in verdicts]
     waivers = Counter(verdict.waiver for verdict in verdicts if verdict.waiver is not None)
     return Agreement(
@@ -159,7 +160,8 @@ def _agreement(verdicts: Sequence[AccountVerdict]) -> Agreement:
     )
 
 
-def _weakest(policies: Sequence[AccountPolicy]) -> PolicyInForce:
+def weakest(policies: Sequence[AccountPolicy]) -> PolicyInForce:
+    """The weakest rule that any of a token's accounts (at least one) was decided by."""
     return PolicyInForce(
         min_sources=min(policy.min_sources for policy in policies),
         min_origins=min(policy.min_origins for policy in policies),

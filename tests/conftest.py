@@ -40,6 +40,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             pytest.skip(message)
 
 
+@pytest.fixture(autouse=True)
+def _remembers_no_log(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No test's `attest verify` finds what another one remembered, or touches what a person did."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+
+
 def pytest_runtest_teardown(item: pytest.Item) -> None:
     if "unit" in item.path.parts:
         from pytest_socket import enable_socket

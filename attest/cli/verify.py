@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from attest.verify.report import CheckResult, Report
 
 _WIDTH = 80
+_FILE = click.Path(path_type=Path)
 _COLOURS = {"pass": "green", "included": "green", "sufficient": "green", "yes": "green", "skipped": None}
 _ENDINGS = {
     EXIT_DONE: "Everything that your trust file demands passed.",
@@ -45,10 +46,29 @@ was skipped, or nothing was checked, 2 usage."""
 @click.option(
     "--rpc", "urls", multiple=True, metavar="URL", help="Your own node; once for each chain. Default: offline."
 )
+@click.option("--log", metavar="PLACE", help="The log's folder or address. Default: the one beside the bundle.")
+@click.option("--since", type=_FILE, help="A checkpoint of the log that you kept: it must have only grown since.")
+@click.option("--state", type=_FILE, help="Where logs are remembered. Default: attest/logs.json in your state folder.")
+@click.option("--no-state", is_flag=True, help="Neither compare with what was remembered, nor remember.")
+@click.option("--leaves", type=_FILE, help="All accounts (leaves.json), from the issuer: add them up.")
+@click.option("--evidence", type=_FILE, metavar="DIR", help="An opened audit package, from the issuer: decide again.")
 @click.option("--at", metavar="TIME", help="Judge as of this time (2026-11-23T08:00:00Z). Default: now.")
 @json_option
 @click.pass_obj
-def verify(output: Output, bundle: str, trust_place: str, urls: tuple[str, ...], at: str | None, as_json: bool) -> int:
+def verify(
+    output: Output,
+    bundle: str,
+    trust_place: str,
+    urls: tuple[str, ...],
+    log: str | None,
+    since: Path | None,
+    state: Path | None,
+    no_state: bool,
+    leaves: Path | None,
+    evidence: Path | None,
+    at: str | None,
+    as_json: bool,
+) -> int:
     """Verify an attestation, trusting only your trust file.
 
     BUNDLE is an attestation's folder, a zip of it, or its address on the web.
@@ -56,12 +76,18 @@ def verify(output: Output, bundle: str, trust_place: str, urls: tuple[str, ...],
     Says for each token whether the money is there, then whether that is authentic, sufficient and independently
     checked, then every check: pass, FAIL or skipped, and how to get a skipped one done.
     """
+    from attest.verify.memory import default_path
     from attest.verify.report import exit_code
     from attest.verify.trust import load_trust
-    from attest.verify.verifier import verify_bundle
+    from attest.verify.verifier import Brought, verify_bundle
 
     now = _time(at)
-    report = verify_bundle(bundle, load_trust(trust_place, bundle), rpc=_endpoints(urls), now=now)
+    if state is not None and no_state:
+        raise click.UsageError("--state and --no-state exclude each other")
+    remembered = None if no_state else state or default_path()
+    brought = Brought(leaves=leaves, since=since, log=log, state=remembered, evidence=evidence)
+    trust = load_trust(trust_place, bundle)
+    report = verify_bundle(bundle, trust, rpc=_endpoints(urls), now=now, brought=brought)
     if output.json:
         output.result(report.as_json())
     else:

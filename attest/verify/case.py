@@ -10,13 +10,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
 from attest import statement
 from attest.documents import Manifest, Predicate, Receipts, Reserves, Statement
 from attest.errors import VerificationError
-from attest.log.checkpoint import Cosignature
+from attest.log.checkpoint import Checkpoint, Cosignature, SignedCheckpoint
 from attest.log.proof import LoggedEntry, verify_log_proof
+from attest.log.reader import LogReader
+from attest.model import Decision, ReserveLeaves
 from attest.period import Period
 from attest.records import digest, from_json
 from attest.signing import dsse
@@ -24,6 +27,9 @@ from attest.verify.bundle import ENVELOPE, LOG_PROOF, RECEIPTS, RESERVES, check_
 from attest.verify.trust import Trust
 
 T = TypeVar("T")
+
+LEAVES = "leaves.json"
+GET_LOG = "Name the log's folder or address with --log PLACE."
 
 #: Calls one JSON-RPC method with its parameters and returns the result; raises :class:`EndpointError`.
 Rpc = Callable[[str, Sequence[Any]], Any]
@@ -38,18 +44,53 @@ class EndpointError(Exception):
 
 
 class UnavailableError(Exception):
-    """A check cannot be made because of what an earlier one found; the message says what is missing."""
+    """A check cannot be made: the message says what is missing, ``advice`` how to get it."""
+
+    def __init__(self, message: str, advice: str = "See the checks that failed.") -> None:
+        super().__init__(message)
+        self.advice = advice
+
+
+class Package(Protocol):
+    """An opened audit package: what the operator lets one auditor see."""
+
+    @property
+    def folder(self) -> Path:
+        """Where it is."""
+
+    @property
+    def decision(self) -> bytes:
+        """The bytes of its ``decision.json``."""
+
+    def digest(self, name: str) -> str | None:
+        """The sha256 of the evidence kept under ``name`` (itself a sha256), None if there is none."""
+
+
+#: Reads the documents of an audit package again and says what it found; raises :class:`VerificationError` if they say
+#: something else than the decision's observations.
+ReadAgain = Callable[[Path, Decision], str]
 
 
 @dataclass(frozen=True)
 class Case:
-    """One bundle against one trust file. ``files`` is empty and ``fault`` set when the folder itself was refused."""
+    """One bundle against one trust file. ``files`` is empty and ``fault`` set when the folder itself was refused.
+
+    What an auditor may have besides: their own nodes (``rpcs``), all leaves (``leaves_file``), a checkpoint that they
+    kept (``since``), the head of this log that was remembered (``remembered``), the log itself, and an audit package
+    with what can read its documents again.
+    """
 
     files: Mapping[str, bytes]
     trust: Trust
     now: datetime
     rpcs: tuple[Rpc, ...] = ()
     fault: VerificationError | None = None
+    leaves_file: bytes | None = None
+    since: bytes | None = None
+    remembered: Checkpoint | None = None
+    log: LogReader | None = None
+    package: Package | None = None
+    read_again: ReadAgain | None = None
 
     def file(self, name: str) -> bytes:
         """A file's bytes; raises :class:`UnavailableError` if the bundle has none of that name."""
@@ -94,6 +135,22 @@ class Case:
     def receipts(self) -> Receipts:
         data = self.file(RECEIPTS)
         return _readable(RECEIPTS, lambda: from_json(Receipts, data, RECEIPTS))
+
+    @cached_property
+    def leaves(self) -> ReserveLeaves | None:
+        """All leaves, None if the auditor has not given them; raises :class:`VerificationError` if malformed."""
+        return None if self.leaves_file is None else from_json(ReserveLeaves, self.leaves_file, LEAVES)
+
+    @property
+    def reader(self) -> LogReader:
+        if self.log is None:
+            raise UnavailableError("the log is not at hand", GET_LOG)
+        return self.log
+
+    @cached_property
+    def newest(self) -> SignedCheckpoint:
+        """The head that the log at hand has now; raises :class:`VerificationError` if it has none of its own."""
+        return self.reader.newest()
 
     @cached_property
     def logged(self) -> LoggedEntry:

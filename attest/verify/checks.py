@@ -20,7 +20,7 @@ from attest.statement import Attested, attested, moment
 from attest.verify.bundle import ENVELOPE, MANIFEST, MANIFEST_ENVELOPE, RECEIPTS, RESERVES, SIGNED_FORMAT
 from attest.verify.case import Case, UnavailableError
 from attest.verify.report import CheckResult, Outcome
-from attest.verify.trust import TrustedToken, same_address
+from attest.verify.trust import Trust, TrustedToken, same_address
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Check:
             found = self.run(case)
             finding = Finding("pass", found) if isinstance(found, str) else found
         except UnavailableError as missing:
-            finding = Finding("skipped", f"cannot be checked: {missing}", "See the checks that failed.")
+            finding = Finding("skipped", f"cannot be checked: {missing}", missing.advice)
         except VerificationError as fault:
             finding = Finding("fail", fault.message, fault.advice)
         return CheckResult(self.name, self.question, finding.outcome, finding.detail, finding.advice, self.required)
@@ -125,22 +125,29 @@ def signatures(case: Case) -> str:
             f"statement {case.statement_digest} is revoked in your trust file",
             "Do not rely on it; ask the issuer for the revision that replaces it.",
         )
+    names, used = signers(trust, envelope, case.period)
+    others = len(envelope.signatures) - used
+    ignored = f"; {others} by keys that you do not trust for this period, ignored" if others else ""
+    needed = f"{trust.attestor_threshold} needed"
+    signed = f"signed by {', '.join(names) or 'nobody whom you trust'} ({needed}{ignored})"
+    if len(names) < trust.attestor_threshold:
+        raise refuse(signed, advice)
+    return signed
+
+
+def signers(trust: Trust, envelope: dsse.Envelope, period: Period) -> tuple[list[str], int]:
+    """The attestors trusted for ``period`` that signed a statement, each key once; and how many signatures are
+    theirs."""
     signed: dict[bytes, str] = {}
     used: set[bytes] = set()
     for attestor in trust.attestors:
-        if not attestor.valid_in(case.period):
+        if not attestor.valid_in(period):
             continue
         for signature in {item.signature for item in envelope.signatures}:
             if _verifies(attestor.spki, PAYLOAD_TYPE, envelope.body, signature):
                 signed.setdefault(attestor.spki, attestor.name)
                 used.add(signature)
-    others = len(envelope.signatures) - len(used)
-    ignored = f"; {others} by keys that you do not trust for this period, ignored" if others else ""
-    needed = f"{trust.attestor_threshold} needed"
-    names = ", ".join(signed.values()) or "nobody whom you trust"
-    if len(signed) < trust.attestor_threshold:
-        raise refuse(f"signed by {names} ({needed}{ignored})", advice)
-    return f"signed by {names} ({needed}{ignored})"
+    return list(signed.values()), len(used)
 
 
 def _verifies(public_key: bytes, payload_type: str, body: bytes, signature: bytes) -> bool:
@@ -165,7 +172,7 @@ def subject(case: Case) -> str:
     committed = sorted((t.token, t.currency, t.minor_units, t.units, t.accounts) for t in reserves.tokens)
     stated = sorted(
         (t.token, t.currency, reserve.minor_units, reserve.units, reserve.agreement.accounts)
-        for t, reserve in _attested(predicate.tokens)
+        for t, reserve in attested_tokens(predicate.tokens)
     )
     for one, other in zip(committed, stated, strict=False):
         if one != other:
@@ -175,7 +182,8 @@ def subject(case: Case) -> str:
     return f"root {reserves.merkle.root[:16]}… over {reserves.merkle.size} accounts, the same totals"
 
 
-def _attested(tokens: Iterable[TokenStatement]) -> list[tuple[TokenStatement, Attested]]:
+def attested_tokens(tokens: Iterable[TokenStatement]) -> list[tuple[TokenStatement, Attested]]:
+    """The tokens that are not withheld, with what they state."""
     return [(token, stated) for token in tokens if (stated := attested(token)) is not None]
 
 
@@ -289,7 +297,7 @@ def policy(case: Case) -> str:
         return refuse(f"{token.token}: {detail}", advice)
 
     waived = 0
-    for token, stated in _attested(case.predicate.tokens):
+    for token, stated in attested_tokens(case.predicate.tokens):
         rule, agreement = stated.policy, stated.agreement
         waived += sum(waiver.count for waiver in agreement.waivers)
         for waiver in agreement.waivers:
@@ -341,7 +349,7 @@ def consensus(case: Case) -> str:
     oracle = case.trust.oracle
     advice = "Compare the oracle in your trust file with the issuer's; ask why the reports differ."
     parts = []
-    for token, stated in _attested(case.predicate.tokens):
+    for token, stated in attested_tokens(case.predicate.tokens):
         found = stated.consensus
         if not same_address(found.oracle, oracle.address):
             raise refuse(f"{token.token}: the oracle is {found.oracle}", advice)
@@ -413,14 +421,6 @@ def _is_anchoring(receipt: Receipt, publisher: str, case: Case) -> bool:
 
 
 # -- what remains ----------------------------------------------------------------------------------------------------
-
-
-def leaves(case: Case) -> Finding:
-    return Finding(
-        "skipped",
-        f"the totals are the issuer's claim: the {case.predicate.merkle.size} accounts behind them were not given",
-        "An account's owner can check it with `attest verify-proof`; an auditor can ask the issuer for all leaves.",
-    )
 
 
 def freshness(case: Case) -> Finding:

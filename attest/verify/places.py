@@ -60,6 +60,24 @@ def _download(url: str) -> Mapping[str, bytes]:
     return files if envelope is None else files | {MANIFEST_ENVELOPE: envelope}
 
 
+def read_given(path: Path, limit: int) -> bytes:
+    """A file that the auditor named, at most ``limit`` bytes. Raises :class:`OperatorError` when it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(limit + 1)
+        fault = f"has more than {limit} bytes" if len(data) > limit else None
+    except OSError as error:
+        fault = f"cannot be read ({error.strerror})"
+    if fault is not None:
+        raise OperatorError(
+            f"{path}: {fault}",
+            code="file-unusable",
+            reason="You named it to have something checked with it.",
+            advice="Name the right file, or leave the option out.",
+        )
+    return data
+
+
 def log_beside(place: Path | str) -> str | None:
     """Where the log of the public store is that the bundle at ``place`` lies in; None if it lies in none."""
     if is_url(str(place)):

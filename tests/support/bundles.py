@@ -53,10 +53,19 @@ from attest.documents import (
     TokenStatement,
 )
 from attest.log.checkpoint import Checkpoint
-from attest.log.note import COSIGNATURE_V1, ED25519, Note, cosign, sign_note, verifier_key
+from attest.log.note import COSIGNATURE_V1, ED25519, Note, cosign, parse_vkey, sign_note, verifier_key
 from attest.log.proof import LogProof
+from attest.log.reader import LogReader
 from attest.merkle.proof import InclusionProof, leaf_hash, node_hash
-from attest.model import Block, ReserveLeaf
+from attest.model import (
+    AccountPolicy,
+    Block,
+    Decision,
+    Observation,
+    ReserveLeaf,
+    ReserveLeaves,
+    SourcePolicy,
+)
 from attest.money import ratio_percent
 from attest.records import digest, encode_base64, from_json, to_json
 from attest.signing import dsse
@@ -346,12 +355,88 @@ def make_leaves(tokens: Sequence[TokenStatement], period: str = PERIOD) -> list[
                         balance_kind="closing-booked",
                         as_of=stated.oldest_as_of,
                         ownership="custodian-confirmed",
-                        evidence=(transaction(token.token, number),),
+                        evidence=tuple(sorted(map(digest, documents(token.token, number)))),
                         salt=transaction("salt", token.token, number),
                     )
                 )
             )
     return leaves
+
+
+def documents(token: str, number: int) -> tuple[bytes, bytes]:
+    """What the two sources of an account sent."""
+    return f"{token} {number} by the bank".encode(), f"{token} {number} by the trustee".encode()
+
+
+def make_decision(tokens: Sequence[TokenStatement], leaves: Sequence[bytes]) -> Decision:
+    """What the leaves were decided on: two sources of each account, which agree."""
+    accounts = [from_json(ReserveLeaf, leaf, "a leaf") for leaf in leaves]
+    numbers = {leaf.account: int(leaf.account.rpartition("-")[2]) for leaf in accounts}
+    names = ("bank", "trustee")
+    return Decision(
+        format="attest-decision/1",
+        period=PERIOD,
+        revision=0,
+        cutoff=CUTOFF,
+        policies=tuple(
+            AccountPolicy(
+                account=leaf.account,
+                token=leaf.token,
+                custodian=leaf.custodian,
+                external_account=f"EX{leaf.account}",
+                currency=leaf.currency,
+                balance_kind=leaf.balance_kind,
+                ownership=leaf.ownership,
+                sources=tuple(SourcePolicy(name, f"{name}.example", False, "2026-11-20") for name in names),
+                min_sources=2,
+                min_origins=2,
+                tolerance_abs=0,
+                tolerance_bps=0,
+                max_age_seconds=96 * 3600,
+                allow_dissent=0,
+            )
+            for leaf in accounts
+        ),
+        previous={},
+        observations=tuple(
+            Observation(
+                account=leaf.account,
+                source=name,
+                external_account=f"EX{leaf.account}",
+                currency=leaf.currency,
+                minor_units=leaf.minor_units,
+                balance_kind=leaf.balance_kind,
+                as_of=leaf.as_of,
+                statement_id=f"{leaf.account}/{name}",
+                retrieved_at=CUTOFF,
+                evidence=(digest(document),),
+            )
+            for leaf in accounts
+            for name, document in zip(names, documents(leaf.token, numbers[leaf.account]), strict=True)
+        ),
+        failures=(),
+        ownership={},
+        acknowledged=(),
+        withheld=tuple(token.token for token in tokens if attested(token) is None),
+    )
+
+
+def log_files(entries: Sequence[bytes], *, key: Ed25519Signer = LOG_KEY, name: str = ORIGIN) -> dict[str, bytes]:
+    """The static files of a log of at most 255 entries, by their path below its root, with the tiles of every size."""
+    hashes = [leaf_hash(entry) for entry in entries]
+    head = Checkpoint(name, len(entries), merkle_root(hashes))
+    files = {"checkpoint": sign_note(head.text, name, key).to_bytes()}
+    for size in range(1, len(entries) + 1):
+        files[f"tile/0/000.p/{size}"] = b"".join(hashes[:size])
+        files[f"tile/entries/000.p/{size}"] = b"".join(
+            len(entry).to_bytes(2, "big") + entry for entry in entries[:size]
+        )
+    return files
+
+
+def log_reader(entries: Sequence[bytes], *, key: Ed25519Signer = LOG_KEY) -> LogReader:
+    """The log of these entries, seen from outside."""
+    return LogReader(log_files(entries, key=key).get, parse_vkey(LOG_VKEY), "the log")
 
 
 def merkle_root(hashes: Sequence[bytes]) -> bytes:
@@ -399,7 +484,10 @@ def default_predicate(tokens: Sequence[TokenStatement], leaves: Sequence[bytes])
 class Forge:
     """What a bundle is made from. Change a field, then :meth:`files`. Hooks named ``alter_*`` see the finished document
     just before it is serialised; ``signers`` are the numbers of the statement's attestors, ``manifest_signers`` of the
-    manifest's. Without ``signed_manifest`` it is the bundle of an older statement."""
+    manifest's. Without ``signed_manifest`` it is the bundle of an older statement.
+
+    The log has ``log_size`` entries, this one at ``log_index``, all others being no statements; or exactly those
+    ``before`` and ``after`` it, if the former are given."""
 
     tokens: tuple[TokenStatement, ...] = (
         sufficient_token("EURW", "EUR", EURW, decimals=2, minor_units=84_050_000, supply=84_000_000, accounts=1),
@@ -423,9 +511,12 @@ class Forge:
     alter_state: Callable[[dict[str, dict[int, int]]], None] = lambda storage: None
     alter_files: Callable[[dict[str, bytes]], None] = lambda files: None
     payload_type: str = PAYLOAD_TYPE
+    before: tuple[bytes, ...] | None = None
+    after: tuple[bytes, ...] = ()
     signed_manifest: bool = True
     manifest_signers: tuple[int, ...] = (0,)
     leaves: list[bytes] = field(default_factory=list)
+    entries: list[bytes] = field(default_factory=list)
 
     # -- the chain ---------------------------------------------------------------------------------------------------
 
@@ -558,13 +649,20 @@ class Forge:
         )
 
     def _log(self, envelope: bytes) -> tuple[Checkpoint, bytes]:
-        hashes = [leaf_hash(b"entry %d" % number) for number in range(self.log_size)]
-        hashes[self.log_index] = leaf_hash(envelope)
-        checkpoint = Checkpoint(self.log_name, self.log_size, merkle_root(hashes))
+        if self.before is None:
+            entries = [b"entry %d" % number for number in range(self.log_size)]
+            index = self.log_index
+            entries[index] = envelope
+        else:
+            entries = [*self.before, envelope, *self.after]
+            index = len(self.before)
+        self.entries = entries
+        hashes = [leaf_hash(entry) for entry in entries]
+        checkpoint = Checkpoint(self.log_name, len(entries), merkle_root(hashes))
         note = sign_note(checkpoint.text, self.log_name, self.log_key)
         cosignatures = tuple(cosign(note.text, name, note_key(name), CONFIRM_TIME + 30) for name in self.witnesses)
         signed = Note(note.text, note.signatures + cosignatures).to_bytes()
-        return checkpoint, LogProof(self.log_index, merkle_path(hashes, self.log_index), signed).to_bytes()
+        return checkpoint, LogProof(index, merkle_path(hashes, index), signed).to_bytes()
 
     @staticmethod
     def _receipts(predicate: Predicate, statement: str, checkpoint: Checkpoint, anchor: Block) -> Receipts:
@@ -608,6 +706,21 @@ class Forge:
     def write(self, folder: Path) -> Path:
         """The bundle in ``folder`` (made if missing); returns it."""
         return write(self.files(), folder)
+
+    def leaves_file(self) -> bytes:
+        """``leaves.json``; call after :meth:`files`."""
+        return to_json(ReserveLeaves("attest-leaves/1", PERIOD, 0, tuple(map(encode_base64, self.leaves))))
+
+    def write_package(self, folder: Path, decision: Decision | None = None) -> Path:
+        """An opened audit package in ``folder``, as far as it is verified; call after :meth:`files`."""
+        (folder / "evidence").mkdir(parents=True, exist_ok=True)
+        (folder / "leaves.json").write_bytes(self.leaves_file())
+        (folder / "decision.json").write_bytes(to_json(decision or make_decision(self.tokens, self.leaves)))
+        for leaf in self.leaves:
+            token, _, number = from_json(ReserveLeaf, leaf, "a leaf").account.rpartition("-")
+            for document in documents(token.upper(), int(number)):
+                (folder / "evidence" / digest(document)).write_bytes(document)
+        return folder
 
     def inclusion_proof(self, index: int = 0) -> InclusionProof:
         """The proof of a leaf; call after :meth:`files`."""
@@ -711,16 +824,18 @@ def judged(
     now: datetime = NOW,
     rpcs: tuple[Rpc, ...] = (),
     proofs: bool = False,
+    **brought: Any,
 ) -> Report:
     """The verdict on a forge's bundle or on these files. Without ``proofs`` the chain proofs are left out, and with
-    them the trust file's demand for the chain (recovering keys is slow), and the manifest is signed again."""
+    them the trust file's demand for the chain (recovering keys is slow), and the manifest is signed again.
+    ``brought`` are fields of the :class:`Case`: what an auditor has besides."""
     files = dict(made.files() if isinstance(made, Forge) else made)
     by = judge_by or trust()
     if not proofs and CHAIN_PROOF in files:
         files = without_chain_proof(files)
     if not proofs:
         by = replace(by, demands=tuple(demand for demand in by.demands if demand != "chain"))
-    return judge(Case(files, by, now, rpcs))
+    return judge(Case(files, by, now, rpcs, **brought))
 
 
 def failed(report: Report) -> list[str]:

@@ -229,7 +229,7 @@ def test_http_files__silent_server__is_given_up(site: Site) -> None:
     done = threading.Event()
     site.answers["/x"] = lambda handler: done.wait(5) and None
 
-    with pytest.raises(OperatorError, match="cannot be fetched .*timed out"):
+    with pytest.raises(OperatorError, match=r"cannot be fetched .*timed out"):
         http_files(site.url, timeout=0.1)("x")
     done.set()
 

@@ -25,6 +25,8 @@ NAMES = [
     "subject",
     "period",
     "log-inclusion",
+    "consistency",
+    "history",
     "witnesses",
     "tokens",
     "policy",
@@ -34,6 +36,7 @@ NAMES = [
     "chain-proof",
     "chain-rpc",
     "leaves",
+    "evidence",
     "freshness",
 ]
 
@@ -76,7 +79,13 @@ def test_verify__valid_bundle__everything_passes_and_exit_is_0(tmp_path: Path) -
     report = verify_bundle(bundles.write(bundles.standard_files(), tmp_path), bundles.trust(), now=bundles.NOW)
 
     assert [check.name for check in report.checks] == NAMES
-    assert {check.name for check in report.checks if check.outcome == "skipped"} == {"chain-rpc", "leaves"}
+    assert {check.name for check in report.checks if check.outcome == "skipped"} == {
+        "consistency",
+        "history",
+        "chain-rpc",
+        "leaves",
+        "evidence",
+    }
     assert failed(report) == []
     assert [answer.answer for answer in report.answers] == ["yes", "yes", "yes"]
     assert [(token.token, token.state) for token in report.tokens] == [("EURW", "sufficient"), ("USDW", "sufficient")]

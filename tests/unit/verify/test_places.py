@@ -20,7 +20,7 @@ from attest.verify.report import exit_code
 from attest.verify.verifier import verify_bundle
 from tests.support import bundles
 
-Fill = Callable[[zipfile.ZipFile], None]
+Fill = Callable[[zipfile.ZipFile], object]
 
 
 def zipped(path: Path, top: str = "", fill: Fill = lambda archive: None, method: int = zipfile.ZIP_DEFLATED) -> Path:
