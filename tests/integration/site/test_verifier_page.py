@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from itertools import pairwise
@@ -20,18 +20,24 @@ from playwright.sync_api import Page as BrowserPage
 
 from attest.cli.verify import _inclusion_json
 from attest.log.checkpoint import Checkpoint
-from attest.log.note import sign_note
+from attest.log.note import parse_vkey, sign_note
+from attest.log.reader import LogReader
+from attest.log.tiles import TILE_WIDTH, Edge, tile_path
+from attest.merkle.proof import leaf_hash
 from attest.model import ReserveLeaves
 from attest.publish.site.verifier_page import verifier_page
 from attest.records import encode_base64, to_json
 from attest.verify.case import Case
 from attest.verify.inclusion import verify_proof
 from attest.verify.trust import Trust
-from attest.verify.verifier import judge
+from attest.verify.verifier import CHECKS, judge
 from tests.integration.site.test_dashboard import served
 from tests.support import bundles
 from tests.support.bundles import Forge
 from tests.unit.verify.test_checks import FAILS
+from tests.unit.verify.test_history import FILES as FILES_IN_LOG
+from tests.unit.verify.test_history import LOG, OWN, W45, W48, statement
+from tests.unit.verify.test_history import TRUST as TRUST_OF_LOG
 
 pytestmark = pytest.mark.requires("chromium", "apt-get install chromium")
 
@@ -252,12 +258,28 @@ def judged_by_python(files: Mapping[str, bytes], by: Trust | None = None, **more
     return judge(Case(files, by or trust(), bundles.NOW, **more))
 
 
-def assert_same(page: BrowserPage, files: Mapping[str, bytes], by: Trust | None = None) -> None:
-    found = ask(page, "bundle", {"trust": to_json(by or trust()).decode(), "bundle": encoded(files)})
-    python = comparable(judged_by_python(files, by).as_json())
-    found["checks"] = [c for c in found["checks"] if c["name"] in {x["name"] for x in python["checks"]}]  # TEMPORARY
-    python["unmet"] = found["unmet"]  # TEMPORARY
-    assert comparable(found) == python
+def assert_same(
+    page: BrowserPage,
+    files: Mapping[str, bytes],
+    by: Trust | None = None,
+    *,
+    leaves: bytes | None = None,
+    since: bytes | None = None,
+    log: Mapping[str, bytes] | None = None,
+) -> None:
+    given = {"trust": to_json(by or trust()).decode(), "bundle": encoded(files)}
+    given |= {name: encode_base64(data) for name, data in (("leaves", leaves), ("since", since)) if data is not None}
+    if log is not None:
+        given["log"] = encoded(log)
+    reader = None if log is None else LogReader(log.get, parse_vkey(bundles.LOG_VKEY), "the log")
+    expected = judged_by_python(files, by, leaves_file=leaves, since=since, log=reader).as_json()
+
+    found = ask(page, "bundle", given)
+
+    here = [check.name for check in CHECKS]
+    assert [check["name"] for check in found["checks"] if check["name"] in here] == here
+    found["checks"] = [check for check in found["checks"] if check["name"] in here]
+    assert comparable(found) == comparable(expected)
 
 
 @pytest.mark.parametrize("name", BUNDLES)
@@ -296,6 +318,113 @@ def test_page__trust_file_out_of_the_bundle__is_refused(page: BrowserPage) -> No
     files = {**bundles.standard_files(), "trust.json": to_json(trust())}
     given = {"trust": to_json(trust()).decode(), "bundle": encoded(files)}
     assert ask(page, "bundle", given) == {"refused": "trust-from-bundle"}
+
+
+IN_LOG = replace(TRUST_OF_LOG, demands=("witnesses", "independent"))
+OTHER = statement("2026-W47", software="reserve-attest 0.1.1")
+REVISED = statement("2026-W47", 1, replaces=OWN)
+LOGS: dict[str, tuple[bytes, ...]] = {
+    "complete": LOG,
+    "with a later period": (*LOG, W48),
+    "with a revision": (*LOG, REVISED),
+    "with a revocation": (*LOG, statement("2026-W47", 1, replaces=OWN, kind="revocation")),
+    "with a revision of the revision": (*LOG, REVISED, statement("2026-W47", 2, replaces=REVISED)),
+    "with a revision of something else": (*LOG, statement("2026-W47", 1, replaces=OTHER)),
+    "with a revision missing": (*LOG, statement("2026-W47", 2, replaces=REVISED)),
+    "with a second statement of the period": (*LOG, OTHER),
+    "with one entry twice": (*LOG, OWN),
+    "with an earlier period replaced": (*LOG, statement("2026-W45", 1, replaces=W45)),
+    "with a stranger's statement": (*LOG, statement("2026-W48", signers=(7, 8))),
+    "with another issuer's statement": (*LOG, statement("2026-W48", issuer="Another Ltd")),
+    "with something else": (*LOG, b"no statement"),
+    "shorter": LOG[:-1],
+    "rewritten": (OTHER, *LOG[1:]),
+    "empty": (),
+}
+
+
+@pytest.mark.parametrize("name", LOGS)
+def test_page__log__is_read_as_by_python(page: BrowserPage, name: str) -> None:
+    assert_same(page, bundles.without_chain_proof(FILES_IN_LOG), IN_LOG, log=bundles.log_files(LOGS[name]))
+
+
+@pytest.mark.parametrize("cadence", [None, 1, 2])
+@pytest.mark.parametrize("earliest", ["2026-W40", "2026-W44"])
+def test_page__cadence__is_held_as_by_python(page: BrowserPage, cadence: int | None, earliest: str) -> None:
+    by = replace(IN_LOG, cadence_weeks=cadence, earliest_period=earliest)
+    assert_same(page, bundles.without_chain_proof(FILES_IN_LOG), by, log=bundles.log_files(LOG))
+
+
+@pytest.mark.parametrize("missing", ["checkpoint", "tile/0/000.p/5", "tile/entries/000.p/5"])
+def test_page__log_with_a_file_missing__is_judged_as_by_python(page: BrowserPage, missing: str) -> None:
+    log = bundles.log_files((*LOG, W48))
+    del log[missing]
+    kept = bundles.log_files(LOG[:3])["checkpoint"]
+    assert_same(page, bundles.without_chain_proof(FILES_IN_LOG), IN_LOG, log=log, since=kept)
+
+
+@pytest.mark.parametrize("size", range(7))
+@pytest.mark.parametrize("log", [None, "complete", "rewritten", "with a later period"])
+def test_page__earlier_checkpoint__is_compared_as_by_python(page: BrowserPage, size: int, log: str | None) -> None:
+    kept = bundles.log_files((*LOG, W48, REVISED)[:size])["checkpoint"]
+    files = None if log is None else bundles.log_files(LOGS[log])
+    assert_same(page, bundles.without_chain_proof(FILES_IN_LOG), IN_LOG, since=kept, log=files)
+
+
+def test_page__earlier_checkpoint_by_another_key__is_refused_as_by_python(page: BrowserPage) -> None:
+    for kept in (b"", b"no note", bundles.log_files(LOG, key=bundles.note_key("other"))["checkpoint"]):
+        assert_same(page, bundles.without_chain_proof(FILES_IN_LOG), IN_LOG, since=kept)
+
+
+def test_page__log_of_several_tiles__consistency_is_proven_from_its_hash_tiles(page: BrowserPage) -> None:
+    sizes = (1, 255, 256, 257, 40_000, 65_536, 65_537, 69_999, 70_000)
+    edge = Edge(0, [])
+    tiles: dict[str, bytes] = {}
+    partial: dict[int, tuple[str, bytes]] = {}
+    roots: dict[int, str] = {}
+    for size in range(1, sizes[-1] + 1):
+        for tile, data in edge.append(leaf_hash(b"entry %d" % size)):
+            partial[tile.level] = (tile_path(tile), data)
+            if tile.width == TILE_WIDTH:
+                tiles[tile_path(tile)] = data
+        if size in sizes:
+            roots[size] = edge.root.hex()
+    tiles |= dict(partial.values())
+    answers = page.evaluate(
+        """async ({tiles, roots, newest}) => {
+          const {bytes, log} = attest;
+          const files = new Map(Object.entries(tiles).map(([path, data]) => [path, bytes.fromBase64(data)]));
+          const head = (size) => ({size: BigInt(size), root: bytes.fromHex(roots[size])});
+          const compare = (size) => new log.LogFiles(files).checkConsistent(head(size), head(newest));
+          const said = (size) => compare(size).then(() => "pass", (fault) => fault.message);
+          return Promise.all(Object.keys(roots).map(said));
+        }""",
+        {"tiles": encoded(tiles), "roots": roots, "newest": sizes[-1]},
+    )
+    assert answers == ["pass"] * len(sizes)
+
+
+def leaves_file(leaves: Sequence[bytes], period: str = bundles.PERIOD) -> bytes:
+    return to_json(ReserveLeaves("attest-leaves/1", period, 0, tuple(map(encode_base64, leaves))))
+
+
+def test_page__leaves__are_added_up_as_by_python(page: BrowserPage) -> None:
+    forge = Forge()
+    files = bundles.without_chain_proof(forge.files())
+    first, second, third = forge.leaves
+    for data in (
+        leaves_file(forge.leaves),
+        leaves_file([first, second]),
+        leaves_file([second, first, third]),
+        leaves_file([first, second, second]),
+        leaves_file([first.replace(b"84050000", b"84050001"), second, third]),
+        leaves_file(forge.leaves, "2026-W46"),
+        leaves_file([]),
+        leaves_file(forge.leaves).replace(b'"leaves":["', b'"leaves":["*'),
+        b"",
+        b"{}",
+    ):
+        assert_same(page, files, leaves=data)
 
 
 def proofs() -> dict[str, tuple[dict[str, bytes], bytes]]:
@@ -414,8 +543,7 @@ def desk(tmp_path: Path) -> Path:
     forge = Forge(log_size=13, log_index=9)
     forge.write(tmp_path / "2026-W47")
     (tmp_path / "usd.proof.json").write_bytes(to_json(forge.inclusion_proof(1)))
-    leaves = tuple(encode_base64(leaf) for leaf in forge.leaves)
-    (tmp_path / "leaves.json").write_bytes(to_json(ReserveLeaves("attest-leaves/1", bundles.PERIOD, 0, leaves)))
+    (tmp_path / "leaves.json").write_bytes(leaves_file(forge.leaves))
     (tmp_path / "trust.json").write_bytes(to_json(trust()))
     return tmp_path
 

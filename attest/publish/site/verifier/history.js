@@ -17,8 +17,8 @@ const REWRITTEN =
   "Keep both checkpoints and the log's files: signed by one key, they are evidence that the log was rewritten, or " +
   "that you are shown another one than others.";
 const INCOMPLETE =
-  "Fetch the whole log again (`checkpoint` and `tile/`); if it stays shorter than what you saw, it was rewritten: keep " +
-  "what you have as evidence.";
+  "Fetch the whole log again (`checkpoint` and `tile/`); if it stays shorter than what you saw, it was rewritten: " +
+  "keep what you have as evidence.";
 const GIVE_THE_LOG = "Give the log's folder besides: it holds `checkpoint` and `tile/`.";
 
 // -- did it only grow? ----------------------------------------------------------------------------------------------
@@ -31,19 +31,34 @@ export async function consistency(subject) {
       "Keep the checkpoint of today, and give it here the next time.",
     );
   }
-  const kept = await openCheckpoint(subject.since, subject.trust.log.key, "your checkpoint");
-  const seen = { head: kept.checkpoint, source: "that you kept" };
+  const seen = await kept(subject);
   const own = await ownHead(subject);
-  const described = `the one of ${seen.head.size} entries ${seen.source}`;
-  if (subject.log !== null) {
+  const described = `the head at size ${seen.head.size} ${seen.source}`;
+  if (!compared(seen, own)) {
+    if (subject.log === null) {
+      throw new UnavailableError(
+        `whether the log at size ${own.size} agrees with ${described} shows in its hash tiles`,
+        GIVE_THE_LOG,
+      );
+    }
     await extendsAll(subject, [seen, { head: own, source: "in this bundle" }]);
-  } else if (!compared(seen, own)) {
-    throw new UnavailableError(
-      `that the log of ${own.size} entries extends ${described} shows in its hash tiles`,
-      GIVE_THE_LOG,
-    );
   }
-  return finding("pass", `the log of ${own.size} entries agrees with ${described}; nothing was rewritten`);
+  return finding("pass", `the log at size ${own.size} agrees with ${described}; nothing was rewritten`);
+}
+
+/** The head that the auditor had before; throws `VerificationError` if it is false. */
+async function kept(subject) {
+  const { checkpoint } = await openCheckpoint(subject.since, subject.trust.log.key, "your checkpoint");
+  return { head: checkpoint, source: "that you kept" };
+}
+
+/**
+ * The size of the head that the auditor had before this entry was in the log, 0 if there is none: only such a memory is
+ * one that the log's operator could not reckon with.
+ */
+export async function grownFrom(subject) {
+  const { head } = await kept(subject);
+  return head.size <= (await subject.logged()).index ? head.size : 0n;
 }
 
 async function ownHead(subject) {
@@ -67,7 +82,7 @@ async function extendsAll(subject, seen) {
   for (const one of seen) {
     if (one.head.size > newest.size) {
       throw refuse(
-        `the log at hand ends at ${newest.size} entries, before the ${one.head.size} of the head ${one.source}`,
+        `the log at hand ends at size ${newest.size}, before the head at size ${one.head.size} ${one.source}`,
         INCOMPLETE,
       );
     }
@@ -81,7 +96,7 @@ async function extendsAll(subject, seen) {
 
 function contradiction(one, other) {
   return refuse(
-    `the log of ${other.size} entries does not extend the one of ${one.head.size} entries ${one.source}: it was rewritten`,
+    `the log at size ${other.size} contradicts the head at size ${one.head.size} ${one.source}: it was rewritten`,
     REWRITTEN,
   );
 }

@@ -14,11 +14,12 @@ import { format, group } from "./money.js";
 import * as note from "./note.js";
 import { formatInstant, moment, parseInstant } from "./period.js";
 import { counted } from "./statement.js";
+import * as log from "./tiles.js";
 import { judge, judgeProof, openCase, verify } from "./verifier.js";
 import { explain } from "./working.js";
 
 /** For other programs and for tests: `verify` gives what `attest verify --json` does, the others are its parts. */
-window.attest = { verify, bytes, checkpoint, dsse, merkle, note };
+window.attest = { verify, bytes, checkpoint, dsse, log, merkle, note };
 
 /** The checks in the order in which a person would ask. */
 const QUESTIONS = [

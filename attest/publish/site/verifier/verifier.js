@@ -19,7 +19,7 @@ import {
 } from "./checks.js";
 import { available } from "./crypto.js";
 import { UnavailableError, VerificationError } from "./errors.js";
-import { consistency, history } from "./history.js";
+import { consistency, grownFrom, history } from "./history.js";
 import { verifyProof } from "./inclusion.js";
 import { leaves } from "./leaves.js";
 import { parseInstant } from "./period.js";
@@ -76,7 +76,7 @@ const CHECKS = [
   check("chain-proof", "Do the chain's own headers prove what it says?", chainProof, false),
   check("chain-rpc", "Does your own node say the same?", chainRpc, false),
   check("leaves", "Do the accounts add up to the totals?", leaves, false),
-  check("evidence", "Does the evidence lead to the same decision?", evidence, false),
+  check("evidence", "Do the documents give these balances by these rules?", evidence, false),
   check("freshness", "Is it recent enough?", freshness, false),
 ];
 
@@ -160,12 +160,14 @@ function notPassed(outcomes, names) {
 
 const AUTHENTIC_NAMES = AUTHENTIC.map(({ name }) => name);
 
+/** What need not be checked, but must not contradict. (What is stale was true once.) */
+const CONTRADICTING = CHECKS.filter(({ name, required }) => !required && name !== "freshness").map(({ name }) => name);
+
 /** Why the figures do not count: what they rest on and did not pass, and whatever contradicts them. */
 function unproven(outcomes) {
-  const contradicting = ["witnesses", "chain-proof", "chain-rpc"];
   return [
     ...notPassed(outcomes, [...AUTHENTIC_NAMES, ...SUFFICIENT]),
-    ...contradicting.filter((name) => outcomes[name] === "fail"),
+    ...CONTRADICTING.filter((name) => outcomes[name] === "fail"),
   ];
 }
 
@@ -181,6 +183,7 @@ async function sufficient(subject, outcomes) {
   if (missing.length > 0) return answer("sufficient", "unknown", `not established: ${missing.join(", ")}`);
   if (outcomes.coverage !== "pass") return answer("sufficient", "no", `a token is ${outcomes.coverage}`);
   const count = (await subject.predicate()).merkle.size;
+  if (outcomes.leaves === "pass") return answer("sufficient", "yes", `by ${count} accounts added up`);
   return answer(
     "sufficient",
     "yes",
@@ -191,6 +194,10 @@ async function sufficient(subject, outcomes) {
 async function independent(subject, outcomes) {
   const memories = [];
   if (outcomes.witnesses === "pass") memories.push(`witnesses ${(await witnessNames(subject)).join(", ")}`);
+  if (outcomes.consistency === "pass") {
+    const before = await grownFrom(subject);
+    if (before > 0n) memories.push(`your own, of the log at size ${before}`);
+  }
   if (memories.length > 0 && outcomes["log-inclusion"] === "pass") {
     return answer("independently checked", "yes", memories.join(" and "));
   }
@@ -221,6 +228,10 @@ function tokenReport(token, cutoff, outcomes, seen) {
 
 function notesOn(predicate) {
   const notes = [];
+  if (predicate.supersedes !== null) {
+    const put = predicate.supersedes.kind === "revocation" ? "revokes" : "replaces";
+    notes.push(`This is revision ${predicate.revision}, which ${put} the one before it: ${predicate.supersedes.reason}`);
+  }
   if (predicate.clock === "pinned") notes.push("This is a rehearsal: its clock was pinned by configuration.");
   for (const { attempt, reason } of predicate.abandoned) {
     notes.push(`Attempt ${attempt} of this period was abandoned: ${reason}`);
