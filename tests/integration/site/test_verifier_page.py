@@ -575,7 +575,8 @@ def test_page__audit_path__is_drawn_with_a_text_alternative(reader: Callable[...
     person.give(desk / "2026-W47", desk / "usd.proof.json", trust=desk / "trust.json")
     log = person.open("log-inclusion")
     expect(log.get_by_role("img", name=re.compile("over 4 steps"))).to_be_visible()
-    assert log.locator("svg.tree rect").count() == 9
+    assert log.locator("svg.tree .box.way").count() == 5
+    assert [box.is_visible() for box in log.locator("svg.tree .box.given").all()] == [True] * 4
     log.get_by_text("The same steps in words").click()
     steps = log.get_by_role("listitem").all_inner_texts()
     assert len(steps) == 6

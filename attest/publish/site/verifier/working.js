@@ -58,7 +58,7 @@ const RULES = {
   tokens: "Tokens, currencies, decimals and every deployment must be exactly those of your trust file.",
   policy:
     "The weakest rule by which any account of a token was decided must be at least as strict as your trust file asks, " +
-    "and so must what was found: sources, origins, tolerances, ages, dissent, waivers.",
+    "and so must what was found: sources, origins, tolerances, ages (of the supply too), dissent, waivers.",
   coverage: "For each token by itself: the reserve that counts is at least the higher of both supplies. Nothing is netted.",
   consensus:
     "The statement's own words about the oracle: your oracle's address, its quorum met and not below yours, and a " +
@@ -338,7 +338,8 @@ const WORKING = {
 
   async policy(subject) {
     const yours = subject.trust.policy;
-    const all = attestedTokens(await subject.predicate());
+    const predicate = await subject.predicate();
+    const all = attestedTokens(predicate);
     const row = (what, mine, theirs) => [what, String(mine), ...all.map(([, stated]) => String(theirs(stated)))];
     return [
       table(
@@ -357,6 +358,12 @@ const WORKING = {
             return agreement.waivers.map((waiver) => `${waiver.code} (${waiver.count})`).join(", ") || "none";
           }),
         ],
+      ),
+      facts(
+        predicate.chains.map((chain) => [
+          `Supply on chain ${chain.chain_id}`,
+          `read ${chain.supply_gap_seconds} seconds before the cutoff`,
+        ]),
       ),
     ];
   },
