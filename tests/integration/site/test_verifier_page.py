@@ -746,15 +746,16 @@ def test_page__folder_and_file_dropped__are_read_and_a_miss_changes_nothing(
 
 def test_page__keyboard_alone__gives_files_and_opens_a_check(reader: Callable[..., Reader], desk: Path) -> None:
     person = reader()
+    person.page.on("filechooser", lambda _: None)  # from here on the browser opens none of its own
     keys = person.page.keyboard
     focused = "document.activeElement.labels?.[0]?.textContent ?? document.activeElement.textContent"
     keys.press("Tab")
     assert person.page.evaluate(focused) == "Skip to the files"
     keys.press("Enter")
-    for label, path in (
-        ("Choose files or a zip", None),
-        ("Choose a folder", desk / "2026-W47"),
-        ("Choose a trust file", desk / "trust.json"),
+    for label, path, listed in (
+        ("Choose files or a zip", None, ""),
+        ("Choose a folder", desk / "2026-W47", "an attestation, 7 files"),
+        ("Choose a trust file", desk / "trust.json", "trust.json"),
     ):
         keys.press("Tab")
         assert person.page.evaluate(focused) == label
@@ -762,6 +763,7 @@ def test_page__keyboard_alone__gives_files_and_opens_a_check(reader: Callable[..
             with person.page.expect_file_chooser() as chooser:
                 keys.press("Enter")
             chooser.value.set_files(path)
+            expect(person.page.get_by_text(listed, exact=True)).to_be_visible()
     expect(person.page.locator("#result")).to_be_visible()
     for _ in range(40):
         keys.press("Tab")
