@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from attest.model import Block
+from attest.block import Block
 from attest.records import Amount, Hex32
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"

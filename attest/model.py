@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from attest.block import Block as Block
+from attest.money import sum_units
 from attest.records import Amount, Hex32
 
 BalanceKind = Literal["closing-booked", "closing-available", "custody-total", "on-chain"]
@@ -258,16 +260,6 @@ class TokenReserve:
 
 
 @dataclass(frozen=True)
-class Block:
-    """A block of one chain, pinned by its hash. ``timestamp`` is in Unix seconds."""
-
-    chain_id: int
-    number: int
-    hash: Hex32
-    timestamp: int
-
-
-@dataclass(frozen=True)
 class ChainBalance:
     """Evidence: what an address held at a block, as a chain's endpoints agreed. ``balance`` is in the smallest unit,
     ``10**decimals`` of which are one coin; ``contract`` is None for the chain's own."""
@@ -325,14 +317,8 @@ class Supply:
     deployments: tuple[DeploymentSupply, ...]
 
     def units(self, token: str, decimals: int) -> int:
-        """The token's supply summed over its deployments, in units of ``decimals``; a deployment with more decimals is
-        rounded up, so that flooring never hides a liability."""
-        total = 0
-        for deployment in self.deployments:
-            if deployment.token == token:
-                shift = decimals - deployment.decimals
-                total += deployment.units * 10**shift if shift >= 0 else -(-deployment.units // 10**-shift)
-        return total
+        """The token's supply summed over its deployments (:func:`attest.money.sum_units`)."""
+        return sum_units(((d.units, d.decimals) for d in self.deployments if d.token == token), decimals)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ are refused, because nobody can say what "1.00" of them is in integers.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -137,6 +138,16 @@ def to_token_units(minor_units: int, exponent: int, token_decimals: int, where: 
             advice="Check the token's decimals and the balances' currency.",
         )
     return TokenAmount(units, remainder)
+
+
+def sum_units(amounts: Iterable[tuple[int, int]], decimals: int) -> int:
+    """The sum of liabilities, each in units of its own number of decimals, in units of ``decimals``; one with more
+    decimals is rounded up, so that flooring never hides a liability."""
+    total = 0
+    for units, own in amounts:
+        shift = decimals - own
+        total += units * 10**shift if shift >= 0 else -(-units // 10**-shift)
+    return total
 
 
 def format_units(units: int, decimals: int) -> str:

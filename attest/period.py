@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from zoneinfo import ZoneInfo
 
 from attest.errors import OperatorError
 
@@ -80,11 +79,15 @@ class Schedule:
 
     def cutoff(self, period: Period) -> datetime:
         """The cutoff of ``period`` in UTC. A wall-clock time that a zone skips or repeats takes its first reading."""
+        from zoneinfo import ZoneInfo
+
         day = date.fromisocalendar(period.year, period.week, self.weekday)
         return datetime.combine(day, self.at, ZoneInfo(self.zone)).astimezone(UTC)
 
     def latest_due(self, now: datetime) -> Period:
         """The newest period whose cutoff is at or before ``now`` (aware)."""
+        from zoneinfo import ZoneInfo
+
         period = Period.containing(now.astimezone(ZoneInfo(self.zone)).date())
         while self.cutoff(period) > now:
             period = period.shifted(-1)

@@ -22,6 +22,7 @@ from attest.log.witness import WitnessState
 from attest.merkle.proof import InclusionProof
 from attest.records import Amount, json_schema
 from attest.steps.explanation import Explanation
+from attest.verify.memory import SeenLogs
 from attest.verify.report import Report
 from attest.verify.trust import Trust
 
@@ -66,6 +67,7 @@ RECORDS: Mapping[str, type[Any]] = {
     "inclusion-proof": InclusionProof,
     "trust": Trust,
     "verification": Report,
+    "seen-logs": SeenLogs,
     "custody-balance": CustodyBalance,
     "error": CommandError,
     "quorum-explanation": Explanation,

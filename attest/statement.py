@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from attest import money
 from attest.documents import (
@@ -33,17 +33,19 @@ from attest.documents import (
 )
 from attest.errors import AttestError, ConflictError, VerificationError
 from attest.merkle.proof import EMPTY_ROOT
-from attest.model import (
-    AccountPolicy,
-    AccountVerdict,
-    DeploymentSupply,
-    Supply,
-    TokenConsensus,
-    TokenReserve,
-)
 from attest.period import Period
 from attest.records import digest, from_json, to_json
 from attest.signing import dsse
+
+if TYPE_CHECKING:
+    from attest.model import (
+        AccountPolicy,
+        AccountVerdict,
+        DeploymentSupply,
+        Supply,
+        TokenConsensus,
+        TokenReserve,
+    )
 
 T = TypeVar("T", int, str, tuple[int, str])
 
@@ -485,11 +487,7 @@ class _Reading:
 
 
 def _summed(token: TokenStatement, units: Iterable[int]) -> int:
-    supplies = (
-        DeploymentSupply(token.token, d.chain_id, d.address, d.decimals, amount)
-        for d, amount in zip(token.deployments, units, strict=True)
-    )
-    return Supply((), tuple(supplies)).units(token.token, token.decimals)
+    return money.sum_units(zip(units, (d.decimals for d in token.deployments), strict=True), token.decimals)
 
 
 def _refuse(where: str, detail: str) -> VerificationError:

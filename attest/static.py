@@ -3,11 +3,7 @@ library. What they say is for the caller to verify; here only sizes, links and p
 
 from __future__ import annotations
 
-import http.client
 import stat
-import threading
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -27,11 +23,6 @@ class Reader(Protocol):
 
     def __call__(self, path: str, limit: int = MAX_FILE_BYTES) -> bytes | None:
         """Raises :class:`VerificationError` for a file of more than ``limit`` bytes."""
-
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *arguments: Any) -> None:
-        return None
 
 
 def is_url(text: str) -> bool:
@@ -70,6 +61,15 @@ def http_files(url: str, *, timeout: float = TIMEOUT_SECONDS, file_seconds: floa
     Raises :class:`OperatorError` for another kind of URL; reading raises it when the server does not answer in time or
     answers with another status (``fetch-failed``), and :class:`VerificationError` for a file that is too large.
     """
+    # Whoever reads a folder need not wait for these.
+    import http.client
+    import urllib.error
+    import urllib.request
+
+    class NoRedirect(urllib.request.HTTPRedirectHandler):
+        def redirect_request(self, *arguments: Any) -> None:
+            return None
+
     parts = urlsplit(url)
     if "@" in parts.netloc:
         raise OperatorError(
@@ -85,7 +85,7 @@ def http_files(url: str, *, timeout: float = TIMEOUT_SECONDS, file_seconds: floa
             reason="Public files are fetched below it.",
             advice="Give an address such as https://reserves.issuer.example/attestations/2026-W47.",
         )
-    opener = urllib.request.build_opener(_NoRedirect)
+    opener = urllib.request.build_opener(NoRedirect)
 
     def read(path: str, limit: int = MAX_FILE_BYTES) -> bytes | None:
         place = f"{url.rstrip('/')}/{quote(path)}"
@@ -118,6 +118,8 @@ def files_below(place: str) -> Reader:
 def _within(seconds: float, fetch: Callable[[], bytes]) -> bytes:
     """What ``fetch`` gives or raises; ``TimeoutError`` if that takes longer. A socket's timeout bounds each silence
     only, and a server that sends a byte now and then is never silent."""
+    import threading
+
     done: list[bytes | Exception] = []
 
     def run() -> None:

@@ -24,15 +24,20 @@ class Measured:
     def ratio(self) -> float:
         return self.value / self.baseline
 
+    @property
+    def difference(self) -> float:
+        return self.value - self.baseline
+
 
 @dataclass(frozen=True)
 class Benchmark:
-    """``promise`` in words; it is kept if the measured ratio is at most ``limit``."""
+    """``promise`` in words; it is kept if the measured ratio (or ``difference``) is at most ``limit``."""
 
     name: str
     promise: str
     limit: float
     measure: Callable[[], Measured]
+    difference: bool = False
 
 
 def cpu_seconds(command: Sequence[str]) -> float:

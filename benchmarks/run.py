@@ -30,11 +30,13 @@ def main() -> int:
     for name in arguments.names or known:
         benchmark = known[name]
         measured = benchmark.measure()
-        kept = measured.ratio <= benchmark.limit
-        rows.append({"name": name, "ratio": round(measured.ratio, 2), "limit": benchmark.limit, "kept": kept})
+        kind = "difference" if benchmark.difference else "ratio"
+        found = measured.difference if benchmark.difference else measured.ratio
+        kept = found <= benchmark.limit
+        rows.append({"name": name, kind: round(found, 3), "limit": benchmark.limit, "kept": kept})
         if not arguments.json:
             print(
-                f"{'ok  ' if kept else 'FAIL'}  {name:<12} {measured.ratio:8.2f} of at most {benchmark.limit:g}"
+                f"{'ok  ' if kept else 'FAIL'}  {name:<12} {found:8.3f} of at most {benchmark.limit:g}"
                 f"   ({measured.value:.3f} {measured.unit} / {measured.baseline:.3f})  {benchmark.promise}",
                 flush=True,
             )

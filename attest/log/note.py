@@ -9,13 +9,16 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from attest.errors import AttestError, VerificationError
 from attest.records import decode_base64, encode_base64
-from attest.signing.signer import NoteSigner
+
+if TYPE_CHECKING:
+    from attest.signing.signer import NoteSigner
 
 #: A note signed with Ed25519 (signature type 0x01): a log's checkpoint.
 ED25519 = 0x01

@@ -7,7 +7,9 @@ which keys count is the verifier's to say.
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,12 +18,6 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    PublicFormat,
-    load_der_public_key,
-    load_pem_public_key,
-)
 
 from attest.errors import ConflictError, VerificationError
 from attest.records import decode_base64, encode_base64, from_json, to_json
@@ -29,6 +25,11 @@ from attest.signing.signer import SECP256K1_ORDER
 
 #: A log entry's length is a u16 (C2SP tlog-tiles), and the entry is the whole envelope.
 MAX_ENVELOPE_BYTES = 65_535
+#: What stands before an uncompressed point of secp256k1 in an SPKI in DER (RFC 5480): algorithm, curve, bit string.
+_SPKI_HEAD = bytes.fromhex("3056301006072a8648ce3d020106052b8104000a034200")
+_USUAL_PEM = re.compile(
+    rb"-----BEGIN PUBLIC KEY-----\n((?:[A-Za-z0-9+/]{64}\n)[A-Za-z0-9+/]+={0,2}\n)-----END PUBLIC KEY-----\n?"
+)
 
 
 # -- what is signed --------------------------------------------------------------------------------------------------
@@ -84,12 +85,14 @@ def spki_der(public_key: bytes) -> bytes:
 
     Raises :class:`VerificationError` for anything else.
     """
-    return _load_key(public_key).public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return _SPKI_HEAD + _point(_load_key(public_key))
 
 
 def spki_pem(uncompressed: bytes) -> str:
     """The SPKI PEM form of a secp256k1 public key (65-byte uncompressed SEC1 point, or SPKI)."""
-    return _load_key(uncompressed).public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    text = base64.b64encode(spki_der(uncompressed)).decode()
+    lines = [text[start : start + 64] for start in range(0, len(text), 64)]
+    return "\n".join(["-----BEGIN PUBLIC KEY-----", *lines, "-----END PUBLIC KEY-----", ""])
 
 
 def keyid_of(spki_der: bytes) -> str:
@@ -103,20 +106,37 @@ def address_of(public_key: bytes) -> str:
     from eth_utils.address import to_checksum_address
     from eth_utils.crypto import keccak
 
-    point = _load_key(public_key).public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
-    return str(to_checksum_address(keccak(point[1:])[12:]))
+    return str(to_checksum_address(keccak(_point(_load_key(public_key))[1:])[12:]))
+
+
+def _point(key: ec.EllipticCurvePublicKey) -> bytes:
+    """The uncompressed SEC1 point: 4, x, y."""
+    numbers = key.public_numbers()
+    return b"\x04" + numbers.x.to_bytes(32, "big") + numbers.y.to_bytes(32, "big")
 
 
 def _load_key(public_key: bytes) -> ec.EllipticCurvePublicKey:
+    malformed = _refuse("public-key-malformed", "the attestor's public key is neither SPKI (DER, PEM) nor SEC1")
+    point = public_key if len(public_key) == 65 else _usual_point(public_key)
     try:
-        if len(public_key) == 65:
-            return ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256K1(), public_key)
+        if point is not None:
+            return ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256K1(), point)
+        # For the rarer forms (a compressed point, another curve); its import takes longer than a verification.
+        from cryptography.hazmat.primitives.serialization import load_der_public_key, load_pem_public_key
+
         key = (load_pem_public_key if public_key.lstrip().startswith(b"-----") else load_der_public_key)(public_key)
     except (ValueError, UnsupportedAlgorithm):
-        raise _refuse("public-key-malformed", "the attestor's public key is neither SPKI (DER, PEM) nor SEC1") from None
+        raise malformed from None
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256K1):
         raise _refuse("public-key-curve", "the attestor's public key is not on secp256k1")
     return key
+
+
+def _usual_point(public_key: bytes) -> bytes | None:
+    """The point in an SPKI as everybody writes it; None if this is not one."""
+    match = _USUAL_PEM.fullmatch(public_key)
+    der = base64.b64decode(match[1]) if match else public_key
+    return der[len(_SPKI_HEAD) :] if len(der) == len(_SPKI_HEAD) + 65 and der.startswith(_SPKI_HEAD) else None
 
 
 # -- the envelope ----------------------------------------------------------------------------------------------------

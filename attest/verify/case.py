@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from attest import statement
 from attest.documents import Manifest, Predicate, Receipts, Reserves, Statement
@@ -19,12 +19,14 @@ from attest.errors import VerificationError
 from attest.log.checkpoint import Checkpoint, Cosignature, SignedCheckpoint
 from attest.log.proof import LoggedEntry, verify_log_proof
 from attest.log.reader import LogReader
-from attest.model import Decision, ReserveLeaves
 from attest.period import Period
 from attest.records import digest, from_json
 from attest.signing import dsse
 from attest.verify.bundle import ENVELOPE, LOG_PROOF, RECEIPTS, RESERVES, check_manifest
 from attest.verify.trust import Trust
+
+if TYPE_CHECKING:
+    from attest.model import Decision, ReserveLeaves
 
 T = TypeVar("T")
 
@@ -68,7 +70,7 @@ class Package(Protocol):
 
 #: Reads the documents of an audit package again and says what it found; raises :class:`VerificationError` if they say
 #: something else than the decision's observations.
-ReadAgain = Callable[[Path, Decision], str]
+ReadAgain = Callable[[Path, "Decision"], str]
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,11 @@ class Case:
     @cached_property
     def leaves(self) -> ReserveLeaves | None:
         """All leaves, None if the auditor has not given them; raises :class:`VerificationError` if malformed."""
-        return None if self.leaves_file is None else from_json(ReserveLeaves, self.leaves_file, LEAVES)
+        if self.leaves_file is None:
+            return None
+        from attest.model import ReserveLeaves
+
+        return from_json(ReserveLeaves, self.leaves_file, LEAVES)
 
     @property
     def reader(self) -> LogReader:

@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from attest.block import Block
 from attest.documents import BlockProof, ChainBlocks, ChainProof, StorageProof, TokenStatement
 from attest.errors import VerificationError
-from attest.model import Block
 from attest.records import from_json
 from attest.statement import Attested, attested
 from attest.verify import chain_rpc, qbft

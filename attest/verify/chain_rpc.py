@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from attest.block import Block
 from attest.documents import ChainBlocks, ConsensusStatement, TokenStatement
 from attest.errors import VerificationError
-from attest.model import Block
 from attest.statement import attested
 from attest.verify.case import Case, EndpointError, Rpc
 from attest.verify.checks import Finding, refuse

@@ -6,17 +6,19 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from attest.errors import ConflictError, OperatorError, VerificationError
-from attest.model import AccountPolicy, AccountVerdict, Decision, ReserveLeaf
 from attest.money import Currency
-from attest.quorum import decide
 from attest.records import from_json
 from attest.statement import Attested, agreement_of, weakest
 from attest.static import MAX_FILE_BYTES, folder_files
 from attest.verify.case import LEAVES, Case
 from attest.verify.checks import Finding, attested_tokens, refuse
 from attest.verify.leaves import read_leaves
+
+if TYPE_CHECKING:
+    from attest.model import AccountPolicy, AccountVerdict, Decision, ReserveLeaf
 
 DECISION = "decision.json"
 _FOLDER = "evidence"
@@ -67,6 +69,8 @@ def check(case: Case) -> Finding:
             "the documents behind the balances, and what was decided on them, were not given",
             "An auditor can ask the issuer for an audit package, open it, and name its folder with --evidence DIR.",
         )
+    from attest.model import Decision
+
     decision = from_json(Decision, package.decision, DECISION)
     _check_belongs(case, decision)
     verdicts = _decide_again(case, decision)
@@ -107,6 +111,8 @@ def _check_belongs(case: Case, decision: Decision) -> None:
 
 def _decide_again(case: Case, decision: Decision) -> Mapping[str, AccountVerdict]:
     """The accounts that are attested, by name, each accepted or acknowledged; raises :class:`VerificationError`."""
+    from attest.quorum import decide
+
     exponents = {token.currency: token.exponent for token in case.trust.tokens}
 
     def unit_of(code: str) -> Currency:

@@ -157,10 +157,8 @@ def history(case: Case) -> Finding:
     _check_in_force(case, periods[case.period])
     _check_cadence(case, periods)
     cadence = "" if case.trust.cadence_weeks else "; your trust file gives no cadence by which one could be missing"
-    return Finding(
-        "pass",
-        f"{head.size} entries from {min(periods)} to {max(periods)}; this one is in force{_replaced(periods)}{cadence}",
-    )
+    span = f"the log at size {head.size}, {min(periods)} to {max(periods)}"
+    return Finding("pass", f"{span}: this one is in force{_replaced(periods)}{cadence}")
 
 
 def _read(case: Case, index: int, data: bytes) -> _Entry:

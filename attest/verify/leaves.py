@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import unicodedata
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from attest.errors import VerificationError
 from attest.merkle.proof import leaf_hash, root_from_leaf_hashes
-from attest.model import ReserveLeaf
 from attest.records import decode_base64, from_json
 from attest.statement import Attested, attested
 from attest.verify.case import LEAVES, Case
 from attest.verify.checks import Finding, attested_tokens, refuse
+
+if TYPE_CHECKING:
+    from attest.model import ReserveLeaf
 
 _ADVICE = "Ask the issuer for the leaves of this very period and revision; if they still differ, keep both files."
 
@@ -38,6 +40,10 @@ def check(case: Case) -> Finding:
 def read_leaves(case: Case) -> list[ReserveLeaf]:
     """All leaves in tree order, once they were seen to lead to the signed root. Raises :class:`VerificationError` for
     a leaf that is not of this statement, or an account that is there twice."""
+    import unicodedata
+
+    from attest.model import ReserveLeaf
+
     predicate, given = case.predicate, case.leaves
     if given is None:
         raise ValueError("no leaves were given")

@@ -31,10 +31,15 @@ class SeenLogs:
     checkpoints: Mapping[str, str]
 
 
-def default_path() -> Path:
-    """``$XDG_STATE_HOME/attest/logs.json``, or the same below ``~/.local/state`` (XDG Base Directory Specification)."""
-    configured = os.environ.get("XDG_STATE_HOME", "")
-    base = Path(configured) if Path(configured).is_absolute() else Path.home() / ".local" / "state"
+def default_path() -> Path | None:
+    """``$XDG_STATE_HOME/attest/logs.json``, or the same below ``~/.local/state`` (XDG Base Directory Specification).
+    None for a user without a home."""
+    base = Path(os.environ.get("XDG_STATE_HOME", ""))
+    if not base.is_absolute():
+        try:
+            base = Path.home() / ".local" / "state"
+        except RuntimeError:
+            return None
     return base / "attest" / "logs.json"
 
 

@@ -13,7 +13,7 @@ from attest.log.checkpoint import Checkpoint
 from attest.log.note import MAX_NOTE_BYTES
 from attest.log.reader import CHECKPOINT, LogReader
 from attest.statement import sentence
-from attest.static import MAX_FILE_BYTES, Reader, files_below
+from attest.static import MAX_FILE_BYTES, Reader, files_below, is_url
 from attest.verify import chain_proof, chain_rpc, checks, evidence, history, leaves, memory
 from attest.verify.case import GET_LOG, Case, ReadAgain, Rpc, UnavailableError
 from attest.verify.checks import AUTHENTIC, Check
@@ -106,6 +106,13 @@ def verify_bundle(
 
 def _log(place: Path | str, named: str | None, trust: Trust) -> LogReader | None:
     if named is not None:
+        if not is_url(named) and not Path(named).is_dir():
+            raise OperatorError(
+                f"{named}: there is no such folder",
+                code="log-unreadable",
+                reason="You named it as the log's folder, to have it compared and read.",
+                advice="Name the folder or address that holds the log's `checkpoint` and `tile/`.",
+            )
         return LogReader(files_below(named), trust.log.key, named)
     beside = log_beside(place)
     return None if beside is None else LogReader(_if_there(files_below(beside)), trust.log.key, beside)

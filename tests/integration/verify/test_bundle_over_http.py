@@ -18,7 +18,7 @@ from attest.records import to_json
 from attest.static import http_files
 from attest.verify.places import open_bundle
 from attest.verify.report import exit_code
-from attest.verify.verifier import verify_bundle
+from attest.verify.verifier import Brought, verify_bundle
 from tests.support import bundles
 
 Answer = Callable[[BaseHTTPRequestHandler], None]
@@ -243,6 +243,60 @@ def test_http_files__credentials_in_the_address__refused_and_not_shown() -> None
     with pytest.raises(OperatorError, match="password in it") as caught:
         http_files("https://user:secret@a.example/x")
     assert "secret" not in str(caught.value)
+
+
+# -- its log ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def logged(site: Site) -> str:
+    """A bundle's address in a public store with its log."""
+    forge = bundles.Forge(before=())
+    url = site.publish(forge.files())
+    site.publish(bundles.log_files(forge.entries), "/log")
+    return url
+
+
+def test_verify_bundle__address_in_a_public_store__reads_the_log_beside_it(logged: str) -> None:
+    report = verify_bundle(logged, bundles.trust(), now=bundles.NOW)
+
+    assert report.outcome("history") == "pass"
+    assert exit_code(report) == 0
+
+
+def test_verify_bundle__log_at_another_address__is_read_there(site: Site, logged: str) -> None:
+    for path in [path for path in site.files if path.startswith("/log/")]:
+        site.files["/mirror" + path] = site.files.pop(path)
+
+    elsewhere = Brought(log=f"{site.url}/mirror/log")
+
+    assert verify_bundle(logged, bundles.trust(), now=bundles.NOW).outcome("history") == "skipped"
+    assert verify_bundle(logged, bundles.trust(), now=bundles.NOW, brought=elsewhere).outcome("history") == "pass"
+
+
+@pytest.mark.parametrize("path", ["/log/checkpoint", "/log/tile/entries/000.p/1"])
+def test_verify_bundle__log_beside_it_does_not_answer__is_skipped_in_words(site: Site, logged: str, path: str) -> None:
+    site.answers[path] = lambda handler: send(handler, b"", 503)
+
+    report = verify_bundle(logged, bundles.trust(), now=bundles.NOW)
+
+    assert report.outcome("history") == "skipped"
+    assert f"{path}: answers HTTP 503" in bundles.detail(report, "history")
+    assert exit_code(report) == 0
+
+
+def test_verify_bundle__named_log_does_not_answer__concludes_nothing(site: Site, logged: str) -> None:
+    site.answers["/log/checkpoint"] = lambda handler: send(handler, b"", 503)
+
+    with pytest.raises(OperatorError, match="answers HTTP 503"):
+        verify_bundle(logged, bundles.trust(), now=bundles.NOW, brought=Brought(log=f"{site.url}/log"))
+
+
+def test_verify_bundle__named_log_is_none__fails(site: Site, logged: str) -> None:
+    report = verify_bundle(logged, bundles.trust(), now=bundles.NOW, brought=Brought(log=f"{site.url}/nothing"))
+
+    assert bundles.failed(report) == ["history"]
+    assert "checkpoint is missing" in bundles.detail(report, "history")
 
 
 # -- the command -----------------------------------------------------------------------------------------------------

@@ -69,7 +69,7 @@ def test_history__complete_log__passes() -> None:
     report = seen(*LOG)
 
     assert failed(report) == []
-    assert detail(report, "history") == "4 entries from 2026-W44 to 2026-W47; this one is in force"
+    assert detail(report, "history") == "the log at size 4, 2026-W44 to 2026-W47: this one is in force"
     assert exit_code(report) == 0
 
 
@@ -90,7 +90,7 @@ def test_history__demanded_without_a_log__exit_6() -> None:
 def test_history__later_periods__do_not_matter() -> None:
     report = seen(*LOG, W48)
 
-    assert detail(report, "history") == "5 entries from 2026-W44 to 2026-W48; this one is in force"
+    assert detail(report, "history") == "the log at size 5, 2026-W44 to 2026-W48: this one is in force"
 
 
 def test_history__no_cadence__says_that_missing_periods_are_not_looked_for() -> None:

@@ -48,6 +48,16 @@ def test_default_path__follows_the_xdg_specification(monkeypatch: pytest.MonkeyP
     assert default_path() == tmp_path / ".local/state/attest/logs.json"
 
 
+def test_default_path__user_without_a_home__is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_STATE_HOME")
+    monkeypatch.setattr(Path, "home", homeless)
+
+    assert default_path() is None
+
+
 def test_remember__first_and_larger__is_recalled_verbatim(state: Path) -> None:
     assert recall(state, ORIGIN) is None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -232,6 +233,128 @@ def test_verify__no_time_given__takes_the_clock(desk: Desk, monkeypatch: pytest.
     desk.prepare(early)
 
     assert desk.run("verify", str(desk.bundle)).code == 0
+
+
+# -- what an auditor brings besides ----------------------------------------------------------------------------------
+
+
+def test_verify__zip__is_verified(desk: Desk) -> None:
+    path = desk.folder / "2026-W47.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in desk.bundle.iterdir():
+            archive.write(file, f"2026-W47/{file.name}")
+
+    assert desk.run("verify", str(path), *AT).code == 0
+
+
+def test_verify__leaves__are_added_up_and_the_answer_says_so(desk: Desk) -> None:
+    forge = Forge()
+    desk.prepare(forge)
+    (desk.folder / "leaves.json").write_bytes(forge.leaves_file())
+
+    result = desk.verify("--leaves", str(desk.folder / "leaves.json"))
+
+    assert result.code == 0
+    assert "sufficient: yes by 3 accounts added up" in result.text
+    assert "pass leaves: 3 accounts lead to the signed root" in result.text
+
+
+def test_verify__audit_package__is_decided_again(desk: Desk) -> None:
+    forge = Forge()
+    desk.prepare(forge)
+    package = forge.write_package(desk.folder / "package")
+
+    result = desk.verify("--evidence", str(package))
+
+    assert result.code == 0
+    assert "pass evidence: decided again: 3 accounts" in result.text
+    assert "were not read again" in result.text
+    next((package / "evidence").iterdir()).write_bytes(b"another document")
+    result = desk.verify("--evidence", str(package))
+    assert result.code == 6
+    assert "FAIL evidence: evidence/" in result.text
+
+
+@pytest.mark.parametrize("option", ["--leaves", "--since", "--evidence", "--log"])
+def test_verify__named_thing_is_not_there__names_it_and_exit_2(desk: Desk, option: str) -> None:
+    result = desk.verify(option, str(desk.folder / "none"))
+
+    assert result.code == 2
+    assert result.errors.startswith(f"error: {desk.folder}/none")
+    assert len(result.errors.splitlines()) == 3
+    assert result.output == ""
+
+
+def prepare_log(desk: Desk, *entries: bytes) -> Path:
+    """A log's folder with these entries before the bundle's own, which is in it."""
+    forge = Forge(before=entries)
+    desk.prepare(forge)
+    log = desk.folder / "log"
+    for path, data in bundles.log_files(forge.entries).items():
+        (log / path).parent.mkdir(parents=True, exist_ok=True)
+        (log / path).write_bytes(data)
+    return log
+
+
+def test_verify__log__is_read_compared_and_remembered(desk: Desk) -> None:
+    log = prepare_log(desk)
+    state = desk.folder / "logs.json"
+
+    first = desk.verify("--log", str(log), "--state", str(state))
+    second = desk.verify("--since", str(log / "checkpoint"), "--state", str(state))
+
+    assert (first.code, second.code) == (0, 0)
+    assert "pass history: the log at size 1, 2026-W47 to 2026-W47: this one is in force" in first.text
+    assert "skipped consistency: you have no earlier checkpoint" in first.text
+    assert (
+        "pass consistency: the log at size 1 agrees with the head at size 1 that you kept and the head" in second.text
+    )
+    assert state.exists()
+
+
+def test_verify__no_state_option__remembers_where_the_person_keeps_state(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(desk.folder / "state"))
+    prepare_log(desk)
+
+    assert "skipped consistency" in desk.verify().text
+    assert (desk.folder / "state/attest/logs.json").exists()
+    assert "pass consistency" in desk.verify().text
+    assert "skipped consistency" in desk.verify("--no-state").text
+
+
+def test_verify__log_rewritten__exit_6_and_says_to_keep_the_evidence(desk: Desk) -> None:
+    prepare_log(desk)
+    assert desk.verify().code == 0
+    prepare_log(desk)  # signed anew: another envelope, another root
+
+    result = desk.verify()
+
+    assert result.code == 6
+    assert (
+        "FAIL consistency: the log at size 1 contradicts the head at size 1 that was remembered: it was" in result.text
+    )
+    assert "What to do: Keep both checkpoints" in result.text
+
+
+def test_verify__state_and_no_state__is_a_usage_error(desk: Desk) -> None:
+    result = desk.verify("--state", "x", "--no-state")
+
+    assert result.code == 2
+    assert "exclude each other" in result.errors
+
+
+def test_verify__memory_is_damaged__is_told_and_left_alone(desk: Desk) -> None:
+    state = desk.folder / "logs.json"
+    state.write_text("[]")
+
+    result = desk.verify("--state", str(state))
+
+    assert result.code == 2
+    assert "your memory of logs cannot be read" in result.errors
+    assert "--no-state" in result.errors
+    assert state.read_text() == "[]"
 
 
 # -- verify-proof ----------------------------------------------------------------------------------------------------
