@@ -18,7 +18,6 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, expect
 from playwright.sync_api import Page as BrowserPage
 
-from attest.cli.verify import _inclusion_json
 from attest.log.checkpoint import Checkpoint
 from attest.log.note import parse_vkey, sign_note
 from attest.log.reader import LogReader
@@ -28,12 +27,12 @@ from attest.model import ReserveLeaves
 from attest.publish.site.verifier_page import verifier_page
 from attest.records import encode_base64, to_json
 from attest.verify.case import Case
-from attest.verify.inclusion import verify_proof
 from attest.verify.trust import Trust
 from attest.verify.verifier import CHECKS, judge
 from tests.integration.site.test_dashboard import served
 from tests.support import bundles
 from tests.support.bundles import Forge
+from tests.support.commands import attest
 from tests.unit.verify.test_checks import FAILS
 from tests.unit.verify.test_history import FILES as FILES_IN_LOG
 from tests.unit.verify.test_history import LOG, OWN, W45, W48, statement
@@ -131,6 +130,11 @@ def high_s(_: bytes, signature: bytes) -> bytes:
     return encode_dss_signature(r, SECP256K1_ORDER - s)
 
 
+def other_log_proof() -> bytes:
+    """A log proof whose last cosignature is over another head."""
+    return Forge(log_size=4, log_index=1).files()["attestation.tlog-proof"]
+
+
 EURW, USDW = Forge().tokens
 AMOUNT = b'"reserve_minor_units":"120411307"'
 BUNDLES: dict[str, Forge] = {
@@ -144,6 +148,12 @@ BUNDLES: dict[str, Forge] = {
     "one signature": Forge(signers=(1,)),
     "a stranger signed too": Forge(signers=(0, 1, 7)),
     "no witness": Forge(witnesses=()),
+    "witness of another log": Forge(
+        alter_files=edited(
+            "attestation.tlog-proof",
+            lambda data: data[: data.rindex("—".encode())] + other_log_proof().splitlines(keepends=True)[-1],
+        )
+    ),
     "large log": Forge(log_size=1000, log_index=777),
     "single entry": Forge(log_size=1, log_index=0),
     "rehearsal": Forge(alter_predicate=lambda predicate: replace(predicate, clock="pinned")),
@@ -460,12 +470,15 @@ def test_page__proof__is_judged_as_by_python(page: BrowserPage, name: str, tmp_p
     statement = bundles.write(files, tmp_path / "bundle")
     if len(files) == 1:
         statement /= "attestation.dsse.json"
-    inclusion = verify_proof(tmp_path / "proof.json", statement, trust(), now=bundles.NOW)
+    (tmp_path / "trust.json").write_bytes(to_json(trust()))
+    said = attest(
+        *("verify-proof", tmp_path / "proof.json", "--statement", statement, "--trust", tmp_path / "trust.json"),
+        *("--at", AT, "--json"),
+    )
 
     given = {"trust": to_json(trust()).decode(), "statement": encoded(files), "proof": encode_base64(proof)}
 
-    found = ask(page, "proof", given)
-    assert comparable(found) == comparable(_inclusion_json(inclusion, 6 if inclusion.leaf is None else 0))
+    assert comparable(ask(page, "proof", given)) == comparable(said.document)
 
 
 @pytest.mark.skipif(not VECTORS, reason="there are no vectors")
@@ -872,6 +885,21 @@ def test_page__plain_http_off_localhost__says_that_it_cannot_check(chromium: Bro
         answer = opened.evaluate("attest.verify({files: {}, trust: new Uint8Array()}).catch((fault) => fault.message)")
         assert "no cryptography here" in answer
     elsewhere.close()
+
+
+def test_page__browser_without_ed25519__judges_the_same(chromium: Browser, page_file: Path) -> None:
+    opened = chromium.new_page()
+    opened.goto(page_file.as_uri())
+    opened.evaluate(
+        """() => {
+          crypto.subtle.importKey = async () => {
+            throw new DOMException("Unrecognized name.", "NotSupportedError");
+          };
+        }"""
+    )
+    for forge in (Forge(), BUNDLES["witness of another log"], Forge(log_key=bundles.note_key("other"))):
+        assert_same(opened, bundles.without_chain_proof(forge.files()))
+    opened.close()
 
 
 def test_page__scripts_switched_off__says_so(chromium: Browser, page_file: Path) -> None:
