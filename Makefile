@@ -46,6 +46,7 @@ check: setup-dev ## Lint, format, types, architecture, and that all generated fi
 	$(BIN)/attest schemas --check schemas
 	$(BIN)/attest schemas --configuration-reference --check docs/configuration.md
 	node contracts/compile.mjs --check
+	node attest/publish/site/verifier/build.mjs --check
 
 format: setup-dev ## Sort imports, format, and write all generated files
 	$(BIN)/ruff check --fix-only
@@ -53,6 +54,7 @@ format: setup-dev ## Sort imports, format, and write all generated files
 	$(BIN)/attest schemas --write schemas
 	$(BIN)/attest schemas --configuration-reference --write docs/configuration.md
 	node contracts/compile.mjs
+	node attest/publish/site/verifier/build.mjs
 
 bench: setup-dev ## Measure what the project promises about speed, as ratios
 	@$(PY) -m benchmarks.run $(ARGS)

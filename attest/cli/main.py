@@ -37,6 +37,7 @@ COMMANDS = {
     "prove": ("attest.cli.prove", "prove", "Write one account's inclusion proof."),
     "verify": ("attest.cli.verify", "verify", "Verify an attestation, trusting only your trust file."),
     "verify-proof": ("attest.cli.verify", "verify_proof", "Verify one account's inclusion proof."),
+    "verify-page": ("attest.cli.verify_page", "verify_page", "Write the page that verifies in a browser."),
     "audit-package": ("attest.cli.audit", "audit_package", "One encrypted archive of what one auditor may see."),
     "audit-report": ("attest.cli.audit", "audit_report", "The printable report of one period, HTML or PDF."),
     "cosign": ("attest.cli.audit", "cosign", "Decide again from an audit package, and sign as a second attestor."),
@@ -46,7 +47,7 @@ COMMANDS = {
 }
 
 #: Commands that open no secret; all others begin by shutting their memory to other processes.
-_WITHOUT_SECRETS = {"verify", "verify-proof", "schemas"}
+_WITHOUT_SECRETS = {"verify", "verify-proof", "verify-page", "schemas"}
 
 #: What a command imports that the core install lacks, and the extra that brings it.
 _EXTRAS = {

@@ -3,6 +3,7 @@
     attestations/<period>[.<revision>]/...   created once, never changed
     log/...                                  the transparency log (attest.log.writer)
     index.html, feed.json                    remade from the folders above at every publication
+    verify.html                              the verifier page of this release
 
 Only documents of :mod:`attest.documents` are written here, so nothing private has a field to travel in.
 """
@@ -151,7 +152,8 @@ def _merged(proofs: tuple[BlockProof, ...]) -> tuple[BlockProof, ...]:
 
 
 def refresh_site(store: Store, config: Config, *, now: datetime) -> None:
-    """Remake ``index.html`` and ``feed.json`` from the attestations in the public store; again, as long as others
+    """Remake ``index.html`` and ``feed.json`` from the attestations in the public store, and put this release's
+    ``verify.html`` beside them; again, as long as others
     publish meanwhile: a slower run must not leave theirs out."""
     published: list[str] | None = None
     while (found := store.list("attestations")) != published:

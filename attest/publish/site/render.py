@@ -22,6 +22,7 @@ from attest import records
 from attest.documents import Feed, FeedPeriod, FeedToken
 from attest.period import revision_name
 from attest.publish.site import plot, words
+from attest.publish.site.verifier_page import verifier_page
 
 #: How many periods the history shows before the rest is folded away.
 _OPEN_PERIODS = 8
@@ -76,11 +77,11 @@ class _Series:
     rows: tuple[_Row, ...]
 
 
-def render(feed: Feed, *, now: datetime, verifier_page: bool = False) -> dict[str, bytes]:
-    """The public store's ``index.html`` and ``feed.json``, by key.
+def render(feed: Feed, *, now: datetime) -> dict[str, bytes]:
+    """The public store's ``index.html``, ``feed.json`` and ``verify.html``, by key.
 
-    ``now`` (aware) is printed as the time the page was made and decides what is stale already. ``verifier_page`` says
-    that a ``verify.html`` lies beside the page. Raises ``ValueError`` if ``now`` has no zone.
+    ``now`` (aware) is printed as the time the page was made and decides what is stale already. Raises ``ValueError`` if
+    ``now`` has no zone.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
@@ -106,7 +107,6 @@ def render(feed: Feed, *, now: datetime, verifier_page: bool = False) -> dict[st
     page = environment.get_template("dashboard.html").render(
         feed=feed,
         made=records.parse_instant(records.format_instant(now)),
-        verifier_page=verifier_page,
         style=Markup(style),
         script=Markup(script),
         policy=_policy(style, script),
@@ -120,7 +120,7 @@ def render(feed: Feed, *, now: datetime, verifier_page: bool = False) -> dict[st
         open_periods=_OPEN_PERIODS,
         contact_link=_contact_link(feed.contact),
     )
-    return {"index.html": page.encode(), "feed.json": records.to_json(feed)}
+    return {"index.html": page.encode(), "feed.json": records.to_json(feed), "verify.html": verifier_page()}
 
 
 def _asset(name: str) -> str:

@@ -64,7 +64,7 @@ def test_completion__each_shell__gets_a_script_that_asks_attest(shell: str) -> N
 @pytest.mark.parametrize(
     ("typed", "offered"),
     [
-        ("attest ver", ["verify", "verify-proof"]),
+        ("attest ver", ["verify", "verify-proof", "verify-page"]),
         ("attest custody r", ["read"]),
         ("attest run --with", ["--withhold"]),
         ("attest log witness --st", ["--state"]),

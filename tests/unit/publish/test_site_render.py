@@ -15,6 +15,7 @@ import pytest
 from attest import records
 from attest.documents import Feed
 from attest.publish.site.render import render
+from attest.publish.site.verifier_page import verifier_page
 from tests.support import feeds
 
 VOID = {"meta", "link", "br", "img"}
@@ -65,8 +66,8 @@ class Page(HTMLParser):
         return self.texts("body")[0]
 
 
-def page(feed: Feed, now: datetime = feeds.FRESH, **options: bool) -> Page:
-    return Page(render(feed, now=now, **options)["index.html"].decode())
+def page(feed: Feed, now: datetime = feeds.FRESH) -> Page:
+    return Page(render(feed, now=now)["index.html"].decode())
 
 
 HOSTILE_FEED = replace(
@@ -254,10 +255,11 @@ def test_render__nobody_signed_or_cosigned_or_anchored__says_so() -> None:
     assert ("Chains", "chain id 1, 137") in terms
 
 
-@pytest.mark.parametrize("exists", [True, False])
-def test_render__verifier_page__is_linked_only_where_it_exists(exists: bool) -> None:
-    links = [attributes["href"] for attributes in page(feeds.weeks(1), verifier_page=exists).all("a")]
-    assert ("./verify.html" in links) == exists
+def test_render__verifier_page__is_beside_it_and_linked_with_a_warning() -> None:
+    html = render(feeds.weeks(1), now=feeds.FRESH)["index.html"].decode()
+    assert '<a href="./verify.html">' in html
+    assert "take it from a signed release rather than from here" in html
+    assert render(feeds.weeks(1), now=feeds.FRESH)["verify.html"] == verifier_page()
 
 
 def test_render__time_without_a_zone__is_refused() -> None:
@@ -271,7 +273,7 @@ def test_render__time_without_a_zone__is_refused() -> None:
 @pytest.mark.parametrize("feed", ALL_FEEDS.values(), ids=ALL_FEEDS)
 def test_render__feed_json__is_the_feed(feed: Feed) -> None:
     files = render(feed, now=feeds.FRESH)
-    assert set(files) == {"index.html", "feed.json"}
+    assert set(files) == {"index.html", "feed.json", "verify.html"}
     assert records.from_json(Feed, files["feed.json"], "feed.json") == feed
 
 
