@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date
 
 from attest import statement
 from attest.documents import PAYLOAD_TYPE, Predicate
@@ -234,16 +235,23 @@ def _check_cadence(case: Case, periods: Mapping[Period, object]) -> None:
     weeks = case.trust.cadence_weeks
     if weeks is None:
         return
-    missing = []
-    first = Period.parse(case.trust.earliest_period)
-    while first <= case.period:
-        span = [first.shifted(week) for week in range(weeks)]
-        if not any(period in periods for period in span):
-            missing.append(str(first) if weeks == 1 else f"{span[0]} to {span[-1]}")
-        first = first.shifted(weeks)
+    first = _week(Period.parse(case.trust.earliest_period))
+    there = {(_week(period) - first) // weeks for period in periods}
+    missing = [number for number in range((_week(case.period) - first) // weeks + 1) if number not in there]
     if missing:
-        shown = ", ".join(missing[:8]) + (f" and {len(missing) - 8} more" if len(missing) > 8 else "")
+        shown = ", ".join(_span(first + number * weeks, weeks) for number in missing[:8])
+        shown += f" and {len(missing) - 8} more" if len(missing) > 8 else ""
         raise refuse(
             f"the log has nothing for {shown}, and you expect one attestation in {weeks} week(s)",
             "Ask the issuer why: a missed or withheld period gets a signed statement too.",
         )
+
+
+def _week(period: Period) -> int:
+    """The number of a period's Monday in the calendar, in weeks."""
+    return date.fromisocalendar(period.year, period.week, 1).toordinal() // 7
+
+
+def _span(week: int, weeks: int) -> str:
+    first, last = (Period.containing(date.fromordinal(7 * number + 1)) for number in (week, week + weeks - 1))
+    return str(first) if first == last else f"{first} to {last}"
