@@ -279,7 +279,7 @@ class _Reading:
         self.require(predicate.revision >= 0, "revision", "must not be negative")
         attempts = [attempt.attempt for attempt in predicate.abandoned]
         self.require(
-            predicate.attempt >= 1 and attempts == list(range(1, predicate.attempt)),
+            predicate.attempt == len(attempts) + 1 and attempts == list(range(1, len(attempts) + 1)),
             "abandoned",
             f"must list the attempts before attempt {predicate.attempt}, each once and in order",
         )

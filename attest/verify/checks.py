@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date
 
 from attest import statement
 from attest.documents import MANIFEST_PAYLOAD_TYPE, PAYLOAD_TYPE, Receipt, Reserves, TokenStatement
@@ -202,9 +202,9 @@ def expect_issuer_and_period(case: Case) -> None:
 def period(case: Case) -> str:
     expect_issuer_and_period(case)
     predicate, advice = case.predicate, _PERIOD_ADVICE
+    monday = date.fromisocalendar(case.period.year, case.period.week, 1)
     # A cutoff is local: in UTC it can lie up to a day outside of the ISO week.
-    days = {(predicate.cutoff + timedelta(days=shift)).date() for shift in (-1, 0, 1)}
-    if case.period not in {Period.containing(day) for day in days}:
+    if not -1 <= (predicate.cutoff.date() - monday).days <= 7:
         raise refuse(f"the cutoff {moment(predicate.cutoff)} is not in {case.period}", advice)
     rehearsal = predicate.clock == "pinned"
     if predicate.cutoff > case.now and not rehearsal:
@@ -296,6 +296,13 @@ def policy(case: Case) -> str:
     def too_weak(token: TokenStatement, detail: str) -> VerificationError:
         return refuse(f"{token.token}: {detail}", advice)
 
+    for chain in case.predicate.chains:
+        if chain.supply_gap_seconds > minimum.max_age_seconds:
+            raise refuse(
+                f"the supply on chain {chain.chain_id} was read {chain.supply_gap_seconds} seconds before the cutoff, "
+                f"you accept {minimum.max_age_seconds}",
+                advice,
+            )
     waived = 0
     for token, stated in attested_tokens(case.predicate.tokens):
         rule, agreement = stated.policy, stated.agreement

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 
 from attest import statement
 from attest.documents import PAYLOAD_TYPE, Predicate
@@ -149,9 +150,18 @@ def gaps(history: History, trust: Trust, last: Period) -> Iterator[Gap]:
     statement, once all of them are over (at ``last``). Nothing if the trust file names no cadence."""
     if trust.cadence_weeks is None:
         return
-    attested = history.standing.keys()
-    first = Period.parse(trust.earliest_period)
-    while (until := first.shifted(trust.cadence_weeks - 1)) <= last:
-        if not any(first <= period <= until for period in attested):
-            yield Gap(first, until)
-        first = until.shifted(1)
+    first, weeks = _week(Period.parse(trust.earliest_period)), trust.cadence_weeks
+    attested = {(_week(period) - first) // weeks for period in history.standing}
+    for number in range((_week(last) - first + 1) // weeks):
+        if number not in attested:
+            start = first + number * weeks
+            yield Gap(_period(start), _period(start + weeks - 1))
+
+
+def _week(period: Period) -> int:
+    """The number of a period's Monday in the calendar, in weeks: a trust file may name any cadence."""
+    return date.fromisocalendar(period.year, period.week, 1).toordinal() // 7
+
+
+def _period(week: int) -> Period:
+    return Period.containing(date.fromordinal(7 * week + 1))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from attest.errors import VerificationError
@@ -59,6 +58,8 @@ def read_leaves(case: Case) -> list[ReserveLeaf]:
     if root != predicate.merkle.root:
         raise _differs(f"they lead to root {root}, the statement commits to {predicate.merkle.root}")
     leaves = [from_json(ReserveLeaf, leaf, f"leaf {index}") for index, leaf in enumerate(exact)]
+    if len({leaf.salt for leaf in leaves}) != len(leaves):
+        raise _differs("two of them have one salt: whoever knows one can find out about the other")
     accounts: dict[str, str] = {}
     for leaf in leaves:
         _check_leaf(case, leaf)
@@ -82,8 +83,7 @@ def _check_leaf(case: Case, leaf: ReserveLeaf) -> None:
         raise _differs(f"{name} is in {leaf.currency}, {token.token} is backed by {token.currency}")
     if leaf.minor_units < 0:
         raise _differs(f"{name} has a negative balance")
-    oldest = predicate.cutoff - timedelta(seconds=stated.policy.max_age_seconds)
-    if not oldest <= leaf.as_of <= predicate.cutoff:
+    if not 0 <= (predicate.cutoff - leaf.as_of).total_seconds() <= stated.policy.max_age_seconds:
         raise _differs(f"{name} has a balance of a time that the statement's policy does not allow")
 
 

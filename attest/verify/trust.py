@@ -263,7 +263,8 @@ def _vkey(field: str, text: str, algorithm: int) -> VerifierKey:
 @dataclass(frozen=True)
 class MinimumPolicy:
     """The weakest quorum rule that is still accepted. Tolerances in minor units and basis points, age in seconds back
-    from the cutoff. ``waivers``: codes under which an account may have had fewer sources or origins."""
+    from the cutoff, of a balance and of the block at which the supply was read. ``waivers``: codes under which an
+    account may have had fewer sources or origins."""
 
     min_sources: int
     min_origins: int

@@ -136,8 +136,9 @@ class Attestor:
         return dsse.keyid_of(dsse.spki_der(self.pem.encode()))
 
     def sign(self, payload: bytes, payload_type: str = PAYLOAD_TYPE) -> bytes:
+        """The DER signature, the same each time (RFC 6979)."""
         message = dsse.message_digest(payload_type, payload)
-        r, s = decode_dss_signature(self.key.sign(message, ec.ECDSA(Prehashed(SHA256()))))
+        r, s = decode_dss_signature(self.key.sign(message, ec.ECDSA(Prehashed(SHA256()), deterministic_signing=True)))
         return dsse.encode_der(r, s)
 
 
@@ -502,6 +503,7 @@ class Forge:
     sealers: tuple[int, ...] = (0, 1, 2)
     code: str = CODE
     report_time: int = CONFIRM_TIME - 60
+    alter_leaves: Callable[[list[bytes]], list[bytes]] = lambda leaves: leaves
     alter_predicate: Callable[[Predicate], Predicate] = lambda predicate: predicate
     alter_payload: Callable[[bytes], bytes] = lambda payload: payload
     alter_envelope: Callable[[bytes], bytes] = lambda envelope: envelope
@@ -546,7 +548,7 @@ class Forge:
 
     def files(self) -> dict[str, bytes]:
         """The bundle's files by name."""
-        self.leaves = make_leaves(self.tokens)
+        self.leaves = self.alter_leaves(make_leaves(self.tokens))
         supply_storage = self._supplies(confirm=False)
         confirm_storage = self._supplies(confirm=True) | {ORACLE: self.oracle_storage()}
         self.alter_state(confirm_storage)
