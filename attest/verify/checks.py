@@ -206,8 +206,7 @@ def period(case: Case) -> str:
     # A cutoff is local: in UTC it can lie up to a day outside of the ISO week.
     if not -1 <= (predicate.cutoff.date() - monday).days <= 7:
         raise refuse(f"the cutoff {moment(predicate.cutoff)} is not in {case.period}", advice)
-    rehearsal = predicate.clock == "pinned"
-    if predicate.cutoff > case.now and not rehearsal:
+    if predicate.cutoff > case.now:
         raise refuse(f"the cutoff {moment(predicate.cutoff)} is in the future (it is {moment(case.now)})", advice)
     manifest = case.manifest
     for name, found in (
@@ -218,7 +217,7 @@ def period(case: Case) -> str:
         if found != (predicate.period, predicate.revision):
             raise refuse(f"{name} is of another period or revision than the statement", advice)
     attempts = f", attempt {predicate.attempt}" if predicate.attempt > 1 else ""
-    pinned = "; a rehearsal with a pinned clock" if rehearsal else ""
+    pinned = "; a rehearsal with a pinned clock" if predicate.clock == "pinned" else ""
     return f"{case.period}, revision {predicate.revision}{attempts}, cutoff {moment(predicate.cutoff)}{pinned}"
 
 

@@ -458,12 +458,11 @@ def test_period__cutoff_in_the_future__fails() -> None:
     assert "in the future" in detail(report, "period")
 
 
-def test_period__rehearsal__is_told_and_not_held_against_the_clock() -> None:
-    report = judged(
-        Forge(alter_predicate=lambda predicate: replace(predicate, clock="pinned")),
-        now=bundles.CUTOFF - timedelta(days=2),
-    )
+def test_period__rehearsal__is_told_and_of_no_future_either() -> None:
+    forge = Forge(alter_predicate=lambda predicate: replace(predicate, clock="pinned"))
+    report = judged(forge)
 
+    assert failed(judged(forge, now=bundles.CUTOFF - timedelta(days=2))) == ["period"]
     assert failed(report) == []
     assert "rehearsal" in detail(report, "period")
     assert any("rehearsal" in note for note in report.notes)

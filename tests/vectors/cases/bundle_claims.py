@@ -216,6 +216,14 @@ _PERIOD: tuple[Case, ...] = (
         fails=["period"],
     ),
     bundle(
+        *("period-in-the-future-of-a-rehearsal", "The clock was pinned by configuration, to a time still to come."),
+        "Nothing can be attested before it is; a rehearsal cannot either.",
+        small(alter_predicate=predicate(clock="pinned")),
+        attack=15,
+        at=bundles.CUTOFF - timedelta(seconds=1),
+        fails=["period"],
+    ),
+    bundle(
         *("period-just-now", "The cutoff is now.", "The boundary is allowed."),
         small(),
         attack=15,
