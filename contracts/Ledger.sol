@@ -14,7 +14,7 @@ import {IXAUOracle} from "./IXAUOracle.sol";
 /// @notice A vault is an account's own, and opens with its first deposit. The ledger lends tokens that it was given; it
 /// mints none, so that a loan never moves a token's money multiplier.
 /// @dev Everything is valued in fine ounces: an asset by the ounces in one whole token, a currency by its own XAU
-/// oracle. Collateral is rounded down, debt up. Tokens that take a fee on transfer are not supported.
+/// oracle. Tokens that take a fee on transfer are not supported.
 contract Ledger is ILedger, AccessControl, ReentrancyGuard {
     using SafeERC20 for IERC20;
 
@@ -315,7 +315,8 @@ contract Ledger is ILedger, AccessControl, ReentrancyGuard {
         if (health < MINIMUM_HEALTH) revert HealthTooLow(vault, health);
     }
 
-    /// @dev Only the oracles of currencies that the vault owes are asked.
+    /// @dev Only the oracles of currencies that the vault owes are asked. Ounces owed have 36 decimals, so that a vault
+    /// at exactly 110 % is not rounded below it.
     function _health(address vault, bool usable) private view returns (uint256) {
         uint256 owed;
         for (uint256 i = 0; i < _currencyList.length; ++i) {
@@ -324,7 +325,7 @@ contract Ledger is ILedger, AccessControl, ReentrancyGuard {
             Currency storage currency = _currencies[_currencyList[i]];
             uint256 price = usable ? currency.oracle.price() : currency.oracle.lastPrice();
             if (price == 0) return 0;
-            owed += Math.mulDiv(debt, 1e36 / currency.unit, price, Math.Rounding.Ceil);
+            owed += Math.mulDiv(debt, 1e54 / currency.unit, price);
         }
         if (owed == 0) return type(uint256).max;
         uint256 held;
@@ -332,6 +333,6 @@ contract Ledger is ILedger, AccessControl, ReentrancyGuard {
             Asset storage asset = _assets[_assetList[i]];
             held += Math.mulDiv(collateralOf[vault][_assetList[i]], asset.ounces, asset.unit);
         }
-        return Math.mulDiv(held, 1e18, owed);
+        return Math.mulDiv(held * 1e18, 1e18, owed);
     }
 }
