@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import subprocess
 from pathlib import Path
@@ -17,6 +18,7 @@ process.stdout.write(solc.compile(fs.readFileSync(0, "utf8"), { import: read }))
 """
 
 
+@functools.cache
 def compile_contract(path: Path) -> Artifact:
     """The only contract of the file, named as it is. Needs node, and solc of `npm ci`."""
     name = path.stem

@@ -18,7 +18,6 @@ from eth_utils.crypto import keccak
 from attest.chain.artifact import Artifact, artifact, input_types
 from attest.chain.devnet import Anvil
 
-
 #: Every contract of the folder `contracts` that is compiled.
 REFERENCE = sorted(path.stem for path in Path(__file__).parents[3].joinpath("attest/chain/artifacts").glob("*.json"))
 MAX = 2**256 - 1
@@ -167,13 +166,18 @@ def make_token(chain: Chain) -> Callable[..., Contract]:
 
 
 @pytest.fixture(scope="module")
-def report(chain: Chain) -> Callable[[Contract, int], None]:
+def oracle_of(chain: Chain) -> Callable[[Contract], Contract]:
+    """The reserve oracle of a token from `make_token`."""
+    return lambda token: Contract(to_checksum_address(chain.call(token, "oracle")), artifact("ReserveOracle"))
+
+
+@pytest.fixture(scope="module")
+def report(chain: Chain, oracle_of: Callable[[Contract], Contract]) -> Callable[[Contract, int], None]:
     """Reports a new reserve of a token from `make_token`."""
 
     def send(token: Contract, reserve: int) -> None:
-        oracle = Contract(to_checksum_address(chain.call(token, "oracle")), artifact("ReserveOracle"))
         now = chain.now() + 5
-        chain.send(oracle, "submitReserveReport", token.address, reserve, now, at=now)
+        chain.send(oracle_of(token), "submitReserveReport", token.address, reserve, now, at=now)
 
     return send
 
