@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -47,6 +48,12 @@ class Artifact:
         entry = self._entry("function", function)
         return keccak(text=f"{function}({','.join(input_types(entry))})")[:4] + _encode(entry, arguments)
 
+    def values(self, function: str, answer: bytes) -> tuple[Any, ...]:
+        """What a function returned: its ABI-decoded values."""
+        from eth_abi.abi import decode
+
+        return tuple(decode([_canonical(output) for output in self._entry("function", function)["outputs"]], answer))
+
     def _entry(self, kind: str, name: str | None) -> Mapping[str, Any]:
         for entry in self.abi:
             if entry["type"] == kind and entry.get("name") == name:
@@ -54,6 +61,7 @@ class Artifact:
         raise KeyError(name)
 
 
+@functools.cache
 def artifact(name: str) -> Artifact:
     """The artifact of a reference contract, for example ``ReserveOracle``; raises ``FileNotFoundError`` for others."""
     resource = resources.files("attest.chain").joinpath("artifacts", f"{name}.json")
