@@ -556,7 +556,7 @@ def _beat_oracle_stale(stage: Stage, number: int) -> None:
 def _begin_liquidation(stage: Stage) -> None:
     """Gold loses two fifths."""
     stage.submit_prices(610)
-    stage.set_debt_ceiling("USDW", 160_000)
+    stage.set_debt_ceiling("USDW", 145_000)
     stage.liquidate(FIRST_OWNER, "USDW", 10_000)
 
 

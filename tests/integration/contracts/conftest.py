@@ -88,13 +88,14 @@ class Chain:
         contract: Contract,
         function: str,
         *arguments: Any,
-        sender: int = 0,
+        sender: int | str = 0,
         at: int | None = None,
         gas_price: int | None = None,
     ) -> dict[str, Any]:
         """Mine one transaction in a block of its own, at the time ``at``; its receipt, or :class:`Reverted`."""
         data = "0x" + contract.artifact.call_data(function, *arguments).hex()
-        transaction = {"to": contract.address, "data": data, "from": self.accounts[sender]}
+        account = self.accounts[sender] if isinstance(sender, int) else sender
+        transaction = {"to": contract.address, "data": data, "from": account}
         return self._transact(transaction | ({"gasPrice": hex(gas_price)} if gas_price else {}), at)
 
     def _transact(self, transaction: dict[str, Any], at: int | None) -> dict[str, Any]:

@@ -318,6 +318,24 @@ def test_vaults__pages__cover_all_in_order_and_end_where_they_end(
     assert chain.call(ledger, "vaultHealths", 1, 1) == ((alice,), (2 * WAD,))
 
 
+def test_vaults__a_page_of_a_thousand_healths__is_within_what_nodes_compute_in_a_call(
+    chain: Any, ledger: Any, gold: Any, usdw: Any
+) -> None:
+    """So that ten thousand vaults are ten calls. Geth stops a call at 50 million gas."""
+    for number in range(20):
+        account = f"0x{0xA0000 + number:040x}"
+        chain.rpc("anvil_impersonateAccount", account)
+        chain.rpc("anvil_setBalance", account, hex(WAD))
+        chain.send(gold, "transfer", account, WAD)
+        chain.send(gold, "approve", ledger.address, WAD, sender=account)
+        chain.send(ledger, "depositCollateral", gold.address, WAD, sender=account)
+        chain.send(ledger, "drawDebt", usdw.address, 1000 * USD, sender=account)
+    data = (ledger.artifact.call_data("vaultHealths", 0, count).hex() for count in (10, 20))
+    ten, twenty = (int(chain.rpc("eth_estimateGas", {"to": ledger.address, "data": "0x" + d}), 16) for d in data)
+    assert (twenty - ten) * 100 < 50_000_000
+    assert chain.call(ledger, "vaultHealths", 0, 20)[1] == (2 * WAD,) * 20
+
+
 # -- seizing ---------------------------------------------------------------------------------------------------------
 
 
