@@ -97,6 +97,13 @@ def running(
     """
     first = _is_new(folder)
     scenario = folder_scenario(folder, scenario)
+    if rpc is not None and scenario is not None:
+        raise OperatorError(
+            f"{folder}: a scenario cannot be played at another endpoint",
+            code="scenario-elsewhere",
+            reason="Its history is made up to now on a chain of its own, whose clock can be set.",
+            advice="Leave --rpc out, or name an empty or new folder with --directory.",
+        )
     with ExitStack() as undo, ExitStack() as parts:
         if first:
             undo.callback(_empty, folder)
@@ -178,7 +185,7 @@ def _beat(folder: Path, rpc: str) -> Callable[[int], None]:
 # -- in the background -----------------------------------------------------------------------------------------------
 
 _START_SECONDS = 120.0
-_STOP_SECONDS = 30.0
+_STOP_SECONDS = 60.0
 
 
 def hold(folder: Path) -> int:

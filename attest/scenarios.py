@@ -494,15 +494,15 @@ def _nothing(stage: Stage) -> None:
 def _heartbeat(stage: Stage, number: int, symbol: str = "USDW") -> None:
     """A transfer every third beat, which settles three beats later; prices, reports, a mint and a redemption every
     thirtieth."""
-    stage.observe()
-    if number % 3 == 0:
-        stage.settle(stage.outbound(Status.INITIATED))
-        stage.initiate(symbol, [1000 + 100 * (number % 7)])
     if number % 30 == 0:
         stage.submit_prices()
         stage.report_reserves({})
         stage.mint("EURW", 500)
         stage.redeem("EURW", 500)
+    stage.observe()
+    if number % 3 == 0:
+        stage.settle(stage.outbound(Status.INITIATED))
+        stage.initiate(symbol, [1000 + 100 * (number % 7)])
 
 
 def _begin_shortfall(stage: Stage) -> None:
@@ -530,13 +530,13 @@ def _begin_bridge_failure(stage: Stage) -> None:
 
 
 def _beat_bridge_failure(stage: Stage, number: int) -> None:
-    """Of four transfers two fail, and are refunded."""
+    """Of four transfers two fail; those of three beats are refunded together, so that nobody runs out of tokens."""
     stage.initiate("USDW", [100, 200, 300, 400])
     pending = stage.outbound(Status.INITIATED, last=4)
     stage.fail(pending[:2])
     stage.settle(pending[2:])
     if number % 3 == 2:
-        stage.refund(stage.outbound(Status.FAILED)[:4])
+        stage.refund(stage.outbound(Status.FAILED))
         stage.release(f"beyond the reserve {number}", "USDW", 2 * 10**9)
         stage.refuse_blocked_transfer("USDW")
 

@@ -507,8 +507,8 @@ def _refused(url: str, what: str, why: str) -> ChainError:
     return ChainError(
         f"{url}: could not {what}: {why}",
         code="deployment-failed",
-        reason="The contracts are of use only together.",
-        advice="Check the deployer's balance and that no one else uses its key, then deploy again.",
+        reason="What is sent to a practice chain builds on what was sent before.",
+        advice="Check the account's balance and that no one else uses its key, then begin anew.",
     )
 
 

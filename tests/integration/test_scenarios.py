@@ -201,8 +201,11 @@ def test_bridge_failure__half_of_the_transfers_fail_and_refunds_are_paid(play: A
         assert reserve == refusals[-1]["reserve"] == 1000 * 10**6
         assert {log.values["reason"] for log in seen.guard("ComplianceChecked") if not log.values["passed"]} == {5}
 
-        assert len(seen.updates(REFUNDED)) == len(seen.updates(REFUND_INITIATED)) == 4
-        assert len(seen.bridge("RefundExecuted")) == 4
+        assert len(seen.updates(REFUNDED)) == len(seen.updates(REFUND_INITIATED)) == 6
+        assert len(seen.bridge("RefundExecuted")) == 6
+        customer = dev_address(scenarios.CUSTOMER)
+        # What it had and the outflow, but for two failed transfers that are not refunded.
+        assert seen.token(USDW, "balanceOf", customer) == (50_000 + 49_000 - 300) * 10**6
         locked = dict.fromkeys(contracts.tokens.values(), 0)
         for log in seen.bridge("TransferInitiated"):
             status, _, token, _, _, _, amount = seen.call(
@@ -265,16 +268,11 @@ def test_reorg__a_transfer_disappears_with_its_block_and_the_next_one_takes_its_
         vault = seen.contracts.bridge_vault
         seen.beat(0)
         seen.beat(1)
-        number = int(seen.rpc("eth_blockNumber"), 16)
-        for _ in range(3):
-            seen.rpc("evm_mine")
-        hashes = [seen.rpc("eth_getBlockByNumber", hex(n), False)["hash"] for n in (number, number + 3)]
         count = seen.call("BridgeEscrowVault", vault, "transferCount")
         gone = seen.call("BridgeEscrowVault", vault, "transferIdAt", count)
         seen.beat(2)
         assert seen.call("BridgeEscrowVault", vault, "transferCount") == count
         assert seen.call("BridgeEscrowVault", vault, "transfers", gone)[0] == 0
-        assert seen.rpc("eth_getBlockByNumber", hex(number), False)["hash"] == hashes[0]
         amounts = [log.values["amount"] for log in seen.bridge("TransferInitiated")]
         assert 7002 * 10**6 not in amounts
         seen.beat(3)

@@ -12,6 +12,8 @@ import pytest
 
 from attest.chain.devnet import Anvil
 from attest.errors import EXIT_CHAIN, EXIT_DONE, EXIT_USAGE
+from attest.records import to_json
+from attest.scenarios import Contracts
 from tests.support.commands import attest, attest_process, modes_hold, read_document, running
 from tests.support.practice import Week
 
@@ -29,6 +31,14 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     """A folder whose network, if one runs, is ended."""
     yield tmp_path / "net"
     attest_process("devnet", "--directory", tmp_path / "net", "--stop")
+
+
+CONTRACTS = Contracts(
+    **dict.fromkeys(("reserve_oracle", "registry", "ledger", "liquidation", "mint_controller"), "0x"),
+    **dict.fromkeys(("compliance_guard", "bridge_registry", "bridge_vault", "stabilizer", "venue"), "0x"),
+    **{"scenario": "calm", "chain_id": 138, "first_block": 1, "tokens": {}, "assets": {}, "price_oracles": {}},
+    destinations=(),
+)
 
 
 @pytest.fixture
@@ -137,6 +147,12 @@ def test_scenario__in_the_folder_of_a_network_without_one__is_refused(prepared: 
     code, refused = devnet(prepared, "--scenario", "calm")
     assert (code, refused["code"]) == (EXIT_USAGE, "another-scenario")
     assert "holds a network without a scenario, not calm" in str(refused["error"])
+
+
+def test_scenario__folder_of_one_started_again_at_another_endpoint__is_refused(prepared: Path, folder: Path) -> None:
+    (prepared / "contracts.json").write_bytes(to_json(CONTRACTS))
+    code, refused = devnet(folder, "--rpc", "http://127.0.0.1:1")
+    assert (code, refused["code"]) == (EXIT_USAGE, "scenario-elsewhere")
 
 
 @pytest.mark.parametrize(
