@@ -491,14 +491,18 @@ def _nothing(stage: Stage) -> None:
     """All is well as it is."""
 
 
-def _heartbeat(stage: Stage, number: int, symbol: str = "USDW") -> None:
-    """A transfer every third beat, which settles three beats later; prices, reports, a mint and a redemption every
-    thirtieth."""
+def _refresh(stage: Stage, number: int) -> None:
+    """Prices, reports, a mint and a redemption on every thirtieth beat."""
     if number % 30 == 0:
         stage.submit_prices()
         stage.report_reserves({})
         stage.mint("EURW", 500)
         stage.redeem("EURW", 500)
+
+
+def _heartbeat(stage: Stage, number: int, symbol: str = "USDW") -> None:
+    """A transfer every third beat, which settles three beats later."""
+    _refresh(stage, number)
     stage.observe()
     if number % 3 == 0:
         stage.settle(stage.outbound(Status.INITIATED))
@@ -526,19 +530,25 @@ def _begin_bridge_failure(stage: Stage) -> None:
     stage.release("outflow", "USDW", stage.read("BridgeEscrowVault", vault, "bridgeReserve", token) - 10**9)
     stage.release("beyond the reserve", "USDW", 2 * 10**9)
     stage.refuse_blocked_transfer("USDW")
-    _beat_bridge_failure(stage, 0)
+    _send_four(stage)
 
 
 def _beat_bridge_failure(stage: Stage, number: int) -> None:
-    """Of four transfers two fail; those of three beats are refunded together, so that nobody runs out of tokens."""
-    stage.initiate("USDW", [100, 200, 300, 400])
-    pending = stage.outbound(Status.INITIATED, last=4)
-    stage.fail(pending[:2])
-    stage.settle(pending[2:])
+    """The failed transfers of three beats are refunded together, so that nobody runs out of tokens."""
+    _refresh(stage, number)
+    _send_four(stage)
     if number % 3 == 2:
         stage.refund(stage.outbound(Status.FAILED))
         stage.release(f"beyond the reserve {number}", "USDW", 2 * 10**9)
         stage.refuse_blocked_transfer("USDW")
+
+
+def _send_four(stage: Stage) -> None:
+    """Four transfers, of which two fail."""
+    stage.initiate("USDW", [100, 200, 300, 400])
+    pending = stage.outbound(Status.INITIATED, last=4)
+    stage.fail(pending[:2])
+    stage.settle(pending[2:])
 
 
 def _begin_oracle_stale(stage: Stage) -> None:
