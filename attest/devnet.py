@@ -4,6 +4,7 @@ configuration and the auditor's trust file.
     attest.toml, trust.json     what the operator and the auditor begin with
     keys/, statements/          copies of the examples
     private/, public/           the stores
+    contracts.json              with a scenario: where the contracts stand that a monitor watches
     chain.json, witness.json    the chain's and the witness's state, kept between starts
     rpc.url, witness.url        where they listen now
     devnet.pid                  locked for as long as they run
@@ -18,20 +19,20 @@ import signal
 import subprocess
 import sys
 import time as clock
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, time, timedelta
 from pathlib import Path
 
-from attest import config, scaffold
+from attest import config, scaffold, scenarios
 from attest.chain import devnet as chain
 from attest.chain.artifact import artifact
 from attest.errors import ChainError, OperatorError
 from attest.log.note import COSIGNATURE_V1, ED25519, VerifierKey, verifier_key
 from attest.log.witness import Witness, WitnessServer
 from attest.period import Period, Schedule
-from attest.records import to_json
+from attest.records import from_json, to_json
 from attest.signing import dsse
 from attest.signing.ed25519 import load_note_signer
 from attest.signing.keystore import load_keystore
@@ -59,10 +60,11 @@ CURRENCIES = {"USDW": "USD", "EURW": "EUR", "GBPW": "GBP"}
 
 @dataclass(frozen=True)
 class Running:
-    """Where the practice network listens."""
+    """Where the practice network listens, and what keeps its scenario going (given the number of the beat, from 0)."""
 
     rpc: str
     witness: str
+    beat: Callable[[int], None]
 
 
 def example(name: str) -> Path:
@@ -83,16 +85,25 @@ def example(name: str) -> Path:
 
 
 @contextmanager
-def running(folder: Path, *, port: int, witness_port: int, rpc: str | None = None) -> Iterator[Running]:
+def running(
+    folder: Path, *, port: int, witness_port: int, rpc: str | None = None, scenario: str | None = None
+) -> Iterator[Running]:
     """Start chain and witness (prepare the folder at the first start), and stop both at the end.
 
-    With ``rpc`` no chain is started: the contracts are deployed at that endpoint. A first start that fails leaves the
-    folder as it was. Raises :class:`OperatorError` when something is in the way, :class:`ChainError` when the chain
-    does not start.
+    With ``rpc`` no chain is started: the contracts are deployed at that endpoint. With ``scenario`` (not both) the
+    chain has the machine's clock and :mod:`attest.scenarios` plays on it; a later start goes on with it. A first start
+    that fails leaves the folder as it was. Raises :class:`OperatorError` when something is in the way,
+    :class:`ChainError` when the chain does not start.
     """
     first = _is_new(folder)
-    cutoff = SCHEDULE.cutoff(PERIOD)
-    genesis = int((cutoff - timedelta(hours=12)).timestamp())
+    scenario = folder_scenario(folder, scenario)
+    if rpc is not None and scenario is not None:
+        raise OperatorError(
+            f"{folder}: a scenario cannot be played at another endpoint",
+            code="scenario-elsewhere",
+            reason="Its history is made up to now on a chain of its own, whose clock can be set.",
+            advice="Leave --rpc out, or name an empty or new folder with --directory.",
+        )
     with ExitStack() as undo, ExitStack() as parts:
         if first:
             undo.callback(_empty, folder)
@@ -100,21 +111,81 @@ def running(folder: Path, *, port: int, witness_port: int, rpc: str | None = Non
         witness = parts.enter_context(_witness(folder, witness_port)).url.removesuffix("/add-checkpoint")
         (folder / "witness.url").write_text(f"{witness}\n")
         if rpc is None:
-            node = chain.Anvil(port=port, state=folder / "chain.json", timestamp=genesis, log=folder / "chain.log")
+            node = chain.Anvil(
+                port=port,
+                state=folder / "chain.json",
+                timestamp=_pinned_clock(first, scenario),
+                free_gas=scenario is not None,  # a scenario goes on for days
+                log=folder / "chain.log",
+            )
             url = parts.enter_context(node).url
         else:
             url = rpc
         (folder / "rpc.url").write_text(f"{url}\n")
         if first:
-            _prepare(folder, url, cutoff, local=rpc is None)
+            _prepare(folder, url, local=rpc is None, scenario=scenario)
+        elif scenario is not None:
+            chain.follow_machine(url, scenarios.BLOCK_SECONDS)
         undo.pop_all()
-        yield Running(url, witness)
+        yield Running(url, witness, _beat(folder, url))
+
+
+def folder_scenario(folder: Path, asked: str | None) -> str | None:
+    """The scenario of the network in a folder: its own where it is prepared, else what is asked for.
+
+    Raises :class:`OperatorError` (``another-scenario``) if another one is asked for than the folder's.
+    """
+    if not (folder / "attest.toml").exists():
+        return asked
+    contracts = watched_contracts(folder)
+    own = contracts.scenario if contracts else None
+    if asked not in (None, own):
+        raise OperatorError(
+            f"{folder}: holds {f'the scenario {own}' if own else 'a network without a scenario'}, not {asked}",
+            code="another-scenario",
+            reason="A scenario is the history of a chain, from its first block on.",
+            advice="Name an empty or new folder with --directory.",
+        )
+    return own
+
+
+def watched_contracts(folder: Path) -> scenarios.Contracts | None:
+    """Where the contracts of the folder's scenario stand; None where it has none."""
+    path = folder / "contracts.json"
+    return from_json(scenarios.Contracts, path.read_bytes(), str(path)) if path.exists() else None
+
+
+def _pinned_clock(first: bool, scenario: str | None) -> int | None:
+    """Genesis time of the practice chain: around the example period's cutoff; with a scenario as far back as its
+    history begins, and later on the machine's clock."""
+    if scenario is None:
+        return int((SCHEDULE.cutoff(PERIOD) - timedelta(hours=12)).timestamp())
+    return int(clock.time()) - scenarios.HISTORY_SECONDS if first else None
+
+
+def _stage(folder: Path, rpc: str, contracts: scenarios.Contracts) -> scenarios.Stage:
+    from eth_account import Account
+
+    keys = [
+        Account.decrypt((folder / f"keys/reporter-{number}.json").read_text(), _password(folder))
+        for number in range(1, REPORTERS + 1)
+    ]
+    reporters = [chain.Sender(rpc, f"0x{bytes(key).hex()}") for key in keys]
+    return scenarios.Stage(rpc, contracts, {plan.symbol: plan.decimals for plan in TOKENS}, reporters)
+
+
+def _beat(folder: Path, rpc: str) -> Callable[[int], None]:
+    contracts = watched_contracts(folder)
+    if contracts is None:
+        return lambda _: None
+    stage = _stage(folder, rpc, contracts)
+    return lambda number: scenarios.SITUATIONS[contracts.scenario].beat(stage, number)
 
 
 # -- in the background -----------------------------------------------------------------------------------------------
 
-_START_SECONDS = 60.0
-_STOP_SECONDS = 30.0
+_START_SECONDS = 120.0
+_STOP_SECONDS = 60.0
 
 
 def hold(folder: Path) -> int:
@@ -285,10 +356,13 @@ def _witness(folder: Path, port: int) -> Iterator[WitnessServer]:
         witness.close()
 
 
-def _prepare(folder: Path, rpc: str, cutoff: datetime, *, local: bool) -> None:
-    """Deploy, move the chain past the cutoff, then write the trust file and, last, the configuration: a folder with an
-    ``attest.toml`` is complete. The trust file is what an auditor would have written down from outside."""
+def _prepare(folder: Path, rpc: str, *, local: bool, scenario: str | None) -> None:
+    """Deploy, move our own chain past the cutoff or play its scenario, then write the trust file and, last, the
+    configuration: a folder with an ``attest.toml`` is complete. The trust file is what an auditor would have written
+    down from outside."""
     password = _password(folder)
+    cutoff = SCHEDULE.cutoff(PERIOD)
+    pinned = local and scenario is None
 
     def address(name: str) -> str:
         return load_keystore(folder / "keys" / name, password).address
@@ -297,8 +371,13 @@ def _prepare(folder: Path, rpc: str, cutoff: datetime, *, local: bool) -> None:
     publisher = address("publisher.json")
     attestor = load_keystore(folder / "keys/attestor.json", password)
     deployment = chain.deploy(rpc, chain.dev_key(0), TOKENS, reporters=reporters, publishers=[publisher], quorum=QUORUM)
-    if local:
+    if pinned:
         chain.advance_to(rpc, int((cutoff + timedelta(hours=6)).timestamp()))
+    if scenario is not None:
+        decimals = {plan.symbol: plan.decimals for plan in TOKENS}
+        contracts = scenarios.deploy(rpc, scenario, deployment, decimals)
+        (folder / "contracts.json").write_bytes(to_json(contracts))
+        scenarios.play(_stage(folder, rpc, contracts), int(clock.time()))
     keys = scaffold.KeySet(
         folder="keys",
         password="file:keys/password.txt",
@@ -308,7 +387,8 @@ def _prepare(folder: Path, rpc: str, cutoff: datetime, *, local: bool) -> None:
         log_vkey=_log_key(folder).vkey,
     )
     patience = LOCAL_REPLACE_SECONDS if local else None
-    network = scaffold.Network(deployment.chain_id, "instant", "legacy", "file:rpc.url", patience)
+    fees = "legacy" if scenario is None else "free"
+    network = scaffold.Network(deployment.chain_id, "instant", fees, "file:rpc.url", patience)
     text = scaffold.config_text(
         scaffold.Scaffold(
             issuer=ISSUER,
@@ -324,7 +404,7 @@ def _prepare(folder: Path, rpc: str, cutoff: datetime, *, local: bool) -> None:
             accounts=(example("examples") / "accounts.toml").read_text(),
             witnesses=(("file:witness.url", _witness_key(folder).vkey),),
             witness_quorum=1,
-            supply_at="cutoff" if local else "run",
+            supply_at="cutoff" if pinned else "run",
             clock=(cutoff + timedelta(hours=6)).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             max_age_hours=MAX_AGE_HOURS,
         )

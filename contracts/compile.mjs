@@ -13,7 +13,20 @@ import { fileURLToPath } from "node:url";
 
 const SOLC = "0.8.37";
 const OPENZEPPELIN = "5.4.0"; // later ones need cancun for EnumerableSet
-const CONTRACTS = ["AttestationRegistry", "ReserveOracle", "WToken"];
+const CONTRACTS = [
+  "AttestationRegistry",
+  "BridgeEscrowVault",
+  "BridgeRegistry",
+  "ComplianceGuard",
+  "Ledger",
+  "Liquidation",
+  "MintController",
+  "PracticeVenue",
+  "ReserveOracle",
+  "Stabilizer",
+  "WToken",
+  "XAUOracle",
+];
 
 const here = dirname(fileURLToPath(import.meta.url));
 const artifacts = join(here, "..", "attest", "chain", "artifacts");

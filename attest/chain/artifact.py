@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -45,7 +46,13 @@ class Artifact:
         from eth_utils.crypto import keccak
 
         entry = self._entry("function", function)
-        return keccak(text=f"{function}({','.join(_types(entry))})")[:4] + _encode(entry, arguments)
+        return keccak(text=f"{function}({','.join(input_types(entry))})")[:4] + _encode(entry, arguments)
+
+    def values(self, function: str, answer: bytes) -> tuple[Any, ...]:
+        """What a function returned: its ABI-decoded values."""
+        from eth_abi.abi import decode
+
+        return tuple(decode([_canonical(output) for output in self._entry("function", function)["outputs"]], answer))
 
     def _entry(self, kind: str, name: str | None) -> Mapping[str, Any]:
         for entry in self.abi:
@@ -54,9 +61,9 @@ class Artifact:
         raise KeyError(name)
 
 
+@functools.cache
 def artifact(name: str) -> Artifact:
-    """The artifact of ``ReserveOracle``, ``WToken`` or ``AttestationRegistry``; raises ``FileNotFoundError`` for
-    others."""
+    """The artifact of a reference contract, for example ``ReserveOracle``; raises ``FileNotFoundError`` for others."""
     resource = resources.files("attest.chain").joinpath("artifacts", f"{name}.json")
     plain = load_plain(resource.read_bytes(), f"artifact {name}", OperatorError)
     return Artifact(
@@ -68,11 +75,20 @@ def artifact(name: str) -> Artifact:
     )
 
 
-def _types(entry: Mapping[str, Any]) -> list[str]:
-    return [str(parameter["type"]) for parameter in entry["inputs"]]
+def input_types(entry: Mapping[str, Any]) -> list[str]:
+    """The canonical types of an ABI entry's inputs; a struct is the tuple of its members."""
+    return [_canonical(parameter) for parameter in entry["inputs"]]
+
+
+def _canonical(parameter: Mapping[str, Any]) -> str:
+    kind = str(parameter["type"])
+    if not kind.startswith("tuple"):
+        return kind
+    members = ",".join(_canonical(member) for member in parameter["components"])
+    return f"({members}){kind.removeprefix('tuple')}"
 
 
 def _encode(entry: Mapping[str, Any], arguments: tuple[Any, ...]) -> bytes:
     from eth_abi.abi import encode
 
-    return encode(_types(entry), arguments)
+    return encode(input_types(entry), arguments)

@@ -43,6 +43,7 @@ _STOP_SECONDS = 20.0
 _RECEIPT_SECONDS = 60.0
 _REQUEST_SECONDS = 10.0
 _BLOCK_GAS = 25_000_000
+_CREATE_GAS = 3_000_000
 _LISTENING = re.compile(rb"Listening on \S+:([0-9]+)")
 
 
@@ -245,6 +246,31 @@ def advance_to(rpc: str, timestamp: int) -> int:
     return _head(client)[0]
 
 
+def follow_machine(rpc: str, block_seconds: int) -> None:
+    """Let a pinned chain's clock go with the machine's from here on, and make a block now and every so many seconds.
+
+    For a local node only, whose head is not later than now.
+    """
+    client = _Rpc(rpc)
+    client.call("anvil_removeBlockTimestampInterval")
+    client.call("anvil_setTime", int(time.time()))
+    client.call("evm_mine")
+    client.call("evm_setIntervalMining", block_seconds)
+
+
+def reorganise(rpc: str, depth: int) -> None:
+    """Replace the last ``depth`` blocks by others, without their transactions. For a local node only, whose clock goes
+    with the machine's: anvil would go on with that of the block before them."""
+    client = _Rpc(rpc)
+    client.call("anvil_reorg", depth, [])
+    client.call("anvil_setTime", int(time.time()))
+
+
+def head(rpc: str) -> tuple[int, int]:
+    """(number, timestamp) of the latest block."""
+    return _head(_Rpc(rpc))
+
+
 # -- the contracts ---------------------------------------------------------------------------------------------------
 
 
@@ -279,6 +305,13 @@ def dev_key(index: int, mnemonic: str = DEV_MNEMONIC) -> str:
     return "0x" + bytes(account.key).hex()
 
 
+def dev_address(index: int, mnemonic: str = DEV_MNEMONIC) -> str:
+    """The checksummed address of a development node's account number ``index``."""
+    from eth_account import Account
+
+    return str(Account.from_key(dev_key(index, mnemonic)).address)
+
+
 def deploy(
     rpc: str,
     admin_key: str,
@@ -304,14 +337,11 @@ def deploy(
     Raises :class:`OperatorError` (``admin-reports``) if the admin is among the reporters, :class:`ChainError` if the
     endpoint does not answer or a transaction is refused, reverts or is not mined.
     """
-    from eth_account import Account
     from eth_utils.address import to_checksum_address
     from eth_utils.crypto import keccak
-    from rlp import encode as rlp
 
-    client = _Rpc(rpc)
-    signer = Account.from_key(admin_key)
-    admin = str(signer.address)
+    sender = Sender(rpc, admin_key)
+    admin = sender.address
     if admin in [str(to_checksum_address(reporter)) for reporter in reporters]:
         raise OperatorError(
             f"{admin} deploys the contracts and cannot be a reporter",
@@ -319,64 +349,126 @@ def deploy(
             reason="Its report for the initial supply would count in the first consensus.",
             advice="Deploy with a key of its own.",
         )
-    chain_id = int(client.call("eth_chainId"), 16)
-    first = int(client.call("eth_getTransactionCount", admin, "pending"), 16)
-    gas_price = int(client.call("eth_gasPrice"), 16) * 2  # room for the base fee to rise while the blocks are made
-    now = _head(client)[1]
-
-    steps: list[tuple[str, dict[str, Any]]] = []
-    oracle_code, registry_code, token_code = map(artifact, ("ReserveOracle", "AttestationRegistry", "WToken"))
-
-    def create(what: str, data: bytes) -> str:
-        address = to_checksum_address(keccak(rlp([bytes.fromhex(admin[2:]), first + len(steps)]))[12:])
-        steps.append((f"deploy {what}", {"data": data, "gas": 3_000_000}))
-        return str(address)
-
-    def send(what: str, to: str, data: bytes = b"", value: int = 0) -> None:
-        steps.append((what, {"to": to_checksum_address(to), "data": data, "value": value, "gas": 300_000}))
+    now = head(rpc)[1]
+    oracle_code, token_code = artifact("ReserveOracle"), artifact("WToken")
 
     def grant(contract: str, role: str, account: str) -> None:
         data = oracle_code.call_data("grantRole", keccak(text=role), account)  # AccessControl: the same for all three
-        send(f"grant {role} to {account}", contract, data)
+        sender.add(f"grant {role} to {account}", contract, data)
 
     def revoke(contract: str, role: str) -> None:
-        send(f"revoke {role}", contract, oracle_code.call_data("revokeRole", keccak(text=role), admin))
+        sender.add(f"revoke {role}", contract, oracle_code.call_data("revokeRole", keccak(text=role), admin))
 
-    oracle = create("ReserveOracle", oracle_code.deploy_data(admin, 1, max_report_age, consensus_validity))
-    registry = create("AttestationRegistry", registry_code.deploy_data(admin))
+    oracle = sender.create("ReserveOracle", "ReserveOracle", admin, 1, max_report_age, consensus_validity)
+    registry = sender.create("AttestationRegistry", "AttestationRegistry", admin)
     grant(oracle, "REPORTER_ROLE", admin)
     addresses = {}
     for plan in tokens:
-        data = token_code.deploy_data(plan.name, plan.symbol, plan.decimals, oracle, admin)
-        token = addresses[plan.symbol] = create(plan.symbol, data)
+        token = sender.create(plan.symbol, "WToken", plan.name, plan.symbol, plan.decimals, oracle, admin)
+        addresses[plan.symbol] = token
         data = oracle_code.call_data("submitReserveReport", token, plan.supply, now)
-        send(f"report the initial reserve of {plan.symbol}", oracle, data)
+        sender.add(f"report the initial reserve of {plan.symbol}", oracle, data)
         grant(token, "MINTER_ROLE", admin)
-        send(f"mint {plan.symbol}", token, token_code.call_data("mint", holder or admin, plan.supply))
+        sender.add(f"mint {plan.symbol}", token, token_code.call_data("mint", holder or admin, plan.supply))
         revoke(token, "MINTER_ROLE")
         for minter in minters:
             grant(token, "MINTER_ROLE", minter)
     revoke(oracle, "REPORTER_ROLE")
-    send("set the quorum", oracle, oracle_code.call_data("setRequiredQuorum", quorum))
+    sender.add("set the quorum", oracle, oracle_code.call_data("setRequiredQuorum", quorum))
     for reporter in reporters:
         grant(oracle, "REPORTER_ROLE", reporter)
     for publisher in publishers:
         grant(registry, "PUBLISHER_ROLE", publisher)
-    if gas_price > 0:
+    if sender.gas_price > 0:
         for account in dict.fromkeys([*reporters, *publishers, *minters]):
-            send(f"fund {account}", account, value=fund)
+            sender.add(f"fund {account}", account, value=fund)
+    block = sender.commit()
+    return Deployment(sender.chain_id, admin, oracle, registry, addresses, block)
 
-    common = {"chainId": chain_id, "gasPrice": gas_price, "value": 0}
-    signed = [signer.sign_transaction({**common, "nonce": n, **fields}) for n, (_, fields) in enumerate(steps, first)]
-    block = 0
-    for part in _blocks([int(fields["gas"]) for _, fields in steps]):
-        names = [what for what, _ in steps[part]]
-        answers = client.batch([("eth_sendRawTransaction", ["0x" + s.raw_transaction.hex()]) for s in signed[part]])
-        for what, answer in zip(names, answers, strict=True):
-            if "error" in answer:
-                raise _refused(client.label, what, str(answer["error"].get("message")))
-        block = _confirm(client, list(zip(names, ("0x" + s.hash.hex() for s in signed[part]), strict=True)))
-    return Deployment(chain_id, admin, oracle, registry, addresses, block)
+
+# -- transactions ----------------------------------------------------------------------------------------------------
+
+
+class Sender:
+    """One development key on one chain. Transactions are collected, then signed and sent together by :meth:`commit`.
+
+    For practice chains only: no journal, no second attempt. Whatever is sent from this key between two commits has to
+    be sent by this object. Raises :class:`ChainError` if the endpoint does not answer.
+    """
+
+    def __init__(self, rpc: str, key: str) -> None:
+        from eth_account import Account
+
+        self._client = _Rpc(rpc)
+        self._account = Account.from_key(key)
+        self._steps: list[tuple[str, dict[str, Any]]] = []
+        self.address = str(self._account.address)
+        self.chain_id = int(self._client.call("eth_chainId"), 16)
+        self.gas_price = 0
+        self._first = 0
+
+    def create(self, what: str, contract: str, *arguments: Any) -> str:
+        """Deploy a reference contract; its address, which follows from this key's address and nonce alone."""
+        from eth_utils.address import to_checksum_address
+        from eth_utils.crypto import keccak
+        from rlp import encode as rlp
+
+        self._begin()
+        nonce = self._first + len(self._steps)
+        address = to_checksum_address(keccak(rlp([bytes.fromhex(self.address[2:]), nonce]))[12:])
+        data = artifact(contract).deploy_data(*arguments)
+        self._steps.append((f"deploy {what}", {"data": data, "gas": _CREATE_GAS}))
+        return str(address)
+
+    def add(self, what: str, to: str, data: bytes = b"", *, value: int = 0, gas: int = 300_000) -> None:
+        """Collect one transaction; ``what`` is for an error message, after "could not"."""
+        from eth_utils.address import to_checksum_address
+
+        self._begin()
+        self._steps.append((what, {"to": to_checksum_address(to), "data": data, "value": value, "gas": gas}))
+
+    def commit(self) -> int:
+        """Send what was collected, if anything, wait until all is mined, and return the number of the last block.
+
+        Raises :class:`ChainError` (``deployment-failed``) naming the first transaction that is refused, reverts or is
+        not mined.
+        """
+        if not self._steps:
+            return _head(self._client)[0]
+        common = {"chainId": self.chain_id, "gasPrice": self.gas_price, "value": 0}
+        signed = [
+            self._account.sign_transaction({**common, "nonce": nonce, **fields})
+            for nonce, (_, fields) in enumerate(self._steps, self._first)
+        ]
+        block = 0
+        for part in _blocks([int(fields["gas"]) for _, fields in self._steps]):
+            names = [what for what, _ in self._steps[part]]
+            calls = [("eth_sendRawTransaction", ["0x" + one.raw_transaction.hex()]) for one in signed[part]]
+            for what, answer in zip(names, self._client.batch(calls), strict=True):
+                if "error" in answer:
+                    raise _refused(self._client.label, what, str(answer["error"].get("message")))
+            digests = ("0x" + one.hash.hex() for one in signed[part])
+            block = _confirm(self._client, list(zip(names, digests, strict=True)))
+        self._steps.clear()
+        return block
+
+    def _begin(self) -> None:
+        """Ask for nonce and gas price before the first transaction of a commit: a reorganisation changes both."""
+        if self._steps:
+            return
+        self._first = int(self._client.call("eth_getTransactionCount", self.address, "pending"), 16)
+        # Room for the base fee to rise while the blocks are made.
+        self.gas_price = int(self._client.call("eth_gasPrice"), 16) * 2
+
+
+def read(rpc: str, contract: str, address: str, function: str, *arguments: Any) -> tuple[Any, ...]:
+    """The values that a reference contract's function returns at the latest block; addresses in lower case.
+
+    Raises :class:`ChainError` (``devnet-rpc``) when it reverts.
+    """
+    code = artifact(contract)
+    call = {"to": address, "data": "0x" + code.call_data(function, *arguments).hex()}
+    return code.values(function, bytes.fromhex(_Rpc(rpc).call("eth_call", call, "latest")[2:]))
 
 
 def _blocks(gas: Sequence[int]) -> list[slice]:
@@ -408,15 +500,15 @@ def _confirm(client: _Rpc, sent: list[tuple[str, str]]) -> int:
             return max(blocks)
         if time.monotonic() > deadline:
             raise _refused(client.label, missing[0], f"not mined in {_RECEIPT_SECONDS:.0f} s")
-        time.sleep(0.05)
+        time.sleep(0.01)
 
 
 def _refused(url: str, what: str, why: str) -> ChainError:
     return ChainError(
         f"{url}: could not {what}: {why}",
         code="deployment-failed",
-        reason="The contracts are of use only together.",
-        advice="Check the deployer's balance and that no one else uses its key, then deploy again.",
+        reason="What is sent to a practice chain builds on what was sent before.",
+        advice="Check the account's balance and that no one else uses its key, then begin anew.",
     )
 
 

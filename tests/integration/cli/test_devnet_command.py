@@ -12,6 +12,8 @@ import pytest
 
 from attest.chain.devnet import Anvil
 from attest.errors import EXIT_CHAIN, EXIT_DONE, EXIT_USAGE
+from attest.records import to_json
+from attest.scenarios import Contracts
 from tests.support.commands import attest, attest_process, modes_hold, read_document, running
 from tests.support.practice import Week
 
@@ -29,6 +31,24 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     """A folder whose network, if one runs, is ended."""
     yield tmp_path / "net"
     attest_process("devnet", "--directory", tmp_path / "net", "--stop")
+
+
+CONTRACTS = Contracts(
+    **dict.fromkeys(("reserve_oracle", "registry", "ledger", "liquidation", "mint_controller"), "0x"),
+    **dict.fromkeys(("compliance_guard", "bridge_registry", "bridge_vault", "stabilizer", "venue"), "0x"),
+    **{"scenario": "calm", "chain_id": 138, "first_block": 1, "tokens": {}, "assets": {}, "price_oracles": {}},
+    destinations=(),
+)
+
+
+@pytest.fixture
+def prepared(folder: Path) -> Path:
+    """The folder of a network that was started once, without a scenario."""
+    with running("devnet", "--directory", folder, "--json") as process:
+        read_document(process)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == EXIT_DONE
+    return folder
 
 
 def everything(week: Week) -> tuple[object, ...]:
@@ -92,6 +112,64 @@ def test_rpc__chain_with_the_machines_clock__is_deployed_to_and_a_week_runs(fold
         assert verified.code == EXIT_DONE, verified.out
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == EXIT_DONE
+
+
+def test_scenario__detached__says_what_to_look_at_and_goes_on_when_started_again(folder: Path) -> None:
+    code, started = devnet(folder, "--scenario", "shortfall", "--detach")
+    assert (code, started["state"], started["scenario"]) == (EXIT_DONE, "started", "shortfall")
+    contracts = json.loads((folder / "contracts.json").read_text())
+    assert (started["contracts"], contracts["chain_id"]) == (str(folder / "contracts.json"), 138)
+    expected = {
+        "expect": "ReserveShortfall, OnchainReserveInsufficient, MoneyMultiplierViolation: USDW",
+        "call": f"{contracts['tokens']['USDW']} 'isReserveSufficient()(bool)'",
+    }
+    assert expected in list(started["look"])  # type: ignore[call-overload]
+
+    code, refused = devnet(folder, "--scenario", "calm", "--detach")
+    assert (code, refused["code"]) == (EXIT_USAGE, "another-scenario")
+    assert f"{folder}: holds the scenario shortfall, not calm" in str(refused["error"])
+    code, again = devnet(folder, "--detach")
+    assert (code, again["state"], again["scenario"]) == (EXIT_DONE, "is running already", "shortfall")
+
+    code, stopped = devnet(folder, "--stop")
+    assert (code, stopped["state"], "look" in stopped) == (EXIT_DONE, "stopped", False)
+    with running("devnet", "--directory", folder) as process:
+        assert process.stdout is not None
+        said = "".join(iter(process.stdout.readline, "Ctrl-C ends it.\n"))
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == EXIT_DONE
+    assert "shortfall: USDW has less reserve than supply" in said
+    assert f"cast call --rpc-url {(folder / 'rpc.url').read_text().strip()} {expected['call']}" in said
+    assert str(folder / "contracts.json") in said
+
+
+def test_scenario__in_the_folder_of_a_network_without_one__is_refused(prepared: Path) -> None:
+    code, refused = devnet(prepared, "--scenario", "calm")
+    assert (code, refused["code"]) == (EXIT_USAGE, "another-scenario")
+    assert "holds a network without a scenario, not calm" in str(refused["error"])
+
+
+def test_scenario__folder_of_one_started_again_at_another_endpoint__is_refused(prepared: Path, folder: Path) -> None:
+    (prepared / "contracts.json").write_bytes(to_json(CONTRACTS))
+    code, refused = devnet(folder, "--rpc", "http://127.0.0.1:1")
+    assert (code, refused["code"]) == (EXIT_USAGE, "scenario-elsewhere")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--scenario", "calm", "--rpc", "http://127.0.0.1:1"), "--scenario needs a chain of its own"),
+        (("--scenario", "calm", "--stop"), "--stop takes nothing but --directory"),
+        (("--scenario", "storm"), "'storm' is not one of 'calm', 'shortfall'"),
+    ],
+)
+def test_scenario__impossible_options__are_refused_and_nothing_is_made(
+    folder: Path, words: tuple[str, ...], said: str
+) -> None:
+    code, refused = devnet(folder, *words)
+    assert code == EXIT_USAGE
+    assert said in str(refused["error"])
+    assert not folder.exists()
 
 
 def test_rpc__chain_that_is_away__fails_and_works_once_it_is_there(folder: Path) -> None:

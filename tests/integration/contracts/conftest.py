@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 from eth_abi.abi import decode
 from eth_utils.abi import function_signature_to_4byte_selector
 from eth_utils.address import to_checksum_address
+from eth_utils.crypto import keccak
 
-from attest.chain.artifact import Artifact, artifact
+from attest.chain.artifact import Artifact, artifact, input_types
 from attest.chain.devnet import Anvil
+
+#: Every contract of the folder `contracts` that is compiled.
+REFERENCE = sorted(path.stem for path in Path(__file__).parents[3].joinpath("attest/chain/artifacts").glob("*.json"))
+MAX = 2**256 - 1
 
 
 class Reverted(Exception):  # noqa: N818 - it is what happened, and mostly what should happen
@@ -40,7 +46,7 @@ class Chain:
         self.accounts = [to_checksum_address(account) for account in self.rpc("eth_accounts")]
         self._errors = {
             function_signature_to_4byte_selector(_signature(entry)): entry
-            for name in ("ReserveOracle", "WToken", "AttestationRegistry")
+            for name in REFERENCE
             for entry in artifact(name).abi
             if entry["type"] == "error"
         }
@@ -63,25 +69,34 @@ class Chain:
         self.rpc("evm_setNextBlockTimestamp", timestamp)
         self.rpc("evm_mine")
 
-    def deploy(self, name: str, *arguments: Any) -> Contract:
-        code = artifact(name)
+    def deploy(self, name: str | Artifact, *arguments: Any) -> Contract:
+        code = artifact(name) if isinstance(name, str) else name
         receipt = self._transact({"data": "0x" + code.deploy_data(*arguments).hex()}, None)
         return Contract(to_checksum_address(receipt["contractAddress"]), code)
 
-    def call(self, contract: Contract, function: str, *arguments: Any) -> Any:
-        """The decoded answer at the latest block; a tuple if there are several values."""
+    def call(self, contract: Contract, function: str, *arguments: Any, sender: int = 0) -> Any:
+        """The decoded answer at the latest block, to an account; a tuple if there are several values."""
         data = contract.artifact.call_data(function, *arguments)
-        answer = self.rpc("eth_call", {"to": contract.address, "data": "0x" + data.hex()}, "latest")
+        call = {"from": self.accounts[sender], "to": contract.address, "data": "0x" + data.hex()}
+        answer = self.rpc("eth_call", call, "latest")
         (entry,) = [entry for entry in contract.artifact.abi if entry.get("name") == function]
         values = decode([output["type"] for output in entry["outputs"]], bytes.fromhex(answer[2:]))
         return values[0] if len(values) == 1 else values
 
     def send(
-        self, contract: Contract, function: str, *arguments: Any, sender: int = 0, at: int | None = None
+        self,
+        contract: Contract,
+        function: str,
+        *arguments: Any,
+        sender: int | str = 0,
+        at: int | None = None,
+        gas_price: int | None = None,
     ) -> dict[str, Any]:
         """Mine one transaction in a block of its own, at the time ``at``; its receipt, or :class:`Reverted`."""
         data = "0x" + contract.artifact.call_data(function, *arguments).hex()
-        return self._transact({"to": contract.address, "data": data, "from": self.accounts[sender]}, at)
+        account = self.accounts[sender] if isinstance(sender, int) else sender
+        transaction = {"to": contract.address, "data": data, "from": account}
+        return self._transact(transaction | ({"gasPrice": hex(gas_price)} if gas_price else {}), at)
 
     def _transact(self, transaction: dict[str, Any], at: int | None) -> dict[str, Any]:
         transaction = {"from": self.accounts[0], "gas": hex(6_000_000), **transaction}
@@ -106,9 +121,11 @@ class Chain:
         }
         found = []
         for log in receipt["logs"]:
+            if to_checksum_address(log["address"]) != contract.address:
+                continue
             entry = known[bytes.fromhex(log["topics"][0][2:10])]
             topics = iter(bytes.fromhex(topic[2:]) for topic in log["topics"][1:])
-            body = [i["type"] for i in entry["inputs"] if not i["indexed"]]
+            body = [kind for kind, i in zip(input_types(entry), entry["inputs"], strict=True) if not i["indexed"]]
             values = iter(decode(body, bytes.fromhex(log["data"][2:])))
             arguments = [
                 decode([i["type"]], next(topics))[0] if i["indexed"] else next(values) for i in entry["inputs"]
@@ -123,12 +140,72 @@ class Chain:
 
 
 def _signature(entry: Any) -> str:
-    return f"{entry['name']}({','.join(parameter['type'] for parameter in entry['inputs'])})"
+    return f"{entry['name']}({','.join(input_types(entry))})"
 
 
 @pytest.fixture(scope="module")
 def chain(anvil: Anvil) -> Chain:
     return Chain(anvil)
+
+
+@pytest.fixture(scope="module")
+def make_token(chain: Chain) -> Callable[..., Contract]:
+    """Deploys a token whose reserve (without limit unless given) is reported by account 0, which also holds its
+    supply: `make_token("USDW", 6, supply)`. Its oracle, of one reporter, is its own."""
+
+    def make(symbol: str, decimals: int, supply: int, reserve: int = MAX) -> Contract:
+        admin = chain.accounts[0]
+        oracle = chain.deploy("ReserveOracle", admin, 1, 3600, 10 * 365 * 86400)
+        token = chain.deploy("WToken", symbol, symbol, decimals, oracle.address, admin)
+        chain.send(oracle, "grantRole", keccak(text="REPORTER_ROLE"), admin)
+        chain.send(oracle, "submitReserveReport", token.address, reserve, chain.now())
+        chain.send(token, "grantRole", keccak(text="MINTER_ROLE"), admin)
+        chain.send(token, "mint", admin, supply)
+        return token
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def oracle_of(chain: Chain) -> Callable[[Contract], Contract]:
+    """The reserve oracle of a token from `make_token`."""
+    return lambda token: Contract(to_checksum_address(chain.call(token, "oracle")), artifact("ReserveOracle"))
+
+
+@pytest.fixture(scope="module")
+def report(chain: Chain, oracle_of: Callable[[Contract], Contract]) -> Callable[[Contract, int], None]:
+    """Reports a new reserve of a token from `make_token`."""
+
+    def send(token: Contract, reserve: int) -> None:
+        now = chain.now() + 5
+        chain.send(oracle_of(token), "submitReserveReport", token.address, reserve, now, at=now)
+
+    return send
+
+
+@pytest.fixture(scope="module")
+def grant(chain: Chain) -> Callable[[Contract, str, int | Contract], None]:
+    """Grants a role, by its name, to an account (its number) or a contract."""
+
+    def send(contract: Contract, role: str, to: int | Contract) -> None:
+        account = chain.accounts[to] if isinstance(to, int) else to.address
+        chain.send(contract, "grantRole", keccak(text=role), account)
+
+    return send
+
+
+@pytest.fixture
+def expect_role(chain: Chain) -> Callable[..., None]:
+    """Expects that a function, called by an account without it, asks for a role (None: the admin's)."""
+
+    def check(contract: Contract, role: str | None, sender: int, function: str, *arguments: Any) -> None:
+        expected = keccak(text=role) if role else bytes(32)
+        with pytest.raises(Reverted) as caught:
+            chain.send(contract, function, *arguments, sender=sender)
+        assert caught.value.name == "AccessControlUnauthorizedAccount"
+        assert caught.value.arguments == (chain.accounts[sender].lower(), expected)
+
+    return check
 
 
 @pytest.fixture
@@ -156,3 +233,14 @@ def rewound(chain: Chain) -> Iterator[None]:
     snapshot = chain.rpc("evm_snapshot")
     yield
     assert chain.rpc("evm_revert", snapshot) is True
+
+
+@pytest.fixture(scope="module")
+def make_reentrant(chain: Chain) -> Callable[[str], Contract]:
+    """Deploys a token of the given symbol whose transfers call back once armed; account 0 holds 10^30 of it."""
+    from tests.support.solidity import ROOT, compile_contract
+
+    if not (ROOT / "node_modules/solc").is_dir():
+        pytest.skip("solc is not installed: npm ci")
+    code = compile_contract(Path(__file__).parent / "ReentrantToken.sol")
+    return lambda symbol: chain.deploy(code, symbol)

@@ -6,22 +6,30 @@ import json
 import signal
 import socket
 import threading
+import time
 import urllib.request
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from eth_utils.crypto import keccak
 
+from attest.chain.artifact import artifact
 from attest.chain.devnet import (
     Anvil,
     Deployment,
+    Sender,
     TokenPlan,
     advance_to,
     deploy,
     dev_key,
     find_anvil,
+    follow_machine,
+    head,
+    reorganise,
 )
+from attest.chain.devnet import read as chain_read
 from attest.errors import ChainError, OperatorError
 from attest.records import from_json, to_json
 
@@ -227,6 +235,66 @@ def test_advance__to_the_heads_time_or_before__is_refused() -> None:
         assert advance_to(node.url, GENESIS + 2) == 2
 
 
+def test_follow_machine__pinned_chain__goes_with_the_machines_clock_and_makes_blocks() -> None:
+    with Anvil(timestamp=int(time.time()) - 5000) as node:
+        mine(node.url)
+        follow_machine(node.url, 1)
+        number, timestamp = head(node.url)
+        assert abs(timestamp - time.time()) < 30
+        deadline = time.monotonic() + 30
+        while head(node.url)[0] < number + 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+
+def test_reorganise__replaces_the_last_blocks_without_their_transactions_and_keeps_the_clock() -> None:
+    with Anvil(timestamp=int(time.time()) - 5000) as node:
+        follow_machine(node.url, 3600)
+        rpc(node.url, "evm_setAutomine", True)
+        for value in ("0x5", "0x4", "0x3"):
+            pay(node.url, HOLDER, value)
+        number = head(node.url)[0]
+        hashes = [rpc(node.url, "eth_getBlockByNumber", hex(n), False)["hash"] for n in range(number + 1)]
+        reorganise(node.url, 2)
+        assert rpc(node.url, "eth_getBalance", HOLDER, "latest") == "0x5"
+        after = [rpc(node.url, "eth_getBlockByNumber", hex(n), False)["hash"] for n in range(number + 1)]
+        assert after[: number - 1] == hashes[: number - 1]
+        assert not set(after[number - 1 :]) & set(hashes)
+        assert abs(mine(node.url) - time.time()) < 30
+
+
+# -- transactions ----------------------------------------------------------------------------------------------------
+
+
+def test_sender__several_commits__each_goes_on_from_the_last_one(anvil: Anvil) -> None:
+    sender = Sender(anvil.url, dev_key(7))
+    first = rpc(anvil.url, "eth_blockNumber")
+    assert sender.commit() == int(first, 16), "nothing was collected"
+    oracle = sender.create("the oracle", "XAUOracle", sender.address, 60, 60)
+    sender.add("grant", oracle, artifact("XAUOracle").call_data("grantRole", keccak(text="FEED_ROLE"), sender.address))
+    sender.commit()
+    sender.add("price", oracle, artifact("XAUOracle").call_data("submitPrice", 7))
+    assert sender.commit() > int(first, 16)
+    assert chain_read(anvil.url, "XAUOracle", oracle, "lastPrice") == (7,)
+
+
+def test_sender__transaction_that_reverts__is_named(anvil: Anvil) -> None:
+    sender = Sender(anvil.url, dev_key(7))
+    oracle = sender.create("the oracle", "XAUOracle", sender.address, 60, 60)
+    sender.add("state the price", oracle, artifact("XAUOracle").call_data("submitPrice", 7))
+    with pytest.raises(ChainError, match="could not state the price: it reverted"):
+        sender.commit()
+
+
+def test_read__that_reverts__is_an_error(anvil: Anvil) -> None:
+    sender = Sender(anvil.url, dev_key(8))
+    oracle = sender.create("the oracle", "XAUOracle", sender.address, 60, 60)
+    sender.commit()
+    with pytest.raises(ChainError) as caught:
+        chain_read(anvil.url, "XAUOracle", oracle, "price")
+    assert caught.value.code == "devnet-rpc"
+
+
 # -- the deployment --------------------------------------------------------------------------------------------------
 
 
@@ -236,16 +304,12 @@ def deploy_all(url: str, **options: Any) -> Deployment:
 
 
 def read(url: str, to: str, name: str, function: str, *arguments: Any) -> int:
-    from attest.chain.artifact import artifact
-
     data = "0x" + artifact(name).call_data(function, *arguments).hex()
     return int(rpc(url, "eth_call", {"to": to, "data": data}, "latest"), 16)
 
 
 @pytest.mark.parametrize("free_gas", [False, True])
 def test_deploy__contracts_roles_and_supply__are_as_asked(free_gas: bool) -> None:
-    from eth_utils.crypto import keccak
-
     with Anvil(timestamp=GENESIS, free_gas=free_gas) as node:
         done = deploy_all(node.url, quorum=2, max_report_age=1800, consensus_validity=7200)
         oracle = done.oracle

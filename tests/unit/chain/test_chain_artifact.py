@@ -39,11 +39,36 @@ def test_storage__slots_that_proofs_rest_on__are_where_they_were() -> None:
     assert [oracle[name] for name in names] == [0, 1, 2, 3, 4, 5]
 
 
-@pytest.mark.parametrize("name", ["ReserveOracle", "WToken", "AttestationRegistry"])
-def test_abi__has_the_functions_that_the_runbook_calls(name: str) -> None:
-    expected = {
-        "ReserveOracle": {"submitReserveReport", "getVerifiedReserve", "isQuorumMet", "removeStaleReports"},
-        "WToken": {"verifiedReserve", "isReserveSufficient", "MINTER_ROLE", "mint", "burn", "totalSupply"},
-        "AttestationRegistry": {"publish", "attestationOf", "revisionCount", "verifyInclusion"},
-    }[name]
-    assert expected <= {entry["name"] for entry in artifact(name).abi if entry["type"] == "function"}
+RUNBOOK = {
+    "ReserveOracle": {"submitReserveReport", "getVerifiedReserve", "isQuorumMet", "removeStaleReports"},
+    "WToken": {"verifiedReserve", "isReserveSufficient", "MINTER_ROLE", "mint", "burn", "totalSupply"},
+    "AttestationRegistry": {"publish", "attestationOf", "revisionCount", "verifyInclusion"},
+    "Ledger": {"getVaultHealth", "totalCollateral", "totalDebt", "debtCeiling"},
+    "Liquidation": {"canLiquidate"},
+    "XAUOracle": {"isFrozen", "freeze", "unfreeze"},
+    "BridgeRegistry": {"destinations"},
+    "BridgeEscrowVault": {"initiateRefund", "executeRefund", "TransferStatusUpdated", "ReserveVerified"},
+    "MintController": {"revokeRole", "MINTER_ROLE"},
+}
+
+
+@pytest.mark.parametrize("name", RUNBOOK)
+def test_abi__has_what_the_runbook_names(name: str) -> None:
+    assert RUNBOOK[name] <= {entry.get("name") for entry in artifact(name).abi}
+
+
+def test_call_data__struct__is_the_tuple_of_its_members() -> None:
+    """Selector and layout as eth-abi has them for the canonical signature, which is written out here."""
+    from eth_abi.abi import encode
+    from eth_utils.crypto import keccak
+
+    types = ["(bytes32,uint256,bytes32,uint256,bytes)", "address"]
+    request = (b"t" * 32, 7, b"r" * 32, 9, b"signature")
+    data = artifact("BridgeEscrowVault").call_data("initiateRefund", request, TOKEN)
+    assert data[:4] == keccak(text=f"initiateRefund({','.join(types)})")[:4]
+    assert data[4:] == encode(types, [request, TOKEN])
+
+
+def test_values__of_an_answer__are_decoded_in_order() -> None:
+    answer = (2).to_bytes(32) + (1).to_bytes(32) + (12).to_bytes(32) + bytes(12) + b"\xa1" * 20
+    assert artifact("BridgeRegistry").values("destinations", answer) == (2, True, 12, TOKEN)
