@@ -5,8 +5,8 @@ async ({ kind, input, at }) => {
   const fail = (message) => {
     throw new Error(message);
   };
-  const all = (files) => files && Object.fromEntries(Object.entries(files).map(([name, data]) => [name, bytes.fromBase64(data)]));
   const one = (data) => (data === undefined ? undefined : bytes.fromBase64(data));
+  const all = (files) => files && Object.fromEntries(Object.entries(files).map(([name, data]) => [name, one(data)]));
   const keys = (vkeys) => Promise.all(vkeys.map((vkey) => note.parseVkey(vkey)));
 
   async function enough(signed) {

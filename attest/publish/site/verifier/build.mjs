@@ -90,7 +90,7 @@ function page() {
 }
 
 const options = process.argv.slice(2);
-if (options.some((option) => option !== "--check")) fail("usage: node attest/publish/site/verifier/build.mjs [--check]");
+if (options.some((option) => option !== "--check")) fail("usage: node build.mjs [--check]");
 const html = page();
 const sha256 = createHash("sha256").update(html).digest("hex");
 const written = [
@@ -100,7 +100,7 @@ const written = [
 if (options.includes("--check")) {
   const stale = written.filter(([path, text]) => !existsSync(path) || readFileSync(path, "utf8") !== text);
   const names = stale.map(([path]) => relative(root, path)).join(" and ");
-  if (names) fail(`${names}: not what the sources make. Run \`node attest/publish/site/verifier/build.mjs\` and commit it.`);
+  if (names) fail(`${names}: not what the sources make. Run \`make format\` and commit the result.`);
   console.log(`verify.html is what its sources make (${sha256}).`);
 } else {
   for (const [path, text] of written) writeFileSync(path, text);

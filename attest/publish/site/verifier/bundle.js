@@ -74,7 +74,8 @@ async function readManifest(data) {
     throw refuse(`${MANIFEST} lists a file twice, or itself`);
   }
   for (const name of names) {
-    if (!NAME.test(name)) throw refuse(`${MANIFEST} lists ${repr(cut(name, 200))}, which is no name of a bundle's file`);
+    if (NAME.test(name)) continue;
+    throw refuse(`${MANIFEST} lists ${repr(cut(name, 200))}, which is no name of a bundle's file`);
   }
   if (names.length > MAX_FILES) throw refuse(`${MANIFEST} lists more than ${MAX_FILES} files`);
   return manifest;

@@ -8,7 +8,10 @@ import { MAX_NOTE_BYTES, findSignature, parseNote, verifyCosignature, verifyNote
 
 const HEADER = "c2sp.org/tlog-proof@v1";
 
-/** `{origin, size (a BigInt), root}` of a checkpoint's text: exactly three lines. Throws `VerificationError` naming `where`. */
+/**
+ * `{origin, size, root}` of a checkpoint's text: exactly three lines, the size a BigInt. Throws `VerificationError`
+ * naming `where`.
+ */
 export function parseCheckpoint(text, where = "the checkpoint") {
   const lines = text.split("\n");
   if (lines.length !== 4 || lines[3] !== "" || lines[0] === "") {

@@ -122,7 +122,8 @@ async function signatures(subject) {
   const { names, used } = await signers(trust, envelope, await subject.period());
   const others = envelope.signatures.length - used;
   const ignored = others > 0 ? `; ${others} by keys that you do not trust for this period, ignored` : "";
-  const signed = `signed by ${names.join(", ") || "nobody whom you trust"} (${trust.attestor_threshold} needed${ignored})`;
+  const who = names.join(", ") || "nobody whom you trust";
+  const signed = `signed by ${who} (${trust.attestor_threshold} needed${ignored})`;
   if (names.length < trust.attestor_threshold) throw refuse(signed, KEYS);
   return signed;
 }

@@ -51,7 +51,8 @@ export function svg(tag, attributes = {}, ...children) {
 /** A state: mark and word, never colour alone. */
 export function badge(state) {
   const [mark, word] = SHOWN[state];
-  const drawing = svg("svg", { class: "mark", viewBox: "0 0 12 12", "aria-hidden": "true" }, svg("path", { d: MARKS[mark] }));
+  const shape = svg("path", { d: MARKS[mark] });
+  const drawing = svg("svg", { class: "mark", viewBox: "0 0 12 12", "aria-hidden": "true" }, shape);
   return html("span", { class: `state ${mark}` }, drawing, word);
 }
 

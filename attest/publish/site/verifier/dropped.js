@@ -24,11 +24,12 @@ export async function readFiles(found) {
   let left = MAX_BYTES - size;
   for (const { path, file } of found) {
     const data = new Uint8Array(await file.arrayBuffer());
-    const unpacked = isZip(data) ? await unzip(data, repr(path), { maxFiles: MAX_FILES, maxBytes: left }) : [[path, data]];
-    for (const [name, bytes] of unpacked) {
+    const packed = isZip(data);
+    const inside = packed ? await unzip(data, repr(path), { maxFiles: MAX_FILES, maxBytes: left }) : [[path, data]];
+    for (const [name, bytes] of inside) {
       if (files.has(name)) throw twice(name);
       files.set(name, bytes);
-      if (isZip(data)) left -= bytes.length;
+      if (packed) left -= bytes.length;
     }
   }
   if (files.size > MAX_FILES) throw tooMuch();

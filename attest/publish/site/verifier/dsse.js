@@ -54,7 +54,8 @@ export function decodeDer(signature) {
     const length = signature[at + 1];
     const content = signature.subarray(at + 2, at + 2 + length);
     const minimal = content[0] !== 0 || length === 1 || content[1] >= 0x80;
-    if (signature[at] !== 0x02 || !(length > 0) || content.length !== length || content[0] >= 0x80 || !minimal) return null;
+    const whole = length > 0 && content.length === length;
+    if (signature[at] !== 0x02 || !whole || content[0] >= 0x80 || !minimal) return null;
     numbers.push(BigInt(`0x${toHex(content)}`));
     at += 2 + length;
   }

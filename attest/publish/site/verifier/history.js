@@ -89,7 +89,7 @@ async function extendsAll(subject, seen) {
     try {
       await subject.log.checkConsistent(one.head, newest);
     } catch (fault) {
-      throw fault instanceof VerificationError && fault.code === "merkle-root-mismatch" ? contradiction(one, newest) : fault;
+      throw fault.code === "merkle-root-mismatch" ? contradiction(one, newest) : fault;
     }
   }
 }
@@ -117,12 +117,11 @@ export async function history(subject) {
   const own = await subject.predicate();
   checkInForce(own, periods.get(own.period));
   checkCadence(subject.trust, await subject.period(), periods);
-  const cadence = subject.trust.cadence_weeks === null ? "; your trust file gives no cadence by which one could be missing" : "";
+  const cadence =
+    subject.trust.cadence_weeks === null ? "; your trust file gives no cadence by which one could be missing" : "";
   const all = [...periods.keys()];
-  return finding(
-    "pass",
-    `${head.size} entries from ${all[0]} to ${all.at(-1)}; this one is in force${replaced(periods)}${cadence}`,
-  );
+  const span = `the log at size ${head.size}, ${all[0]} to ${all.at(-1)}`;
+  return finding("pass", `${span}: this one is in force${replaced(periods)}${cadence}`);
 }
 
 /**
@@ -235,8 +234,9 @@ function checkCadence(trust, own, periods) {
   }
   if (missing.length === 0) return;
   const more = missing.length > 8 ? ` and ${missing.length - 8} more` : "";
+  const shown = missing.slice(0, 8).join(", ") + more;
   throw refuse(
-    `the log has nothing for ${missing.slice(0, 8).join(", ")}${more}, and you expect one attestation in ${weeks} week(s)`,
+    `the log has nothing for ${shown}, and you expect one attestation in ${weeks} week(s)`,
     "Ask the issuer why: a missed or withheld period gets a signed statement too.",
   );
 }

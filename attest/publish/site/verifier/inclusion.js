@@ -94,7 +94,7 @@ async function inclusion(data, subject, name) {
 function differs(detail) {
   return refuse(
     detail,
-    "Fetch proof and statement again for the same period and revision; if they still differ, tell the issuer and keep " +
-      "both files.",
+    "Fetch proof and statement again for the same period and revision; if they still differ, tell the issuer and " +
+      "keep both files.",
   );
 }

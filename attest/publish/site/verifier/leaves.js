@@ -18,8 +18,8 @@ export async function leaves(subject) {
     return finding(
       "skipped",
       `the totals are the issuer's claim: the ${predicate.merkle.size} accounts behind them were not given`,
-      "An account's owner can check it with a proof; an auditor can ask the issuer for all leaves, and give leaves.json " +
-        "here.",
+      "An account's owner can check it with a proof; an auditor can ask the issuer for all leaves, and give " +
+        "leaves.json here.",
     );
   }
   const accounts = await readLeaves(subject);

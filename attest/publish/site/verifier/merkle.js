@@ -57,7 +57,9 @@ function bitCount(number) {
  * path has another length than index and size fix.
  */
 export async function climb(leaf, index, size, path) {
-  if (!(0 <= index && index < size)) throw refuse("merkle-index", `leaf index ${index} is outside a tree of ${size} leaves`);
+  if (!(0 <= index && index < size)) {
+    throw refuse("merkle-index", `leaf index ${index} is outside a tree of ${size} leaves`);
+  }
   checkHashes(leaf, ...path);
   let [position, last] = [BigInt(index), BigInt(size) - 1n];
   const expected = pathLength(position, last);

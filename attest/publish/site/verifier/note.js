@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Signed notes (C2SP signed-note) and witness cosignatures v1 (C2SP tlog-cosignature), read strictly (attest/log/note.py).
+// Signed notes (C2SP signed-note) and witness cosignatures v1 (C2SP tlog-cosignature), read strictly
+// (attest/log/note.py).
 
 import { concat, equal, fromBase64, fromUtf8, toHex, utf8 } from "./bytes.js";
 import { sha256, verifyEd25519 } from "./crypto.js";

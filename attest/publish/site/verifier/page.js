@@ -50,7 +50,7 @@ const NO_PROOF = () =>
     "p",
     { class: "none" },
     badge("skipped"),
-    html("span", {}, "No proof was given. Give the proof file that the issuer made for your account, together with the attestation."),
+    html("span", {}, "No proof was given. The issuer makes one for your account: give it with the attestation."),
   );
 
 const byId = (id) => document.getElementById(id);
@@ -221,7 +221,8 @@ function listGiven(sorted) {
 }
 
 function bundleWords({ folder, files }) {
-  return files.size === 1 ? `a statement alone (${folder}${ENVELOPE})` : `an attestation, ${counted(files.size, "file")}`;
+  if (files.size === 1) return `a statement alone (${folder}${ENVELOPE})`;
+  return `an attestation, ${counted(files.size, "file")}`;
 }
 
 function unusedWords(paths) {
@@ -316,7 +317,9 @@ async function verdict(input, bundle) {
   const code = Math.max(report?.exit_code ?? 0, proof?.exit_code ?? 0);
   const count = (...outcomes) => checks.filter(({ outcome }) => outcomes.includes(outcome)).length;
   const says = count("short", "withheld") > 0 ? ", 1 says short or withheld" : "";
-  const words = `${count("pass")} checks passed, ${count("fail")} failed, ${count("skipped")} could not be made${says}.`;
+  const skipped = `${count("skipped")} could not be made`;
+  const words = `${count("pass")} checks passed, ${count("fail")} failed, ${skipped}${says}.`;
+  const ended = ENDED[code] ?? report.checks.find(({ name }) => name === "coverage").outcome;
   return [
     [
       html("h2", { id: "answer" }, "The answer"),
@@ -328,14 +331,16 @@ async function verdict(input, bundle) {
       ...groups(checks, subject, input),
       html("p", { class: "lead" }, `Judged as of ${moment(subject.now)}, in this browser, from these files alone.`),
     ],
-    [badge(ENDED[code] ?? report.checks.find(({ name }) => name === "coverage").outcome), html("strong", {}, ENDINGS[code]), html("span", {}, words)],
+    [badge(ended), html("strong", {}, ENDINGS[code]), html("span", {}, words)],
   ];
 }
 
 /** The sentences first: is the money there, as of when, and who can check it? */
 function tokenList(report, proof) {
   const items = (report?.tokens ?? []).map(({ state, sentence }) => tokenItem(state, sentence));
-  if (report !== null && items.length === 0) items.push(tokenItem("unproven", "There is no statement that can be read."));
+  if (report !== null && items.length === 0) {
+    items.push(tokenItem("unproven", "There is no statement that can be read."));
+  }
   if (proof !== null) items.push(...accountItem(proof));
   return html("ul", { class: "tokens" }, items);
 }
@@ -358,10 +363,10 @@ function accountItem({ leaf, exponent, total_minor_units: total, accounts, perio
   return [
     tokenItem(
       "included",
-      `${leaf.account} at ${leaf.custodian}: ${money(leaf.minor_units)} (${leaf.balance_kind}, ${leaf.ownership}) as of ` +
-        `${moment(parseInstant(leaf.as_of))}, backing ${leaf.token}, in ${period}, revision ${revision}.`,
-      `It is one of ${accounts} accounts under the signed root. That those of ${leaf.token} add up to ${money(total)} is ` +
-        "the issuer's claim: this proof shows one account only.",
+      `${leaf.account} at ${leaf.custodian}: ${money(leaf.minor_units)} (${leaf.balance_kind}, ${leaf.ownership}) ` +
+        `as of ${moment(parseInstant(leaf.as_of))}, backing ${leaf.token}, in ${period}, revision ${revision}.`,
+      `It is one of ${accounts} accounts under the signed root. That those of ${leaf.token} add up to ` +
+        `${money(total)} is the issuer's claim: this proof shows one account only.`,
     ),
   ];
 }

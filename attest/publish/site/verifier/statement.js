@@ -109,7 +109,11 @@ class Reading {
 
   supersedes() {
     const { revision, supersedes, tokens } = this.predicate;
-    this.require(revision > 0 === (supersedes !== null), "supersedes", `does not fit revision ${revision}: 0 replaces none`);
+    this.require(
+      revision > 0 === (supersedes !== null),
+      "supersedes",
+      `does not fit revision ${revision}: 0 replaces none`,
+    );
     const revoked = tokens.map((token) => token.withheld_code === "revoked");
     if (supersedes !== null) this.require(!isBlank(supersedes.reason), "supersedes", "gives no reason");
     if (supersedes?.kind === "revocation") {

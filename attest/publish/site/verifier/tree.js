@@ -4,6 +4,7 @@
 
 import { toHex } from "./bytes.js";
 import { html, svg } from "./dom.js";
+import { counted } from "./statement.js";
 
 const WIDTH = 320;
 const COLUMNS = { left: 84, right: 236 };
@@ -31,7 +32,7 @@ export function drawTree({ leaf, steps, names, signed }) {
     svg(
       "title",
       { id: label },
-      `The way from ${names.leaf} up to ${names.root}, over ${steps.length} ${steps.length === 1 ? "step" : "steps"}; ` +
+      `The way from ${names.leaf} up to ${names.root}, over ${counted(steps.length, "step")}; ` +
         "the list below says the same in words.",
     ),
   );

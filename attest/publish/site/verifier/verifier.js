@@ -230,7 +230,8 @@ function notesOn(predicate) {
   const notes = [];
   if (predicate.supersedes !== null) {
     const put = predicate.supersedes.kind === "revocation" ? "revokes" : "replaces";
-    notes.push(`This is revision ${predicate.revision}, which ${put} the one before it: ${predicate.supersedes.reason}`);
+    const { revision, supersedes } = predicate;
+    notes.push(`This is revision ${revision}, which ${put} the one before it: ${supersedes.reason}`);
   }
   if (predicate.clock === "pinned") notes.push("This is a rehearsal: its clock was pinned by configuration.");
   for (const { attempt, reason } of predicate.abandoned) {

@@ -24,61 +24,64 @@ const SHOWN_CHARACTERS = 20_000;
 
 const RULES = {
   files:
-    "manifest.json lists every file with its SHA-256 and size; each file must be exactly the listed one, and no other " +
-    "may be there. The manifest's very bytes must carry a signature, over sha256(PAE), of an attestor whom you trust " +
-    "for this period. A statement of an older release may come with a manifest that nobody signed.",
+    "manifest.json lists every file with its SHA-256 and size; each file must be exactly the listed one, and no " +
+    "other may be there. The manifest's very bytes must carry a signature, over sha256(PAE), of an attestor whom you" +
+    " trust for this period. A statement of an older release may come with a manifest that nobody signed.",
   statement:
     "The signed bytes must be readable in exactly one way (no name twice, no fraction, no unknown field), and every " +
     "figure that follows from others is computed again: supplies are the sum over all deployments, the reserve that " +
-    "counts is the lower of the issuer's own and the one reported on chain, the surplus is that minus the higher supply.",
+    "counts is the lower of the issuer's own and the one reported on chain, the surplus is that minus the higher " +
+    "supply.",
   signatures:
-    "DSSE: ECDSA on the curve secp256k1 over sha256(PAE), where PAE is “DSSEv1”, the type and the statement, each with " +
-    "its length. A signature counts in its one form only (DER, low s), once for each key, and only by a key that your " +
-    "trust file allows for this period. The key id in the file is a hint that nobody believes.",
+    "DSSE: ECDSA on the curve secp256k1 over sha256(PAE), where PAE is “DSSEv1”, type and statement, each " +
+    "with its length. A signature counts in its one form only (DER, low s), once for each key, and only by a key " +
+    "that your trust file allows for this period. The key id in the file is a hint that nobody believes.",
   subject:
-    "The statement names the SHA-256 of reserves.json; that file must have it, and the same period, Merkle root, size " +
-    "and totals.",
+    "The statement names the SHA-256 of reserves.json; that file must have it, and the same period, Merkle root, " +
+    "size and totals.",
   period:
     "Issuer and earliest period come from your trust file. The cutoff must lie in the period's ISO week (a day of " +
     "leeway for time zones) and not in the future, and all files must be of the same period and revision.",
   "log-inclusion":
     "RFC 9162: the log's leaf is SHA-256 of the byte 00 and the whole envelope; the audit path has exactly as many " +
-    "hashes as index and size fix, and must lead to the root in the checkpoint, which the log's own key signed (Ed25519).",
+    "hashes as index and size fix, and must lead to the root in the checkpoint, which the log's own key signed " +
+    "(Ed25519).",
   consistency:
-    "RFC 9162: the log's hash tiles must give a proof that the newer of both checkpoints begins with all entries of the " +
-    "older one. Both must be signed by the log's own key.",
+    "RFC 9162: the log's hash tiles must give a proof that the newer of both checkpoints begins with all entries of " +
+    "the older one. Both must be signed by the log's own key.",
   history:
-    "All entries are hashed and must lead to the checkpoint's root. Then every one is read: none may supersede or revoke " +
-    "this statement, no period and revision may have two statements, revisions must follow one another, and with a " +
-    "cadence in your trust file no period may be missing.",
+    "All entries are hashed and must lead to the checkpoint's root. Then every one is read: none may supersede or " +
+    "revoke this statement, no period and revision may have two statements, revisions must follow one another, and " +
+    "with a cadence in your trust file no period may be missing.",
   witnesses:
-    "C2SP tlog-cosignature: each witness signs the checkpoint's text with the time at which it saw it, after checking " +
-    "that the log only grew. As many as your trust file asks for must have done so.",
+    "C2SP tlog-cosignature: each witness signs the checkpoint's text with the time at which it saw it, after " +
+    "checking that the log only grew. As many as your trust file asks for must have done so.",
   timestamp: "RFC 3161: an authority signs the hash of the checkpoint with the time at which it was shown it.",
   tokens: "Tokens, currencies, decimals and every deployment must be exactly those of your trust file.",
   policy:
-    "The weakest rule by which any account of a token was decided must be at least as strict as your trust file asks, " +
-    "and so must what was found: sources, origins, tolerances, ages (of the supply too), dissent, waivers.",
-  coverage: "For each token by itself: the reserve that counts is at least the higher of both supplies. Nothing is netted.",
+    "The weakest rule by which any account of a token was decided must be at least as strict as your trust file " +
+    "asks, and so must what was found: sources, origins, tolerances, ages (of the supply too), dissent, waivers.",
+  coverage:
+    "For each token by itself: the reserve that counts is at least the higher of both supplies. Nothing is netted.",
   consensus:
     "The statement's own words about the oracle: your oracle's address, its quorum met and not below yours, and a " +
     "report of the issuer's own on its chain. That the chain says so too is for the two checks that follow.",
   receipts:
-    "The listed transactions must be those of the statement, to your oracle; the anchor must be in your registry, by a " +
-    "publisher whom you trust for this period, of this statement, Merkle root and log.",
+    "The listed transactions must be those of the statement, to your oracle; the anchor must be in your registry, by" +
+    " a publisher whom you trust for this period, of this statement, Merkle root and log.",
   "chain-proof":
-    "EIP-1186: supply, consensus and anchor follow from block headers that enough of the validators in your trust file " +
-    "sealed. It needs Keccak and RLP, which this page leaves out.",
+    "EIP-1186: supply, consensus and anchor follow from block headers that enough of the validators in your trust " +
+    "file sealed. It needs Keccak and RLP, which this page leaves out.",
   "chain-rpc": "A node of your own is asked for supply, consensus and anchor at the very blocks of the statement.",
   leaves:
-    "All leaves are hashed to the signed root and size, and their balances are added up for each token; times, counts " +
-    "and kinds must fit the statement.",
+    "All leaves are hashed to the signed root and size, and their balances are added up for each token; times, " +
+    "counts and kinds must fit the statement.",
   evidence: "The custodians' documents are hashed, and the decision on every account is made again from what they say.",
   freshness: "The cutoff must not be further back than your trust file's maximum_age_seconds.",
   inclusion:
-    "RFC 9162: your leaf is SHA-256 of the byte 00 and the leaf's exact bytes; the audit path has exactly as many hashes " +
-    "as index and size fix, and must lead to the root in the signed statement. The root in the proof's own file is " +
-    "never used.",
+    "RFC 9162: your leaf is SHA-256 of the byte 00 and the leaf's exact bytes; the audit path has exactly as many " +
+    "hashes as index and size fix, and must lead to the root in the signed statement. The root in the proof's own " +
+    "file is never used.",
 };
 
 /** The elements behind a check; `extra`: the `proof` that was given, if any. */
@@ -91,7 +94,7 @@ export async function explain(name, subject, extra) {
     if (shown.length > 0) parts.push(html("h4", {}, "The working and the bytes"), ...shown);
   } catch (fault) {
     if (!(fault instanceof VerificationError || fault instanceof UnavailableError)) throw fault;
-    parts.push(html("h4", {}, "The working and the bytes"), html("p", {}, `There is nothing to show: ${fault.message}.`));
+    parts.push(html("h4", {}, "The working"), html("p", {}, `There is nothing to show: ${fault.message}.`));
   }
   return parts;
 }
@@ -161,7 +164,8 @@ const WORKING = {
     if (!subject.files.has(MANIFEST)) return [];
     let listed = new Map();
     try {
-      listed = new Map(JSON.parse(fromUtf8(subject.files.get(MANIFEST))).files.map((entry) => [entry.name, entry.sha256]));
+      const { files } = JSON.parse(fromUtf8(subject.files.get(MANIFEST)));
+      listed = new Map(files.map((entry) => [entry.name, entry.sha256]));
     } catch {
       // The check says that it cannot be read; its bytes are shown below all the same.
     }
@@ -276,11 +280,11 @@ const WORKING = {
   async history(subject) {
     if (subject.log === null) return [];
     const rows = [...(await readHistory(subject))].flatMap(([period, revisions]) =>
-      [...revisions].map(([revision, { index, statement, predicate }]) => [
+      [...revisions].map(([revision, { index, statement, predicate: { supersedes } }]) => [
         period,
         String(revision),
         String(index),
-        predicate.supersedes === null ? "first statement" : `${predicate.supersedes.kind}: ${predicate.supersedes.reason}`,
+        supersedes === null ? "first statement" : `${supersedes.kind}: ${supersedes.reason}`,
         code(statement),
       ]),
     );
@@ -292,7 +296,8 @@ const WORKING = {
     const { tokens } = await subject.predicate();
     const rows = (await readLeaves(subject)).map((leaf) => {
       const { exponent } = tokens.find(({ token }) => token === leaf.token);
-      return [leaf.account, leaf.custodian, leaf.token, amount(leaf.minor_units, exponent, leaf.currency), moment(leaf.as_of)];
+      const balance = amount(leaf.minor_units, exponent, leaf.currency);
+      return [leaf.account, leaf.custodian, leaf.token, balance, moment(leaf.as_of)];
     });
     return [table("The accounts, in the tree's order", ["Account", "Custodian", "Token", "Balance", "As of"], rows)];
   },
@@ -375,7 +380,10 @@ const WORKING = {
   async consensus(subject) {
     const { oracle } = subject.trust;
     return [
-      facts([["Your oracle", [code(oracle.address), ` on chain ${oracle.chain_id}, at least ${oracle.min_quorum} reports`]]]),
+      facts([
+        ["Your oracle", [code(oracle.address), ` on chain ${oracle.chain_id}`]],
+        ["Reports at least", String(oracle.min_quorum)],
+      ]),
       table(
         "As the statement says",
         ["Token", "Oracle", "Reports", "Quorum", "Consensus", "The issuer's own transactions"],
@@ -394,7 +402,10 @@ const WORKING = {
   async receipts(subject) {
     const { anchor } = await subject.receipts();
     const predicate = await subject.predicate();
-    const row = (what, found, wanted) => [what, code(String(found)), code(String(wanted)), same(String(found).toLowerCase(), String(wanted).toLowerCase())];
+    const row = (what, ...both) => {
+      const [found, wanted] = both.map(String);
+      return [what, code(found), code(wanted), same(found.toLowerCase(), wanted.toLowerCase())];
+    };
     const { root, size } = (await subject.logged()).signed.checkpoint;
     return [
       table(
@@ -458,11 +469,8 @@ async function signatureTable(subject, envelope, payloadType) {
       if (!(await verifies(attestor.spki, payloadType, envelope.body, bytes))) continue;
       who = attestor.name + (period !== null && !validIn(attestor, period) ? ", not valid for this period" : "");
     }
-    rows.push([
-      who,
-      code(numbers === null ? toBase64(bytes) : numbers.map((number) => number.toString(16).padStart(64, "0")).join(" ")),
-      code(keyid),
-    ]);
+    const written = numbers?.map((number) => number.toString(16).padStart(64, "0")).join(" ") ?? toBase64(bytes);
+    rows.push([who, code(written), code(keyid)]);
   }
   return table("The signatures", ["By", "r and s", "Key id, a hint"], rows);
 }
@@ -470,7 +478,7 @@ async function signatureTable(subject, envelope, payloadType) {
 function figures(predicate) {
   return table(
     `The figures, as of ${formatInstant(predicate.cutoff)}`,
-    ["Token", "Reserve, the issuer's", "Reserve, on chain", "Supply, the higher", "Lower reserve minus supply", "Verdict"],
+    ["Token", "Reserve, the issuer's", "Reserve, on chain", "Supply, the higher", "Surplus", "Verdict"],
     predicate.tokens.map((token) => {
       const units = (number) => (number === null ? "not stated" : amount(number, token.decimals, token.token));
       return [

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// A zip as a stranger's: only the plainest form is read, so that every reader sees the same files. No zip64, no comment,
-// nothing encrypted, no links, each name once, no way out of the folder, no bytes used twice, all sizes bounded.
+// A zip as a stranger's: only the plainest form is read, so that every reader sees the same files. No zip64, no
+// comment, nothing encrypted, no links, each name once, no way out of the folder, no bytes used twice, bounded sizes.
 
 import { fromUtf8 } from "./bytes.js";
 import { VerificationError, cut, repr } from "./errors.js";
@@ -69,7 +69,8 @@ function directory(data, refuse, maxFiles) {
   while (entries.length < count) {
     if (at + 46 > end || view.getUint32(at, true) !== CENTRAL) throw refuse("has a broken directory");
     const [flags, method] = [8, 10].map((place) => view.getUint16(at + place, true));
-    const [crc, packed, size, attributes, local] = [16, 20, 24, 38, 42].map((place) => view.getUint32(at + place, true));
+    const words = [16, 20, 24, 38, 42].map((place) => view.getUint32(at + place, true));
+    const [crc, packed, size, attributes, local] = words;
     const [nameBytes, extraBytes, commentBytes] = [28, 30, 32].map((place) => view.getUint16(at + place, true));
     const name = fromUtf8(data.subarray(at + 46, at + 46 + nameBytes));
     at += 46 + nameBytes + extraBytes + commentBytes;
@@ -98,7 +99,9 @@ function isPlainPath(name) {
 function content(data, entry, refuse) {
   const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
   const { offset, name } = entry;
-  if (offset + 30 > entry.limit || view.getUint32(offset, true) !== LOCAL) throw refuse(`${repr(name)} is not where it should be`);
+  if (offset + 30 > entry.limit || view.getUint32(offset, true) !== LOCAL) {
+    throw refuse(`${repr(name)} is not where it should be`);
+  }
   const [nameBytes, extraBytes] = [26, 28].map((at) => view.getUint16(offset + at, true));
   const start = offset + 30 + nameBytes + extraBytes;
   const end = start + entry.packed;
