@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -48,10 +49,11 @@ class Cursor(NamedTuple):
 
 
 class MissingError(Exception):
-    """The node has no block of this number."""
+    """The node has no block of this number; ``detail`` is what it says instead."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, detail: str) -> None:
         self.number = number
+        self.detail = detail
 
 
 class MovedError(Exception):
@@ -84,55 +86,48 @@ class ChunkReader:
 
     def read(self, client: ChainClient, cursor: Cursor, target: Block) -> Chunk:
         """The next blocks' events. Raises :class:`MovedError`, :class:`MissingError`, :class:`ChainError`."""
-        left = target.number - cursor.number
-        while True:
-            careful = min(left, self._span) <= CAREFUL
-            span = min(left, self._span) if careful else min(left - CAREFUL, self._span)
-            first, last = cursor.number + 1, cursor.number + span
-            every = range(first, last + 1)
-            numbers = list(every) if careful else sorted({first, last, *(n for n in every if n % SAMPLE == 0)})
-            known = [cursor.number] if cursor.number >= 0 else []
-            requests: list[Request] = [
-                *map(numbered, [*known, *numbers]),
-                *(("eth_getLogs", [query.parameters(first, last)]) for query in self._queries),
-                numbered(last),
-            ]
-            try:
-                answers = client.batch(requests)
-            except ChainError as fault:
-                if span == 1 or not _asked_too_much(client, fault):
-                    raise
-                self._shrink(span // 2)
-                continue
-            found = answers[len(known) + len(numbers) : -1]
-            refused = next((answer for answer in found if not isinstance(answer, list)), None)
-            if isinstance(refused, RpcError) and span > 1:
-                self._shrink(span // 2)
-                continue
-            if any(not isinstance(answer, list) for answer in found):
-                raise self._logs_refused(client, first, last, refused)
-            break
-        asked = [*known, *numbers, last]
-        plain = [*answers[: len(known) + len(numbers)], answers[-1]]
-        read = [self.header(number, answer) for number, answer in zip(asked, plain, strict=True)]
-        if known and read[0].block.hash != cursor.hash:
+        span, numbers, answers = self._ask(client, cursor, target.number - cursor.number)
+        first, last = cursor.number + 1, cursor.number + span
+        found = answers[len(numbers) : -1]
+        for answer in found:
+            if not isinstance(answer, list):
+                raise self._logs_refused(client, first, last, answer)
+        line = [self.header(number, answer) for number, answer in zip(numbers, answers, strict=False)]
+        again = self.header(last, answers[-1])
+        if line[0].block.number == cursor.number and line[0].block.hash != cursor.hash:
             raise MovedError(indexed=True)
-        self._check_line(cursor, read[len(known) : -1], read[-1])
-        by_number = {header.block.number: header for header in read[len(known) :]}
+        for one, next_one in itertools.pairwise(line):
+            if next_one.block.number == one.block.number + 1 and next_one.parent_hash != one.block.hash:
+                raise MovedError(indexed=False)
+        if again.block.hash != line[-1].block.hash:
+            raise MovedError(indexed=False)
+        by_number = {header.block.number: header for header in line if header.block.number >= first}
         chunk = self._decode(client, found, by_number, first, last)
         self._check_blooms(client, chunk, by_number)
         self._adapt(span, sum(map(len, found)))
         return chunk
 
-    def _check_line(self, cursor: Cursor, line: Sequence[Header], again: Header) -> None:
-        """Neighbours must be parent and child, and the last block the same after the logs were read as before."""
-        before = cursor
-        for header in line:
-            if header.block.number == before.number + 1 and before.number >= 0 and header.parent_hash != before.hash:
-                raise MovedError(indexed=False)
-            before = Cursor(header.block.number, header.block.hash, header.block.timestamp)
-        if again.block.hash != before.hash:
-            raise MovedError(indexed=False)
+    def _ask(self, client: ChainClient, cursor: Cursor, left: int) -> tuple[int, list[int], list[Any]]:
+        """One request for the next blocks, as many as the node gives: how many, the numbers of the headers (the
+        cursor's block first), and the answers: those headers, the logs of each query, the last header again."""
+        while True:
+            careful = min(left, self._span) <= CAREFUL
+            span = min(left, self._span) if careful else min(left - CAREFUL, self._span)
+            first, last = cursor.number + 1, cursor.number + span
+            blocks = range(first, last + 1)
+            numbers = [*blocks] if careful else sorted({first, last, *(n for n in blocks if n % SAMPLE == 0)})
+            if cursor.number >= 0:
+                numbers.insert(0, cursor.number)
+            logs: list[Request] = [("eth_getLogs", [query.parameters(first, last)]) for query in self._queries]
+            try:
+                answers = client.batch([*map(numbered, numbers), *logs, numbered(last)])
+            except ChainError as fault:
+                if span == 1 or not _asked_too_much(client, fault):
+                    raise
+            else:
+                if span == 1 or not any(isinstance(answer, RpcError) for answer in answers[len(numbers) : -1]):
+                    return span, numbers, answers
+            self._shrink(span // 2)
 
     def _decode(
         self,
@@ -238,13 +233,15 @@ class ChunkReader:
     # -- headers ------------------------------------------------------------------------------------------------------
 
     def headers(self, client: ChainClient, numbers: Sequence[int]) -> list[Header]:
+        """The headers of these blocks. Raises :class:`MissingError`, :class:`ChainError`."""
         answers = client.batch([numbered(number) for number in numbers])
         return [self.header(number, answer) for number, answer in zip(numbers, answers, strict=True)]
 
     def header(self, number: int, answer: Any) -> Header:
+        """The header in the answer for a block. Raises :class:`MissingError`, :class:`ChainError`."""
         what = f"chain {self.name}: block {number}"
         if not isinstance(answer, dict):
-            raise MissingError(number)
+            raise MissingError(number, f" ({answer})" if isinstance(answer, RpcError) else "")
         header = read_header(self.chain_id, answer, what)
         if header.block.number != number:
             raise malformed(what, f"was answered with block {header.block.number}")
@@ -253,6 +250,7 @@ class ChunkReader:
     # -- refusals -----------------------------------------------------------------------------------------------------
 
     def history_missing(self, client: ChainClient, what: str) -> ChainError:
+        """The error for a node that lacks what it was asked for."""
         return ChainError(
             f"chain {self.name}: {named(client)} does not give {what}",
             code="history-missing",
@@ -278,10 +276,12 @@ class ChunkReader:
 
 
 def numbered(number: int) -> Request:
+    """``eth_getBlockByNumber`` without transactions' bodies."""
     return "eth_getBlockByNumber", [hex(number), False]
 
 
 def named(client: ChainClient) -> str:
+    """The endpoints that an answer came from."""
     return ", ".join(client.endpoints)
 
 

@@ -22,6 +22,7 @@ Contract: TypeAlias = Literal["bridge", "token", "compliance", "liquidation"]
 Kind: TypeAlias = Literal[
     "transfer-initiated",
     "transfer-status",
+    "transfer-released",
     "reserve-verified",
     "compliance-checked",
     "money-multiplier-violated",
@@ -95,22 +96,29 @@ DEFINITIONS: tuple[Definition, ...] = (
     Definition(
         "bridge",
         "transfer-initiated",
-        "TransferInitiated(bytes32 indexed transferId, address indexed asset, address indexed sender, uint256 amount, "
-        "uint256 destinationChainId, address recipient)",
-        {"subject": "transferId", "asset": "asset", "amount": "amount"},
+        "TransferInitiated(bytes32 indexed transferId, address indexed token, address indexed sender, "
+        "address recipient, uint256 destinationChainId, uint256 amount)",
+        {"subject": "transferId", "asset": "token", "amount": "amount"},
     ),
     Definition(
         "bridge",
         "transfer-status",
-        "TransferStatusUpdated(bytes32 indexed transferId, uint8 oldStatus, uint8 newStatus)",
+        "TransferStatusUpdated(bytes32 indexed transferId, uint8 indexed oldStatus, uint8 indexed newStatus)",
         {"subject": "transferId", "status": "newStatus"},
     ),
     Definition(
         "bridge",
+        "transfer-released",
+        "TransferReleased(bytes32 indexed transferId, address indexed token, address indexed recipient, "
+        "uint256 sourceChainId, uint256 amount)",
+        {"subject": "transferId", "asset": "token", "amount": "amount"},
+    ),
+    Definition(
+        "bridge",
         "reserve-verified",
-        "ReserveVerified(bytes32 indexed transferId, address indexed asset, uint256 required, uint256 available, "
-        "bool sufficient)",
-        {"subject": "transferId", "asset": "asset", "amount": "available", "passed": "sufficient"},
+        "ReserveVerified(bytes32 indexed transferId, address indexed token, bool indexed sufficient, uint256 reserve, "
+        "uint256 required)",
+        {"subject": "transferId", "asset": "token", "amount": "reserve", "passed": "sufficient"},
     ),
     Definition(
         "compliance",
@@ -170,10 +178,10 @@ class Statuses:
         return frozenset(n for n, name in enumerate(self.names) if name in self.settled | self.failed)
 
 
-#: The reference bridge's.
+#: The reference bridge's. A refund after a time-out ends the transfer when it is paid.
 STATUSES = Statuses(
-    ("none", "initiated", "confirmed", "executing", "completed", "failed", "refund-pending", "refunded"),
-    frozenset({"completed"}),
+    ("none", "initiated", "settled", "failed", "refund-initiated", "refunded"),
+    frozenset({"settled"}),
     frozenset({"failed", "refunded"}),
 )
 

@@ -207,7 +207,7 @@ class EventIndex:
                 target = client.finalized_head(self._finality)
                 if isinstance(change, MissingError):
                     if change.number == missing and missing <= target.number:
-                        raise self._reader.history_missing(client, f"block {missing}") from None
+                        raise self._reader.history_missing(client, f"block {missing}{change.detail}") from None
                     missing = change.number
             cursor = self.cursor() or self._begin(client)
         return Progress(cursor.number, target.number, added, unreadable, reorgs)
@@ -219,7 +219,9 @@ class EventIndex:
         try:
             (anchor,) = self._reader.headers(client, [max(0, self._start - 1)])
         except MissingError as fault:
-            raise self._reader.history_missing(client, f"block {fault.number}, with which the index begins") from None
+            raise self._reader.history_missing(
+                client, f"block {fault.number}{fault.detail}, with which the index begins"
+            ) from None
         first = Cursor(anchor.block.number, anchor.block.hash, anchor.block.timestamp)
         begun = first if self._start else Cursor(-1, anchor.parent_hash, 0)
         with faults(self._url), self._engine.begin() as connection:
@@ -316,9 +318,9 @@ class EventIndex:
         return moved.rowcount == 1
 
     def _fold(self, connection: Connection, new: Sequence[Event]) -> None:
-        """Begin and end the transfers that these events begin and end. A transfer that ends twice ended the first
-        time; an id that begins twice began the first time."""
-        from sqlalchemy import bindparam
+        """Begin and end the transfers that these events begin and end. An id that begins twice began the first time; a
+        transfer that ends twice ended the first time after it had begun: so the same comes out in whatever chunks."""
+        from sqlalchemy import and_, bindparam, or_
 
         from attest.monitor.tables import transfers
 
@@ -326,36 +328,39 @@ class EventIndex:
             {
                 "chain_id": self.chain_id, "transfer": event.subject, "asset": event.asset,
                 "amount": None if event.amount is None else str(event.amount),
-                "initiated_block": event.block_number, "initiated_at": event.timestamp,
+                "initiated_block": event.block_number, "initiated_index": event.log_index,
+                "initiated_at": event.timestamp,
             }
             for event in new
             if event.kind == "transfer-initiated"
         ]  # fmt: skip
-        ended: dict[str | None, dict[str, Any]] = {}
-        for event in new:
-            if event.kind == "transfer-status" and event.status in self.statuses.ends:
-                ended.setdefault(
-                    event.subject,
-                    {
-                        "ending": event.subject, "ended_block": event.block_number, "ended_at": event.timestamp,
-                        "outcome": event.status,
-                    },
-                )  # fmt: skip
+        ended = [
+            {
+                "ending": event.subject, "in_block": event.block_number, "at_index": event.log_index,
+                "at": event.timestamp, "with_status": event.status,
+            }
+            for event in new
+            if event.kind == "transfer-status" and event.status in self.statuses.ends
+        ]  # fmt: skip
         if begun:
             connection.execute(insert_new(connection, transfers), begun)
         if ended:
             columns = transfers.c
+            block, index = bindparam("in_block"), bindparam("at_index")
+            after = or_(
+                columns.initiated_block < block,
+                and_(columns.initiated_block == block, columns.initiated_index < index),
+            )
             connection.execute(
                 transfers.update()
                 .where(
                     columns.chain_id == self.chain_id,
                     columns.transfer == bindparam("ending"),
                     columns.ended_block.is_(None),
+                    after,
                 )
-                .values(
-                    ended_block=bindparam("ended_block"), ended_at=bindparam("ended_at"), outcome=bindparam("outcome")
-                ),
-                list(ended.values()),
+                .values(ended_block=block, ended_at=bindparam("at"), outcome=bindparam("with_status")),
+                ended,
             )
 
     # -- walking back -------------------------------------------------------------------------------------------------

@@ -66,6 +66,7 @@ events = Table(
     Column("status", SmallInteger),
     Column("passed", Boolean),
     Index("attest_events_counted", "chain_id", "kind", "status", "passed", "contract"),
+    Index("attest_events_timed", "chain_id", "kind", "timestamp"),
 )
 
 #: One row per bridge transfer, made from its events: when it began, and when and how it first ended.
@@ -77,13 +78,13 @@ transfers = Table(
     Column("asset", String(42)),
     Column("amount", String(78)),
     Column("initiated_block", BigInteger, nullable=False),
+    Column("initiated_index", Integer, nullable=False),
     Column("initiated_at", BigInteger, nullable=False),
     Column("ended_block", BigInteger),
     Column("ended_at", BigInteger),
     Column("outcome", SmallInteger),  # the status that ended it
+    Index("attest_transfers_ended", "chain_id", "ended_at", "initiated_at", "outcome"),
 )
-Index("attest_transfers_initiated", transfers.c.chain_id, transfers.c.initiated_at)
-Index("attest_transfers_ended", transfers.c.chain_id, transfers.c.ended_at, transfers.c.outcome)
 
 unreadable = Table(
     "attest_unreadable_logs",

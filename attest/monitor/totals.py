@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from attest import databases
 from attest.errors import ConflictError, OperatorError
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
 HOUR, DAY = 3600, 86_400
+#: What counts as outflow: what is locked for transfers away, or what is paid to transfers that arrive.
+Outflow: TypeAlias = Literal["transfer-initiated", "transfer-released"]
 #: Upper bounds, in seconds, of the settlement histogram's buckets.
 BUCKETS = (30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 43_200, 86_400)
 
@@ -296,20 +298,22 @@ class Totals:
         found = self._connection.execute(query).scalar_one()
         return None if found is None else int(found)
 
-    def outflow(self, since: int, until: int) -> dict[str, int]:
-        """Base units of each asset whose transfer was initiated in a window."""
+    def outflow(self, since: int, until: int, kind: Outflow = "transfer-initiated") -> dict[str, int]:
+        """Base units of each asset that left in a window: locked for transfers, or released to those that came."""
         sums: dict[str, int] = {}
-        for _, asset, amount in self._initiated(since, until):
+        for _, asset, amount in self._left(since, until, kind):
             sums[asset] = sums.get(asset, 0) + amount
         return sums
 
-    def peak_outflow(self, window: int, since: int, until: int) -> dict[str, Peak]:
-        """By asset, the most that was initiated within any ``window`` seconds, of the transfers initiated after
-        ``since`` and at or before ``until``. What is held in memory are the transfers of one window."""
+    def peak_outflow(
+        self, window: int, since: int, until: int, kind: Outflow = "transfer-initiated"
+    ) -> dict[str, Peak]:
+        """By asset, the most that left within any ``window`` seconds, of the events after ``since`` and at or before
+        ``until``. What is held in memory are the events of one window."""
         recent: dict[str, deque[tuple[int, int]]] = {}
         sums: dict[str, int] = {}
         peaks: dict[str, Peak] = {}
-        for at, asset, amount in self._initiated(since, until):
+        for at, asset, amount in self._left(since, until, kind):
             line = recent.setdefault(asset, deque())
             line.append((at, amount))
             total = sums.get(asset, 0) + amount
@@ -320,17 +324,20 @@ class Totals:
                 peaks[asset] = Peak(total, window, at)
         return peaks
 
-    def _initiated(self, since: int, until: int) -> Iterator[tuple[int, str, int]]:
+    def _left(self, since: int, until: int, kind: Outflow) -> Iterator[tuple[int, str, int]]:
         from sqlalchemy import select
 
-        from attest.monitor.tables import transfers
+        from attest.monitor.tables import events
 
-        columns = transfers.c
+        columns = events.c
         query = (
-            select(columns.initiated_at, columns.asset, columns.amount)
-            .where(self._ours(), columns.initiated_at > since, columns.initiated_at <= until)
-            .order_by(columns.initiated_at)
-        )
+            select(columns.timestamp, columns.asset, columns.amount)
+            .where(
+                columns.chain_id == self.indexed.chain_id, columns.kind == kind, columns.timestamp > since,
+                columns.timestamp <= until,
+            )
+            .order_by(columns.timestamp)
+        )  # fmt: skip
         for at, asset, amount in self._stream(query):
             yield at, asset or "", int(amount or 0)
 
