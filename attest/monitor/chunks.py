@@ -74,26 +74,28 @@ class Chunk:
 
 
 class ChunkReader:
-    """Reads one chain's events by some queries, chunk by chunk. ``name`` is the chain's in the configuration."""
+    """Reads one chain's events by some queries, chunk by chunk. ``name`` is the chain's in the configuration, ``span``
+    the most blocks asked for at once."""
 
-    def __init__(self, name: str, chain_id: int, queries: Sequence[Query]) -> None:
+    def __init__(self, name: str, chain_id: int, queries: Sequence[Query], span: int = SPAN) -> None:
         self.name = name
         self.chain_id = chain_id
         self._queries = queries
         self._blooms = {_bloom(items) for query in queries for items in query.items()}
-        self._span = SPAN
+        self._largest = span
+        self._span = span
         self._smooth = 0
 
     def read(self, client: ChainClient, cursor: Cursor, target: Block) -> Chunk:
         """The next blocks' events. Raises :class:`MovedError`, :class:`MissingError`, :class:`ChainError`."""
         span, numbers, answers = self._ask(client, cursor, target.number - cursor.number)
         first, last = cursor.number + 1, cursor.number + span
-        found = answers[len(numbers) : -1]
-        for answer in found:
-            if not isinstance(answer, list):
-                raise self._logs_refused(client, first, last, answer)
         line = [self.header(number, answer) for number, answer in zip(numbers, answers, strict=False)]
         again = self.header(last, answers[-1])
+        found = answers[len(numbers) : -1]
+        for answer in found:  # only now: a range beyond a head that went back is refused too
+            if not isinstance(answer, list):
+                raise self._logs_refused(client, first, last, answer)
         if line[0].block.number == cursor.number and line[0].block.hash != cursor.hash:
             raise MovedError(indexed=True)
         for one, next_one in itertools.pairwise(line):
@@ -125,7 +127,8 @@ class ChunkReader:
                 if span == 1 or not _asked_too_much(client, fault):
                     raise
             else:
-                if span == 1 or not any(isinstance(answer, RpcError) for answer in answers[len(numbers) : -1]):
+                refused = any(isinstance(answer, RpcError) for answer in answers[len(numbers) : -1])
+                if span == 1 or not refused or not isinstance(answers[-1], dict):
                     return span, numbers, answers
             self._shrink(span // 2)
 
@@ -227,8 +230,8 @@ class ChunkReader:
             self._shrink(span * MAX_LOGS // answered)
             return
         self._smooth += 1
-        if self._smooth >= _PATIENCE and self._span < SPAN and 2 * answered <= MAX_LOGS:
-            self._span, self._smooth = min(SPAN, 2 * self._span), 0
+        if self._smooth >= _PATIENCE and self._span < self._largest and 2 * answered <= MAX_LOGS:
+            self._span, self._smooth = min(self._largest, 2 * self._span), 0
 
     # -- headers ------------------------------------------------------------------------------------------------------
 

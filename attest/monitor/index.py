@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attest import databases
+from attest.chain.logs import SPAN
 from attest.chain.rpc import ChainClient
 from attest.errors import ChainError, ConflictError, OperatorError
 from attest.model import Block
@@ -64,6 +65,7 @@ class EventIndex:
         statuses: Statuses,
         start: int,
         finality: str,
+        span: int,
     ) -> None:
         self.name = name
         self.chain_id = chain_id
@@ -73,7 +75,7 @@ class EventIndex:
         self._start = start
         self._finality = finality
         self._watched = events.digest(watched, statuses)
-        self._reader = ChunkReader(name, chain_id, events.queries(watched))
+        self._reader = ChunkReader(name, chain_id, events.queries(watched), span)
 
     @classmethod
     def open(
@@ -86,12 +88,13 @@ class EventIndex:
         statuses: Statuses = STATUSES,
         start: int = 0,
         finality: str = "instant",
+        span: int = SPAN,
         base: Path = Path(),
         rescan: bool = False,
     ) -> EventIndex:
         """Open the index of a chain, or make it. ``url`` is SQLAlchemy's (``sqlite:///PATH``, relative to ``base``, or
         ``postgresql+psycopg://…``), ``name`` the chain's in the configuration, ``start`` the first block: the oldest
-        contract's. ``rescan`` forgets what was indexed for other contracts, and begins again.
+        contract's, ``span`` the most blocks asked for at once. ``rescan`` forgets what was indexed for other contracts, and begins again.
 
         Raises :class:`OperatorError` (``unsupported-database``, ``index-unusable``, ``index-locked``, ``index-full``),
         :class:`ConflictError` (``index-of-other-events``, ``index-format``).
@@ -100,7 +103,7 @@ class EventIndex:
         engine = open_engine(parsed, base)
         index = cls(
             engine, parsed, name=name, chain_id=chain_id, watched=watched, statuses=statuses, start=start,
-            finality=finality,
+            finality=finality, span=span,
         )  # fmt: skip
         with faults(parsed):
             create_tables(engine)

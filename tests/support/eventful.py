@@ -233,7 +233,7 @@ def _emitter() -> bytes:
     """Runtime code: calldata is the number of topics and four topics (32 bytes each), then the log's data."""
     code = bytearray()
     # memory[0:] = calldata[0xa0:]; its size stays on the stack
-    code += bytes.fromhex("60a036038060a0600039")
+    code += bytes.fromhex("60a036038060a0600037")
     # stack: size
     cases = []
     for topics in range(1, 5):
