@@ -92,9 +92,11 @@ class EventIndex:
         base: Path = Path(),
         rescan: bool = False,
     ) -> EventIndex:
-        """Open the index of a chain, or make it. ``url`` is SQLAlchemy's (``sqlite:///PATH``, relative to ``base``, or
-        ``postgresql+psycopg://…``), ``name`` the chain's in the configuration, ``start`` the first block: the oldest
-        contract's, ``span`` the most blocks asked for at once. ``rescan`` forgets what was indexed for other contracts, and begins again.
+        """Open the index of a chain, or make it.
+
+        ``url`` is SQLAlchemy's (``sqlite:///PATH``, relative to ``base``, or ``postgresql+psycopg://…``), ``name`` the
+        chain's in the configuration, ``start`` the first block (the oldest contract's), ``span`` the most blocks asked
+        for at once. ``rescan`` forgets what was indexed for other contracts, and begins again.
 
         Raises :class:`OperatorError` (``unsupported-database``, ``index-unusable``, ``index-locked``, ``index-full``),
         :class:`ConflictError` (``index-of-other-events``, ``index-format``).
@@ -187,14 +189,16 @@ class EventIndex:
         added = unreadable = reorgs = restless = 0
         lost, missing = False, None
         while chunks is None or chunks > 0:
+            if restless > _RESTLESS:
+                raise self._moving()
             try:
                 if lost:
                     reorgs += self._rewind(client, cursor, target)
-                    lost = False
+                    lost, target = False, client.finalized_head(self._finality)
                 elif target.number <= cursor.number:
                     if self._agrees(client, cursor, target):
                         break
-                    lost = True
+                    lost, restless = True, restless + 1
                 else:
                     chunk = self._reader.read(client, cursor, target)
                     if self._commit(cursor, chunk):
@@ -204,8 +208,6 @@ class EventIndex:
                     restless, missing = 0, None
             except (MovedError, MissingError) as change:
                 restless += 1
-                if restless > _RESTLESS:
-                    raise self._moving() from None
                 lost = isinstance(change, MovedError) and change.indexed
                 target = client.finalized_head(self._finality)
                 if isinstance(change, MissingError):
@@ -349,7 +351,8 @@ class EventIndex:
             connection.execute(insert_new(connection, transfers), begun)
         if ended:
             columns = transfers.c
-            block, index = bindparam("in_block"), bindparam("at_index")
+            block: Any = bindparam("in_block")
+            index: Any = bindparam("at_index")
             after = or_(
                 columns.initiated_block < block,
                 and_(columns.initiated_block == block, columns.initiated_index < index),

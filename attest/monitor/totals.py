@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
 
 from attest import databases
 from attest.errors import ConflictError, OperatorError
@@ -152,6 +152,26 @@ def _no_such_chain(label: str, chain_id: int | None, there: Sequence[int]) -> Op
         reason="Events of one chain say nothing about another.",
         advice="Name one of its chains, or let the monitor index this one first.",
     )
+
+
+@dataclass(frozen=True)
+class BridgeMeasures:
+    """Steps 1 to 3 of the runbook's bridge sizing (section 1.4), for one asset over ``(since, until]``: what was locked
+    for transfers and what was released, the peaks of both over rolling hours and days, and the settlement times."""
+
+    asset: str
+    since: int
+    until: int
+    initiated: int
+    released: int
+    peaks: Mapping[tuple[Outflow, int], Peak]
+    latency: Durations
+
+    @property
+    def peak(self) -> tuple[Outflow, Peak]:
+        """The largest of the peaks, per second. There is one: an asset without outflow is not measured."""
+        (kind, _), peak = max(self.peaks.items(), key=lambda item: item[1].per_second)
+        return kind, peak
 
 
 class Totals:
@@ -323,6 +343,27 @@ class Totals:
             if asset not in peaks or total > peaks[asset].units:
                 peaks[asset] = Peak(total, window, at)
         return peaks
+
+    def bridge(self, since: int, until: int) -> dict[str, BridgeMeasures]:
+        """What a bridge's buffer is sized by, for each asset that left in a window."""
+        kinds: tuple[Outflow, ...] = get_args(Outflow)
+        sums = {kind: self.outflow(since, until, kind) for kind in kinds}
+        peaks = {
+            (kind, window): self.peak_outflow(window, since, until, kind) for kind in kinds for window in (HOUR, DAY)
+        }
+        latency = self.settlements(since, until)
+        return {
+            asset: BridgeMeasures(
+                asset,
+                since,
+                until,
+                sums["transfer-initiated"].get(asset, 0),
+                sums["transfer-released"].get(asset, 0),
+                {key: found[asset] for key, found in peaks.items() if asset in found},
+                latency,
+            )
+            for asset in sorted(set().union(*sums.values()))
+        }
 
     def _left(self, since: int, until: int, kind: Outflow) -> Iterator[tuple[int, str, int]]:
         from sqlalchemy import select
