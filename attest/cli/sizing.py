@@ -237,8 +237,8 @@ def _refuse_unreadable(totals: Totals) -> None:
     count, logs = totals.unreadable(1)
     if count:
         raise SourceError(
-            f"the event index has {count} logs that could not be read, the newest in block {logs[0].block_number} "
-            f"from {logs[0].contract}: {logs[0].reason}",
+            f"the event index could not read all logs (so many: {count}; the newest in block {logs[0].block_number}, "
+            f"from {logs[0].contract}): {logs[0].reason}",
             code="unreadable-logs",
             reason="A peak from the rest of the events would be too low.",
             advice="Correct the event's declaration in the configuration and scan again.",

@@ -362,15 +362,17 @@ class Query:
 
     def matches(self, address: str, topics: Sequence[str]) -> bool:
         """Whether a log is one that this asks for."""
-        return (
-            address in self.addresses
-            and bool(topics)
-            and topics[0] in self.readers
-            and all(
-                wanted is None or (at < len(topics) and topics[at] == wanted)
-                for at, wanted in enumerate(self.topics[1:], 1)
-            )
-        )
+        if address not in self._known or not topics or topics[0] not in self.readers:
+            return False
+        return not self._fixed or all(at < len(topics) and topics[at] == wanted for at, wanted in self._fixed)
+
+    @cached_property
+    def _known(self) -> frozenset[str]:
+        return frozenset(self.addresses)
+
+    @cached_property
+    def _fixed(self) -> list[tuple[int, str]]:
+        return [(at, wanted) for at, wanted in enumerate(self.topics[1:], 1) if wanted is not None]
 
 
 def queries(watched: Sequence[Watched]) -> list[Query]:

@@ -23,7 +23,7 @@ from attest.errors import ChainError, ConflictError, OperatorError
 from attest.model import Block
 from attest.monitor import events
 from attest.monitor.chunks import Chunk, ChunkReader, Cursor, MissingError, MovedError, named, numbered
-from attest.monitor.database import create_tables, faults, insert_new, open_engine
+from attest.monitor.database import create_tables, faults, insert_new, insert_rows, open_engine
 from attest.monitor.events import STATUSES, Event, Statuses, Watched
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ KEPT, MILESTONE = 2048, 1000
 #: How often in a row the chain may change under a reading.
 _RESTLESS = 50
 _PAGE = 200
+_AMOUNT = Event._fields.index("amount")
 
 
 @dataclass(frozen=True)
@@ -280,11 +281,7 @@ class EventIndex:
             if not self._move(connection, before, chunk.end):
                 return False
             if chunk.events:
-                rows = [
-                    {**chain, **event._asdict(), "amount": None if event.amount is None else str(event.amount)}
-                    for event in chunk.events
-                ]
-                connection.execute(table.insert(), rows)
+                insert_rows(connection, table, [self._row(event) for event in chunk.events])
                 self._fold(connection, chunk.events)
             if chunk.unreadable:
                 connection.execute(unreadable.insert(), [{**chain, **each._asdict()} for each in chunk.unreadable])
@@ -306,6 +303,11 @@ class EventIndex:
                 each.reason,
             )  # fmt: skip
         return True
+
+    def _row(self, event: Event) -> tuple[Any, ...]:
+        """An event as the table has it: the amount as text."""
+        amount = None if event.amount is None else str(event.amount)
+        return (self.chain_id, *event[:_AMOUNT], amount, *event[_AMOUNT + 1 :])
 
     def _move(self, connection: Connection, before: Cursor, after: Cursor) -> bool:
         """Move the cursor, if it is still where it was; what comes after this in the transaction is ours alone."""
