@@ -129,9 +129,9 @@ def group() -> None:
     "bridge",
     epilog="""\b
 Examples:
-  attest sizing bridge --peak-outflow 120000 --per hour --latency 25m --reserve 90000
-  attest sizing bridge --from-index sqlite:///monitor/events.sqlite --asset 0x5FbD... --reserve 90000 --decimals 6
-  attest sizing bridge --from-index sqlite:///events.sqlite --json | jq .required""",
+  attest sizing bridge --peak-outflow 120000 --latency 25m --reserve 90000
+  attest sizing bridge --from-index sqlite:///events.sqlite --reserve 90000
+  attest sizing bridge --from-index env:INDEX --json | jq .required""",
 )
 @click.option("--peak-outflow", type=NUMBER, metavar="AMOUNT", help="Most that leaves in the time of --per.")
 @click.option("--per", type=click.Choice(list(_PER)), default="hour", show_default=True, help="Time of --peak-outflow.")
@@ -172,7 +172,7 @@ def bridge(
     latency_by: str,
     as_json: bool,
 ) -> int:
-    """The reserve that a bridge needs: peak outflow x settlement latency x safety.
+    """A bridge's reserve: peak outflow x latency x safety.
 
     Both can be given, or measured in the event index that `attest monitor` keeps: the peak over rolling hours and
     days, of what was locked and of what was released; the latency of the transfers settled. What is given wins.
@@ -284,7 +284,8 @@ def _measured_rows(measured: BridgeMeasures | None) -> tuple[list[SizingInput], 
     epilog="""\b
 Examples:
   attest sizing stabilization --peak-minute-outflow 10000 --window 5m
-  attest sizing stabilization --peak-minute-outflow 10000 --window 5m --safety 3 --reserve 120000""",
+  attest sizing stabilization --peak-minute-outflow 10000 --window 5m \\
+    --safety 3 --reserve 120000""",
 )
 @click.option(
     "--peak-minute-outflow", type=NUMBER, required=True, metavar="AMOUNT", help="P: most that leaves in a minute."
@@ -304,7 +305,9 @@ def stabilization(
     decimals: int,
     as_json: bool,
 ) -> int:
-    """The stabilisation reserve: peak minute outflow x window (P x T), 3 to 5 times.
+    """The stabilisation reserve: P x T, 3 to 5 times.
+
+    P is the peak outflow of a minute, T the window.
 
     With --reserve it exits 4 if that is below what is required; the verdict says whether it is below P x T itself.
     """
@@ -333,7 +336,8 @@ def stabilization(
     epilog="""\b
 Examples:
   attest sizing cantilever --trade-size 500 --frequency 12 --imbalance 5000
-  attest sizing cantilever --frequency 12 --imbalance 9000 --k 100000 --deviation 0.01""",
+  attest sizing cantilever --frequency 12 --imbalance 9000 \\
+    --k 100000 --deviation 0.01 --theta 0.005""",
 )
 @click.option("--trade-size", type=NUMBER, metavar="AMOUNT", help="s: size of one trade; with --k, up to --theta.")
 @click.option("--frequency", type=NUMBER, required=True, metavar="NUMBER", help="f: trades per minute.")
@@ -355,7 +359,7 @@ def cantilever(
     decimals: int,
     as_json: bool,
 ) -> int:
-    """Whether small trades keep up with an imbalance: s x f >= delta.
+    """Whether trades keep up with an imbalance: s x f >= delta.
 
     With --k and --deviation the size is dynamic: s = k x deviation beyond the deviation --theta, else --trade-size.
     Exits 4 if the trades do not keep up.
@@ -396,8 +400,9 @@ def cantilever(
     "parity",
     epilog="""\b
 Examples:
-  attest sizing parity --price 138=1.0002 --price 651940=0.9989 --threshold 0.001
-  attest sizing parity --price 138=2651.10 --price 651940=2650.40 --threshold 0.1%""",
+  attest sizing parity --price 138=1.0002 --price 651940=0.9989 \\
+    --threshold 0.001
+  attest sizing parity --price 138=2651.1 --price 651940=2650 --threshold 0.1%""",
 )
 @click.option("--price", "prices", type=_Price(), multiple=True, required=True, metavar="CHAIN=PRICE", help="Twice.")
 @click.option(
@@ -412,7 +417,9 @@ Examples:
 def parity(
     output: Output, prices: tuple[tuple[str, Fraction], ...], threshold: tuple[Fraction, bool], as_json: bool
 ) -> int:
-    """Whether a token costs the same on two chains: |P1 - P2| < threshold.
+    """Whether a price is the same on two chains.
+
+    |P1 - P2| < threshold.
 
     Exits 4 if it does not: bots that trade the difference draw on the bridge's reserve.
     """

@@ -7,10 +7,18 @@ from typing import Any
 
 from attest.chain.rpc import ChainClient, HttpTransport
 from attest.monitor.index import EventIndex
-from tests.support.eventful import WATCHED
+from tests.support.chains import Network, Node
+from tests.support.eventful import WATCHED, EventfulChain
 
+URL = "http://one.example:8545"
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["tests.support.indexing", "attest.monitor.tables", "httpx2", "psycopg"])
+
+
+def client(node: Node | EventfulChain, chain_id: int = 138) -> ChainClient:
+    """A client of a simulated node."""
+    served = node.node() if isinstance(node, EventfulChain) else node
+    return ChainClient("main", chain_id, [URL], transport=Network({URL: served}), sleep=lambda seconds: None)
 
 
 def open_index(database: str, **options: Any) -> EventIndex:

@@ -15,8 +15,8 @@ from attest.chain.devnet import Anvil
 from attest.chain.rpc import ChainClient, HttpTransport
 from attest.errors import OperatorError
 from attest.monitor.totals import reading
-from tests.integration.monitor.test_index_killed import LivelyChain, assert_whole
 from tests.support.indexing import content, open_index, start_indexer
+from tests.support.lively import LivelyChain, assert_whole
 from tests.support.postgresql import PASSWORD, Server, postgresql
 
 pytestmark = pytest.mark.requires("initdb", "apt-get install postgresql")

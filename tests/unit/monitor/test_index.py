@@ -11,13 +11,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from attest.chain.rpc import TOO_LARGE, ChainClient, Reply, TransportFault
+from attest.chain.rpc import TOO_LARGE, Reply, TransportFault
 from attest.errors import AttestError, ChainError, ConflictError, OperatorError
 from attest.monitor.chunks import CAREFUL, MAX_LOGS
 from attest.monitor.events import STATUSES, Statuses, watch
 from attest.monitor.index import KEPT, EventIndex, Progress
 from attest.monitor.totals import reading
-from tests.support.chains import Error, Network, Node
+from tests.support.chains import Error, Node
 from tests.support.eventful import (
     SETTLED,
     TOKEN,
@@ -31,15 +31,8 @@ from tests.support.eventful import (
     status,
     verified,
 )
-from tests.support.indexing import content, open_index
+from tests.support.indexing import client, content, open_index
 from tests.support.mempool import Crash
-
-URL = "http://one.example:8545"
-
-
-def client(node: Node | EventfulChain, chain_id: int = 138) -> ChainClient:
-    served = node.node() if isinstance(node, EventfulChain) else node
-    return ChainClient("main", chain_id, [URL], transport=Network({URL: served}), sleep=lambda seconds: None)
 
 
 @pytest.fixture

@@ -10,8 +10,7 @@ import pytest
 from attest import schemas
 from tests.support.commands import Said, attest
 from tests.support.eventful import ASSET, SETTLED, EventfulChain, initiated, released, status
-from tests.support.indexing import open_index
-from tests.unit.monitor.test_index import client
+from tests.support.indexing import client, open_index
 
 
 def document(said: Said) -> dict[str, object]:

@@ -30,8 +30,7 @@ from tests.support.eventful import (
     status,
     verified,
 )
-from tests.support.indexing import open_index
-from tests.unit.monitor.test_index import client
+from tests.support.indexing import client, open_index
 
 OTHER = "0x" + "0e" * 20
 FOREVER = 2**40
