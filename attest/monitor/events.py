@@ -15,8 +15,8 @@ from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 from attest import records
 from attest.chain import logs
-from attest.errors import OperatorError, printable
-from attest.records import dump_plain
+from attest.errors import ConflictError, OperatorError, printable
+from attest.records import dump_plain, load_plain
 
 Contract: TypeAlias = Literal["bridge", "token", "compliance", "liquidation"]
 Kind: TypeAlias = Literal[
@@ -171,6 +171,17 @@ class Statuses:
     def name(self, number: int) -> str:
         """The status's name; its number in words where it has none."""
         return self.names[number] if number < len(self.names) else f"status-{number}"
+
+    def to_json(self) -> str:
+        """The statuses as the index keeps them, so that whoever reads its totals knows what the numbers mean."""
+        plain = {"names": self.names, "settled": sorted(self.settled), "failed": sorted(self.failed)}
+        return dump_plain(plain).decode().strip()
+
+    @classmethod
+    def from_json(cls, text: str) -> Statuses:
+        """The inverse of :meth:`to_json`."""
+        plain = load_plain(text.encode(), "the event index's statuses", ConflictError)
+        return cls(tuple(plain["names"]), frozenset(plain["settled"]), frozenset(plain["failed"]))
 
     @cached_property
     def ends(self) -> frozenset[int]:
@@ -409,8 +420,7 @@ def _query(addresses: tuple[str, ...], definitions: Sequence[Definition]) -> Que
 def digest(watched: Sequence[Watched], statuses: Statuses) -> str:
     """sha256 of what is followed: an index of one set of events says nothing about another."""
     plain = [[each.address, sorted(map(_written, each.definitions))] for each in watched]
-    ends = [list(statuses.names), sorted(statuses.settled), sorted(statuses.failed)]
-    return records.digest(dump_plain([sorted(plain), ends]))
+    return records.digest(dump_plain([sorted(plain), statuses.to_json()]))
 
 
 def _reader(definition: Definition) -> _Reader:

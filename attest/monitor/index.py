@@ -234,7 +234,8 @@ class EventIndex:
             connection.execute(
                 insert_new(connection, cursors),
                 {
-                    "chain_id": self.chain_id, "format": FORMAT, "watched": self._watched, "start": self._start,
+                    "chain_id": self.chain_id, "format": FORMAT, "watched": self._watched,
+                    "statuses": self.statuses.to_json(), "start": self._start,
                     "anchor": anchor.block.hash, **begun._asdict(),
                 },
             )  # fmt: skip

@@ -32,6 +32,7 @@ cursors = Table(
     _chain(),
     Column("format", String(40), nullable=False),
     Column("watched", String(64), nullable=False),  # digest of the contracts, events and statuses
+    Column("statuses", Text, nullable=False),  # JSON: what a transfer's status numbers mean
     Column("start", BigInteger, nullable=False),  # the first block
     Column("anchor", String(64), nullable=False),  # hash of the block before it (of genesis if it is the first)
     Column("number", BigInteger, nullable=False),  # -1 before the first

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
 from attest import databases
 from attest.errors import ConflictError, OperatorError
 from attest.monitor.database import faults, open_engine
-from attest.monitor.events import KINDS, STATUSES, Kind, Statuses
+from attest.monitor.events import KINDS, Kind, Statuses
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -105,9 +105,7 @@ class Indexed:
 
 
 @contextmanager
-def reading(
-    url: str, *, chain_id: int | None = None, statuses: Statuses = STATUSES, base: Path = Path()
-) -> Iterator[Totals]:
+def reading(url: str, *, chain_id: int | None = None, base: Path = Path()) -> Iterator[Totals]:
     """The totals of an index, all of one state of its database. Without ``chain_id``, the one chain's that is in it.
 
     Raises :class:`OperatorError`: ``unsupported-database``, ``index-unusable``, ``no-such-chain``; and
@@ -139,7 +137,7 @@ def reading(
                     advice="Use the release that made it, or make a new index.",
                 )
             indexed = Indexed(row["chain_id"], row["start"], row["number"], row["hash"], row["timestamp"])
-            yield Totals(connection, indexed, statuses)
+            yield Totals(connection, indexed, Statuses.from_json(row["statuses"]))
     finally:
         engine.dispose()
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from attest.chain.rpc import TOO_LARGE, Reply, TransportFault
 from attest.errors import AttestError, ChainError, ConflictError, OperatorError
+from attest.monitor import tables
 from attest.monitor.chunks import CAREFUL, MAX_LOGS
 from attest.monitor.events import STATUSES, Statuses, watch
 from attest.monitor.index import KEPT, EventIndex, Progress
@@ -33,6 +34,9 @@ from tests.support.eventful import (
 )
 from tests.support.indexing import client, content, open_index
 from tests.support.mempool import Crash
+
+#: Where the last indexed block stands in a row of `attest_index`.
+NUMBER = list(tables.cursors.columns.keys()).index("number")
 
 
 @pytest.fixture
@@ -130,7 +134,7 @@ def test_advance__closed_and_opened_again__goes_on_without_a_gap(database: str, 
         index = open_index(database, span=3)
         index.advance(client(chain), chunks=3)
         index.close()
-    assert content(database)["attest_index"][0][5] == 20
+    assert content(database)["attest_index"][0][NUMBER] == 20
     assert content(database) == clean(chain, tmp_path)
 
 
@@ -451,7 +455,7 @@ def test_advance__blocks_that_a_node_forgot__is_an_error_and_no_gap(database: st
     fault = refusal(index, node)
     assert fault.code == "history-missing"
     assert "http://one.example:8545 does not give block 25" in fault.message
-    assert content(database)["attest_index"][0][5] == 20
+    assert content(database)["attest_index"][0][NUMBER] == 20
 
 
 def test_advance__pruned_node_answers_empty_lists__is_found_by_the_bloom_filters(database: str) -> None:
@@ -459,7 +463,7 @@ def test_advance__pruned_node_answers_empty_lists__is_found_by_the_bloom_filters
     fault = refusal(open_index(database), chain)
     assert fault.code == "history-missing"
     assert "the receipts of block" in fault.message
-    assert content(database)["attest_index"][0][5] == -1
+    assert content(database)["attest_index"][0][NUMBER] == -1
 
 
 def test_advance__node_without_log_index_but_with_receipts__is_an_error(database: str) -> None:
@@ -633,7 +637,7 @@ def test_advance__disk_full__is_a_clear_error_and_what_was_stored_stays_whole(da
     fault = refusal(index, chain)
     assert (fault.code, fault.exit_code) == ("index-full", 2)
     assert "full" in fault.message
-    assert 0 < content(database)["attest_index"][0][5] < 400
+    assert 0 < content(database)["attest_index"][0][NUMBER] < 400
     assert open_index(database).advance(client(chain)).indexed == 400
     assert content(database) == expected
 

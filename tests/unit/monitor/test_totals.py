@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from attest.errors import OperatorError
+from attest.monitor.events import Statuses
 from attest.monitor.totals import DAY, HOUR, Durations, Peak, Totals, reading
 from tests.support.eventful import (
     ASSET,
@@ -204,3 +205,15 @@ def test_reading__no_index_or_another_chain__is_refused_by_name(story: Story, tm
     ):
         pass
     assert refused.value.code == "no-such-chain"
+
+
+def test_outcomes__bridge_with_other_statuses__are_read_by_what_the_index_knows(story: Story) -> None:
+    theirs = Statuses(("none", "lost", "paid", "stuck"), frozenset({"paid"}), frozenset({"lost"}))
+    story.at(1, initiated(1), initiated(2), initiated(3))
+    story.at(5, status(1, 1), status(2, 2), status(3, 3))
+    index = open_index(story.database, statuses=theirs)
+    index.advance(client(story.chain))
+    with reading(story.database) as totals:
+        assert totals.outcomes(0, FOREVER) == (1, 1)
+        assert totals.transfers() == {"initiated": 3, "lost": 1, "paid": 1, "stuck": 1}
+        assert totals.oldest_pending() == story.begun + 1
