@@ -26,7 +26,7 @@ _REFUSALS = {
     ),
     "index-full": (
         "What was not committed is as if it had not been read; the next try reads it again.",
-        "Make room where the database is; an index needs about 500 bytes for each event.",
+        "Make room where the database is; an index needs about 600 bytes for each event.",
     ),
     "index-unusable": (
         "Without its database the watch knows no past.",
