@@ -62,7 +62,7 @@ bench: setup-dev ## Measure what the project promises about speed, as ratios
 soak: setup-dev $(VENV)/fuzz.stamp ## What takes long: kills at every point, faulty endpoints, hostile files of full size, fuzzing
 	@ATTEST_SOAK=1 $(PY) -m pytest --numprocesses $(WORKERS) --dist worksteal \
 		tests/integration/pipeline/test_run_resumes.py tests/integration/chain/test_submission_faults.py \
-		tests/integration/custody/test_bounds.py $(ARGS)
+		tests/integration/custody/test_bounds.py tests/integration/monitor/test_index_killed.py $(ARGS)
 	@$(PY) -m tests.fuzz.run --minutes 10
 
 lock: setup-dev ## Lock the newest allowed versions (requirements/, package-lock.json)

@@ -21,6 +21,7 @@ from attest.custody.snapshots import Snapshot
 from attest.errors import OperatorError
 from attest.log.witness import WitnessState
 from attest.merkle.proof import InclusionProof
+from attest.monitor.sizing import Sizing
 from attest.records import Amount, json_schema
 from attest.steps.explanation import Explanation
 from attest.verify.memory import SeenLogs
@@ -74,6 +75,7 @@ RECORDS: Mapping[str, type[Any]] = {
     "custody-balance": CustodyBalance,
     "error": CommandError,
     "quorum-explanation": Explanation,
+    "sizing": Sizing,
     "observation": model.Observation,
     "sql-row": model.SqlRow,
     "chain-balance": model.ChainBalance,

@@ -292,11 +292,11 @@ def _is_dynamic(parameter: Mapping[str, Any]) -> bool:
 
 
 def _interface(name: str, section: str, contract: Contract, base: Path) -> _Interface:
-    abi: Abi = artifact(name).abi if contract.abi is None else _abi_file(section, base / contract.abi)
+    abi: Abi = artifact(name).abi if contract.abi is None else abi_file(section, base / contract.abi)
     return _Interface(name, section, abi, contract.functions)
 
 
-def _abi_file(section: str, path: Path) -> Abi:
+def abi_file(section: str, path: Path) -> Abi:
     """An ABI file: the JSON list itself, or an artifact that holds it under ``abi``."""
 
     def refuse(detail: str) -> OperatorError:

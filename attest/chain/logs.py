@@ -19,6 +19,7 @@ from attest.errors import ChainError
 SPAN = 5000
 _SIGNATURE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\(([^()]*)\)", re.ASCII)
 _PARAMETER = re.compile(r"(address|bool|u?int[0-9]{1,3}|bytes[0-9]{1,2})( indexed)? ([A-Za-z_][A-Za-z0-9_]*)", re.ASCII)
+_DYNAMIC = re.compile(r"(string|bytes|[a-z]+[0-9]*\[\])( indexed)? ([A-Za-z_][A-Za-z0-9_]*)", re.ASCII)
 _WORD = 64  # hex digits
 
 
@@ -36,8 +37,9 @@ class Log(NamedTuple):
 
 @dataclass(frozen=True)
 class EventShape:
-    """An event with parameters of static types. ``topic`` is keccak-256 of its canonical signature; ``places`` say
-    where each parameter stands (a topic's number, or a word of the data) and what reads its 64 hex digits."""
+    """An event's parameters. ``topic`` is keccak-256 of its canonical signature; ``places`` say where each parameter
+    stands (a topic's number, or a word of the data) and what reads its 64 hex digits. With ``tail`` the data goes on
+    after its ``words``: there stand the values of dynamic types, which are not read (None)."""
 
     name: str
     parameters: tuple[str, ...]
@@ -45,37 +47,43 @@ class EventShape:
     topics: int
     words: int
     places: tuple[tuple[bool, int, Callable[[str], Any]], ...]
+    tail: bool = False
 
 
-def event(signature: str) -> EventShape:
+def event(signature: str, *, skip_dynamic: bool = False) -> EventShape:
     """The shape of an event from its declaration, for example
     ``Transfer(address indexed from, address indexed to, uint256 value)``.
 
-    Raises ``ValueError`` for anything else, and for parameters of dynamic types.
+    Raises ``ValueError`` for anything else, and for parameters of dynamic types, unless they are to be skipped: then
+    each reads as None.
     """
     from eth_utils.crypto import keccak
 
     whole = _SIGNATURE.fullmatch(signature)
     declared = [part.strip() for part in whole[2].split(",")] if whole and whole[2].strip() else []
-    parameters = [_PARAMETER.fullmatch(part) for part in declared]
+    patterns = (_PARAMETER, _DYNAMIC) if skip_dynamic else (_PARAMETER,)
+    parameters = [next(filter(None, (each.fullmatch(part) for each in patterns)), None) for part in declared]
     if whole is None or None in parameters:
         raise ValueError(f"{signature!r} does not declare an event of static types")
     places = []
-    topics, words = 1, 0
+    topics, words, tail = 1, 0, False
     found = [parameter for parameter in parameters if parameter is not None]
     for parameter in found:
         indexed = parameter[2] is not None
         places.append((indexed, topics if indexed else words, _reader(parameter[1])))
         topics, words = topics + indexed, words + (not indexed)
+        tail |= not indexed and parameter.re is _DYNAMIC
     canonical = f"{whole[1]}({','.join(parameter[1] for parameter in found)})"
     names = tuple(parameter[3] for parameter in found)
-    return EventShape(whole[1], names, "0x" + keccak(text=canonical).hex(), topics, words, tuple(places))
+    return EventShape(whole[1], names, "0x" + keccak(text=canonical).hex(), topics, words, tuple(places), tail)
 
 
 def _reader(kind: str) -> Callable[[str], Any]:
     """What turns a word's 64 hex digits into a value of a type; raises ``ValueError`` for one that does not fit it."""
     if kind == "address":
         return lambda word: "0x" + _tail(word, 40).lower()
+    if _DYNAMIC.fullmatch(f"{kind} x"):
+        return lambda word: None
     if kind == "bool":
         return lambda word: bool(_limited(int(word, 16), 1))
     if kind.startswith("bytes"):
@@ -138,6 +146,18 @@ def read(
             )
 
 
+def values(shape: EventShape, topics: Sequence[str], data: str) -> tuple[Any, ...]:
+    """A log's values in the order of the event's parameters. Raises ``ValueError`` (or ``TypeError``, ``IndexError``)
+    unless topics and data are those of such an event."""
+    missing = len(data) - 2 - _WORD * shape.words
+    if topics[0] != shape.topic or len(topics) != shape.topics or missing < 0 or (missing and not shape.tail):
+        raise ValueError("another event")
+    return tuple(
+        read_word(topics[at][2:] if indexed else data[2 + at * _WORD : 2 + (at + 1) * _WORD])
+        for indexed, at, read_word in shape.places
+    )
+
+
 def _words(answer: Any) -> str:
     return str(answer) if isinstance(answer, RpcError) else "the node does not know it"
 
@@ -147,19 +167,13 @@ def _decoded(client: ChainClient, shape: EventShape, answer: list[Any], first: i
     logs = []
     for plain in answer:
         try:
-            topics, data = plain["topics"], plain["data"]
-            if topics[0] != shape.topic or len(topics) != shape.topics or len(data) != 2 + _WORD * shape.words:
-                raise ValueError("another event")
             log = Log(
                 plain["address"].lower(),
                 quantity(plain["blockNumber"], what),
                 plain["blockHash"],
                 plain["transactionHash"],
                 quantity(plain["logIndex"], what),
-                tuple(
-                    read_word(topics[at][2:] if indexed else data[2 + at * _WORD : 2 + (at + 1) * _WORD])
-                    for indexed, at, read_word in shape.places
-                ),
+                values(shape, plain["topics"], plain["data"]),
             )
         except (KeyError, TypeError, ValueError, IndexError, AttributeError) as fault:
             raise malformed(what, f"is not one ({fault})") from None

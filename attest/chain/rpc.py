@@ -47,6 +47,9 @@ SEARCH_WIDTH = 200
 #: 200 headers of full blocks are some 6 MB, 1000 state proofs some 10 MB.
 MAX_BODY_BYTES = 32 * 2**20
 ATTEMPTS = 4
+#: How the failure of an endpoint begins that was asked for more than it can answer.
+TOO_SLOW = "no complete answer within"
+TOO_LARGE = "the answer is larger than"
 _PAUSES = (0.25, 0.5, 1.0)
 _RETRIED_STATUS = frozenset({429, 502, 503, 504})
 
@@ -130,7 +133,7 @@ class HttpTransport:
             result = outcome.get(timeout=self._timeout)
         except Empty:
             abandoned.set()
-            raise TransportFault(f"no complete answer within {self._timeout:g} s", again=True) from None
+            raise TransportFault(f"{TOO_SLOW} {self._timeout:g} s", again=True) from None
         if isinstance(result, Exception):
             raise result
         return result
@@ -144,7 +147,7 @@ class HttpTransport:
                 for chunk in response.iter_raw():
                     received += chunk
                     if len(received) > MAX_BODY_BYTES:
-                        raise TransportFault(f"the answer is larger than {MAX_BODY_BYTES} bytes", again=False)
+                        raise TransportFault(f"{TOO_LARGE} {MAX_BODY_BYTES} bytes", again=False)
                     if abandoned.is_set():
                         raise TransportFault("abandoned", again=False)
                 return Reply(response.status_code, bytes(received))

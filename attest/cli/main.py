@@ -32,6 +32,7 @@ COMMANDS = {
     "status": ("attest.cli.status", "status", "What the chain and the store say now."),
     "custody": ("attest.cli.custody", "group", "Read custodians' files."),
     "quorum": ("attest.cli.quorum", "group", "Why the sources' word was accepted, held or refused."),
+    "sizing": ("attest.cli.sizing", "group", "How large reserves and stabilisation trades must be."),
     "keys": ("attest.cli.keys", "group", "Make, enrol, test and rotate keys."),
     "oracle": ("attest.cli.oracle", "group", "Look after the reserve oracle between runs."),
     "prove": ("attest.cli.prove", "prove", "Write one account's inclusion proof."),

@@ -20,15 +20,15 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
-from attest import records
+from attest import databases, records
 from attest.config import SqlConnection
 from attest.custody import calendar, table
 from attest.custody.document import Document
 from attest.custody.formats import Format
 from attest.custody.reach import Asked, Reach
-from attest.errors import OperatorError, SourceError
+from attest.errors import SourceError
 from attest.model import SqlCell, SqlRow, SqlType, StatedBalance
 from attest.money import currency
 
@@ -153,8 +153,8 @@ def fetch(asked: Asked, settings: Settings, reach: Reach) -> Iterator[Document]:
     """
     connection = asked.connection
     if not isinstance(connection, SqlConnection):
-        raise _unusable(asked.where, "needs a connection of kind sql", "Name one in [connections].")
-    url = _url(connection.url, reach.secret(connection.url))
+        raise databases.unusable(asked.where, "needs a connection of kind sql", "Name one in [connections].")
+    url = databases.parse(reach.secret(connection.url), f"the database URL ({connection.url})")
     seconds = min(connection.statement_timeout_seconds, reach.remaining(asked.where))
     parameters = _parameters(asked)
     used = {name: parameters[name] for name in dict.fromkeys(_PARAMETER.findall(settings.query))}
@@ -162,49 +162,7 @@ def fetch(asked: Asked, settings: Settings, reach: Reach) -> Iterator[Document]:
         row, provenance = _ask_postgresql(url, settings.query, used, seconds, asked.where)
     else:
         row, provenance = _ask_sqlite(url, settings.query, used, seconds, asked.where, reach.base)
-    yield Document.of(_label(url), records.to_json(row), provenance=provenance)
-
-
-def _url(reference: str, text: str) -> URL:
-    from sqlalchemy import make_url
-    from sqlalchemy.exc import ArgumentError
-
-    where = f"the database URL ({reference})"
-    try:
-        url = make_url(text)
-    except (ArgumentError, ValueError):  # their texts could quote it
-        advice = "It looks like postgresql+psycopg://user:password@host/name."
-        raise _unusable(where, "is not one that SQLAlchemy reads", advice) from None
-    if url.drivername in ("postgresql", "postgresql+psycopg"):
-        if "@" in f"{url.host}{url.database}":  # what stands before it is the rest of a password, which would be shown
-            advice = "Write each @ in the user and the password as %40."
-            raise _unusable(where, "holds an @ that is not percent-encoded", advice)
-        return url.set(drivername="postgresql+psycopg")
-    if url.drivername not in ("sqlite", "sqlite+pysqlite"):
-        raise _unusable(
-            where,
-            f"is for {url.drivername}",
-            "Databases that can be asked are PostgreSQL (postgresql+psycopg://...) and SQLite (sqlite:///PATH). "
-            "From another, export a CSV file.",
-        )
-    if not url.database or url.database == ":memory:" or url.database.startswith("file:") or url.query:
-        raise _unusable(where, "does not name a database file", "Write sqlite:///PATH, and nothing more.")
-    return url
-
-
-def _unusable(where: str, detail: str, advice: str) -> OperatorError:
-    return OperatorError(
-        f"{where} {detail}",
-        code="unsupported-database",
-        reason="A database is asked only where it can be held to reading.",
-        advice=advice,
-    )
-
-
-def _label(url: URL) -> str:
-    """How a database is shown: never with a user or a password."""
-    host = f"{url.host or 'local'}{f':{url.port}' if url.port else ''}/" if url.host or url.port else ""
-    return f"{url.get_backend_name()} {host}{url.database or ''}"
+    yield Document.of(databases.label(url), records.to_json(row), provenance=provenance)
 
 
 def _parameters(asked: Asked) -> dict[str, Any]:
@@ -297,7 +255,7 @@ def _connected(engine: Any, where: str, url: URL) -> Iterator[Connection]:
     try:
         connection = engine.connect()
     except DBAPIError as fault:
-        detail = f"{_label(url)}: cannot be connected to: {_told(fault, url)}"
+        detail = f"{databases.label(url)}: cannot be connected to: {databases.told(fault, url)}"
         raise _refuse(where, "database-unreachable", detail) from None
     try:
         yield connection
@@ -314,10 +272,10 @@ def _faults(where: str, url: URL, code_of: Callable[[BaseException], str]) -> It
         yield
     except DBAPIError as fault:
         code = code_of(fault.orig or fault)
-        raise _refuse(where, code, f"{_label(url)}: {_told(fault, url)}") from None
+        raise _refuse(where, code, f"{databases.label(url)}: {databases.told(fault, url)}") from None
     except SQLAlchemyError as fault:
         # Not its text: it may quote what was bound.
-        raise _refuse(where, "query-failed", f"{_label(url)}: {type(fault).__name__}") from None
+        raise _refuse(where, "query-failed", f"{databases.label(url)}: {type(fault).__name__}") from None
 
 
 def _postgresql_code(fault: BaseException) -> str:
@@ -340,15 +298,6 @@ def _sqlite_code(fault: BaseException) -> str:
         return "query-timeout"
     lost = primary in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_IOERR)
     return "database-unreachable" if lost else "query-failed"
-
-
-def _told(fault: Any, url: URL) -> str:
-    """What the database said, without the password in any spelling."""
-    said = " ".join(str(fault.orig).split())[:500]
-    password = "" if url.password is None else str(url.password)
-    for spelling in {password, quote(password), quote(password, safe=""), unquote(password)} - {""}:
-        said = said.replace(spelling, "***")
-    return said
 
 
 def _names(result: CursorResult[Any], where: str) -> list[str]:

@@ -207,8 +207,7 @@ async function period(subject) {
   if (!(-1 <= day && day <= 7)) {
     throw refuse(`the cutoff ${moment(cutoff)} is not in ${own.text}`, PERIOD_ADVICE);
   }
-  const rehearsal = predicate.clock === "pinned";
-  if (cutoff > subject.now && !rehearsal) {
+  if (cutoff > subject.now) {
     throw refuse(`the cutoff ${moment(cutoff)} is in the future (it is ${moment(subject.now)})`, PERIOD_ADVICE);
   }
   for (const [name, document] of [
@@ -221,7 +220,7 @@ async function period(subject) {
     }
   }
   const attempts = predicate.attempt > 1 ? `, attempt ${predicate.attempt}` : "";
-  const pinned = rehearsal ? "; a rehearsal with a pinned clock" : "";
+  const pinned = predicate.clock === "pinned" ? "; a rehearsal with a pinned clock" : "";
   return `${own.text}, revision ${revision}${attempts}, cutoff ${moment(cutoff)}${pinned}`;
 }
 

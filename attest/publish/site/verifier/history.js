@@ -13,6 +13,11 @@ import { Period } from "./period.js";
 import { read } from "./statement.js";
 
 const MAX_ENTRIES = 10_000;
+const REFUSED = {
+  unreadable: "Ask the issuer what it is; if this is an old release of attest, take the newest.",
+  foreign: "Ask the issuer what it is: its log is for its own statements.",
+  unsigned: "Compare the attestor keys and their periods in your trust file with the issuer's, by another way.",
+};
 const REWRITTEN =
   "Keep both checkpoints and the log's files: signed by one key, they are evidence that the log was rewritten, or " +
   "that you are shown another one than others.";
@@ -111,22 +116,30 @@ export async function history(subject) {
       GIVE_THE_LOG,
     );
   }
-  const head = (await subject.newest()).checkpoint;
-  const periods = await readHistory(subject);
-  for (const [period, revisions] of periods) checkRevisions(period, revisions);
+  const { head, statements, refused } = await readHistory(subject);
+  for (const { detail, kind } of refused) throw refuse(detail, REFUSED[kind]);
+  const contradicts = contradicting(statements);
+  if (contradicts !== null) {
+    throw refuse(contradicts, "Keep the log's files, and ask the issuer: it contradicts itself.");
+  }
+  const standing = inForce(statements);
   const own = await subject.predicate();
-  checkInForce(own, periods.get(own.period));
-  checkCadence(subject.trust, await subject.period(), periods);
+  if (!standing.has(own.period)) {
+    throw new UnavailableError(`${own.period} is before your earliest period, so its entries are not looked at`);
+  }
+  checkInForce(own, standing.get(own.period).predicate);
+  checkCadence(subject.trust, await subject.period(), standing);
   const cadence =
     subject.trust.cadence_weeks === null ? "; your trust file gives no cadence by which one could be missing" : "";
-  const all = [...periods.keys()];
+  const all = [...standing.keys()];
   const span = `the log at size ${head.size}, ${all[0]} to ${all.at(-1)}`;
-  return finding("pass", `${span}: this one is in force${replaced(periods)}${cadence}`);
+  return finding("pass", `${span}: this one is in force${replaced(standing)}${cadence}`);
 }
 
 /**
- * All statements in the log at hand, as a Map from period (in order) to a Map from revision to
- * `{index, statement, predicate}`; `statement` is the digest. Throws `VerificationError`.
+ * What the log's entries amount to (attest/verify/entries.py): `{head, statements, refused}`. `statements` are those that
+ * count, in the log's order, each as `{index, statement, period, predicate}`, where `statement` is the digest; `refused`
+ * the entries that do not, each as `{kind, detail}`. Throws `VerificationError` if the entries are not those of the log.
  */
 export async function readHistory(subject) {
   await extendsAll(subject, [{ head: await ownHead(subject), source: "in this bundle" }]);
@@ -134,72 +147,83 @@ export async function readHistory(subject) {
   if (head.size > MAX_ENTRIES) {
     throw refuse(`the log has ${head.size} entries, more than ${MAX_ENTRIES} are not read`, "Tell the maintainers.");
   }
-  const periods = new Map();
+  const statements = [];
+  const refused = [];
   for (const [index, data] of (await subject.log.entries(head)).entries()) {
     const entry = await readEntry(subject.trust, index, data);
-    const { period, revision } = entry.predicate;
-    if (!periods.has(period)) periods.set(period, new Map());
-    const other = periods.get(period).get(revision);
-    if (other !== undefined && other.statement !== entry.statement) {
-      throw refuse(
-        `entries ${other.index} and ${index} of the log are two statements of ${period}, revision ${revision}`,
-        "Keep both: the issuer said two things of one period.",
-      );
-    }
-    if (other === undefined) periods.get(period).set(revision, entry);
+    if (entry?.kind !== undefined) refused.push(entry);
+    else if (entry !== null) statements.push(entry);
   }
-  return new Map([...periods].sort(([one], [other]) => (one < other ? -1 : 1)));
+  return { head, statements, refused };
 }
 
-/** An entry, which must be a statement; from the earliest period on, one that the trusted attestors signed. */
+/** One entry: a statement that counts, `{kind, detail}` of one that does not, null of one before the earliest period. */
 async function readEntry(trust, index, data) {
-  const where = `entry ${index} of the log`;
-  const advice = "Ask the issuer what it is; if this is an old release of attest, take the newest.";
+  const where = `entry ${index}`;
   let envelope;
   let predicate;
   try {
     envelope = await parseEnvelope(data, where);
+    if (envelope.payloadType !== PAYLOAD_TYPE) {
+      return { kind: "unreadable", detail: `it is of type ${repr(envelope.payloadType)}` };
+    }
     ({ predicate } = await read(envelope.body, where));
   } catch (fault) {
-    throw fault instanceof VerificationError ? refuse(fault.message, advice) : fault;
+    if (!(fault instanceof VerificationError)) throw fault;
+    return { kind: "unreadable", detail: fault.message };
   }
   const period = Period.parse(predicate.period);
-  if (period.monday >= Period.parse(trust.earliest_period).monday) {
-    if (predicate.issuer !== trust.issuer) throw refuse(`${where} is by the issuer ${repr(predicate.issuer)}`, advice);
-    const { names } = await signers(trust, envelope, period);
-    if (envelope.payloadType !== PAYLOAD_TYPE || names.length < trust.attestor_threshold) {
-      throw refuse(
-        `${where} (${period.text}, revision ${predicate.revision}) is not signed by those whom you trust for it`,
-        "Compare the attestor keys and their periods in your trust file with the issuer's, by another way.",
-      );
+  if (period.monday < Period.parse(trust.earliest_period).monday) return null;
+  const entry = { index, statement: await digest(envelope.body), period, predicate };
+  if (predicate.issuer !== trust.issuer) {
+    return { kind: "foreign", detail: `${name(entry)} is by ${repr(predicate.issuer)}, not ${repr(trust.issuer)}` };
+  }
+  const { names } = await signers(trust, envelope, period);
+  if (names.length < trust.attestor_threshold) {
+    const who = names.join(", ") || "nobody whom you trust for that period";
+    return { kind: "unsigned", detail: `${name(entry)} is signed by ${who} (${trust.attestor_threshold} needed)` };
+  }
+  return entry;
+}
+
+/** For people: entry, period and revision. */
+function name({ index, predicate: { period, revision } }) {
+  return `entry ${index} (${period}, revision ${revision})`;
+}
+
+/** The first statement that does not go on from the one before of its period, in words; null if all do. */
+function contradicting(statements) {
+  const last = new Map();
+  const seen = new Set();
+  for (const logged of statements) {
+    if (seen.has(logged.statement)) continue; // the same statement once more, under other signatures
+    seen.add(logged.statement);
+    const { period, revision, supersedes } = logged.predicate;
+    const before = last.get(period);
+    const expected = before === undefined ? 0 : before.predicate.revision + 1;
+    if (before !== undefined && revision < expected) return `${name(logged)} contradicts ${name(before)}, which was first`;
+    last.set(period, logged);
+    if (revision !== expected) return `${name(logged)} comes where revision ${expected} should: one is not in the log`;
+    if (before !== undefined && supersedes?.statement !== before.statement) {
+      return `${name(logged)} does not replace ${name(before)}, but another statement`;
     }
   }
-  return { index, statement: await digest(envelope.body), predicate };
+  return null;
 }
 
-function last(revisions) {
-  return Math.max(...revisions.keys());
-}
-
-function checkRevisions(period, revisions) {
-  const advice = "Ask the issuer for the missing one: each revision is in the log and names the one that it replaces.";
-  for (let revision = 1; revision <= last(revisions); revision++) {
-    const missing = [revision, revision - 1].find((number) => !revisions.has(number));
-    if (missing !== undefined) {
-      throw refuse(`revision ${missing} of ${period} is not in the log, but ${last(revisions)} is`, advice);
-    }
-    const { supersedes } = revisions.get(revision).predicate;
-    if (supersedes?.statement !== revisions.get(revision - 1).statement) {
-      throw refuse(
-        `revision ${revision} of ${period} replaces another statement than revision ${revision - 1}`,
-        advice,
-      );
+/** The statement in force for each period, a Map with the oldest period first: the newest revision. */
+function inForce(statements) {
+  const newest = new Map();
+  for (const logged of statements) {
+    const held = newest.get(logged.predicate.period);
+    if (held === undefined || logged.predicate.revision > held.predicate.revision) {
+      newest.set(logged.predicate.period, logged);
     }
   }
+  return new Map([...newest].sort(([one], [other]) => (one < other ? -1 : 1)));
 }
 
-function checkInForce(own, revisions) {
-  const { revision, supersedes } = revisions.get(last(revisions)).predicate;
+function checkInForce(own, { revision, supersedes }) {
   if (revision <= own.revision || supersedes === null) return;
   const revoked = supersedes.kind === "revocation";
   throw refuse(
@@ -211,30 +235,36 @@ function checkInForce(own, revisions) {
 }
 
 /** The periods whose newest revision is not the first, in words. */
-function replaced(periods) {
-  const words = [...periods]
-    .map(([period, revisions]) => [period, revisions.get(last(revisions)).predicate])
-    .filter(([, { supersedes }]) => supersedes !== null)
-    .map(([period, { revision, supersedes }]) => {
-      return `${period} ${supersedes.kind === "revocation" ? "revoked" : "replaced"} by revision ${revision}`;
+function replaced(standing) {
+  const words = [...standing]
+    .filter(([, { predicate }]) => predicate.supersedes !== null)
+    .map(([period, { predicate }]) => {
+      const verb = predicate.supersedes.kind === "revocation" ? "revoked" : "replaced";
+      return `${period} ${verb} by revision ${predicate.revision}`;
     });
   return words.length > 0 ? `; ${words.join(", ")}` : "";
 }
 
-/** From the earliest period to this one, every so many weeks have an entry (a missed one has its statement too). */
-function checkCadence(trust, own, periods) {
+/** Of each so many weeks, counted from the earliest period, one has a statement (a missed one has its statement too). */
+function checkCadence(trust, own, standing) {
   const weeks = trust.cadence_weeks;
   if (weeks === null) return;
+  const first = Period.parse(trust.earliest_period);
+  const window = (period) => Math.floor((period.monday - first.monday) / 7 / weeks);
+  const there = new Set([...standing.values()].map(({ period }) => window(period)));
   const missing = [];
-  for (let first = Period.parse(trust.earliest_period); first.monday <= own.monday; first = first.shifted(weeks)) {
-    const span = Array.from({ length: weeks }, (_, week) => first.shifted(week).text);
-    if (!span.some((period) => periods.has(period))) {
-      missing.push(weeks === 1 ? first.text : `${span[0]} to ${span.at(-1)}`);
+  let more = 0;
+  for (let number = 0; number < Math.floor(((own.monday - first.monday) / 7 + 1) / weeks); number++) {
+    if (there.has(number)) continue;
+    if (missing.length === 8) {
+      more++;
+      continue;
     }
+    const start = first.shifted(number * weeks);
+    missing.push(weeks === 1 ? start.text : `${start.text} to ${start.shifted(weeks - 1).text}`);
   }
   if (missing.length === 0) return;
-  const more = missing.length > 8 ? ` and ${missing.length - 8} more` : "";
-  const shown = missing.slice(0, 8).join(", ") + more;
+  const shown = missing.join(", ") + (more > 0 ? ` and ${more} more` : "");
   throw refuse(
     `the log has nothing for ${shown}, and you expect one attestation in ${weeks} week(s)`,
     "Ask the issuer why: a missed or withheld period gets a signed statement too.",

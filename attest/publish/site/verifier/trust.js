@@ -28,6 +28,9 @@ export function sameAddress(one, other) {
   return one.toLowerCase() === other.toLowerCase();
 }
 
+/** One certificate or more; what is in them matters only where time stamps are checked. */
+const CERTIFICATES = /^(?:\s*-----BEGIN CERTIFICATE-----\s+[A-Za-z0-9+/=\s]+?-----END CERTIFICATE-----\s*)+$/;
+
 function must(condition, message) {
   if (!condition) throw new InvariantError(message);
 }
@@ -225,6 +228,10 @@ const Trust = record(
     must(trust.publishers.length > 0, "publishers is empty");
     must(trust.maximum_age_seconds === null || trust.maximum_age_seconds >= 1, "maximum_age_seconds must be positive");
     must(trust.cadence_weeks === null || trust.cadence_weeks >= 1, "cadence_weeks must be positive");
+    for (const pem of trust.timestamp_authorities) {
+      must(CERTIFICATES.test(pem), "timestamp_authorities is not a certificate in PEM (-----BEGIN CERTIFICATE-----)");
+    }
+    unique("timestamp_authorities", trust.timestamp_authorities);
     unique("chains", trust.chains.map((chain) => chain.chain_id));
     unique("tokens", trust.tokens.map((token) => token.token));
     const deployments = trust.tokens.flatMap((token) => token.deployments);

@@ -67,7 +67,7 @@ const CHECKS = [
   check("consistency", "Does that log extend what you saw before?", consistency, false),
   check("history", "Is any period missing, replaced or revoked?", history, false),
   check("witnesses", "Who else saw that log?", witnesses, false),
-  check("timestamp", "Did a time-stamping authority see that log?", timestamp, false),
+  check("timestamp", "Did an authority outside see that log, and when?", timestamp, false),
   check("tokens", "Does it speak of exactly the tokens and deployments that you expect?", tokens),
   check("policy", "Was it decided by a rule as strict as you ask for?", policy),
   check("coverage", "Is each reserve at least the supply?", coverage),

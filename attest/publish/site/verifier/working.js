@@ -52,7 +52,7 @@ const RULES = {
   history:
     "All entries are hashed and must lead to the checkpoint's root. Then every one is read: none may supersede or " +
     "revoke this statement, no period and revision may have two statements, revisions must follow one another, and " +
-    "with a cadence in your trust file no period may be missing.",
+    "with a cadence in your trust file no period may be missing. Entries before your earliest period are passed over.",
   witnesses:
     "C2SP tlog-cosignature: each witness signs the checkpoint's text with the time at which it saw it, after " +
     "checking that the log only grew. As many as your trust file asks for must have done so.",
@@ -279,15 +279,13 @@ const WORKING = {
 
   async history(subject) {
     if (subject.log === null) return [];
-    const rows = [...(await readHistory(subject))].flatMap(([period, revisions]) =>
-      [...revisions].map(([revision, { index, statement, predicate: { supersedes } }]) => [
-        period,
-        String(revision),
-        String(index),
-        supersedes === null ? "first statement" : `${supersedes.kind}: ${supersedes.reason}`,
-        code(statement),
-      ]),
-    );
+    const rows = (await readHistory(subject)).statements.map(({ index, statement, predicate }) => [
+      predicate.period,
+      String(predicate.revision),
+      String(index),
+      predicate.supersedes === null ? "first statement" : `${predicate.supersedes.kind}: ${predicate.supersedes.reason}`,
+      code(statement),
+    ]);
     return [table("The statements in the log", ["Period", "Revision", "Entry", "What it is", "SHA-256"], rows)];
   },
 
