@@ -30,7 +30,7 @@ from attest.chain.state import ConfirmationReading, SupplyReading
 from attest.config import Config, Loaded
 from attest.custody import collector, ownership, policies
 from attest.custody.evidence import Evidence
-from attest.documents import Predicate, TokenStatement
+from attest.documents import Blank, Predicate, TokenStatement
 from attest.environment import build
 from attest.errors import ConflictError, OperatorError, SourceError, VerificationError
 from attest.model import (
@@ -46,13 +46,13 @@ from attest.model import (
 from attest.period import Period
 from attest.quorum import decide
 from attest.records import digest
-from attest.runs import RunArea
+from attest.runs import Revision, RunArea
 from attest.signing.signer import DigestSigner
 from attest.steps import statements
 from attest.steps.context import Run
 from attest.steps.publication import statement_signature
 from attest.steps.reserves import commitment
-from attest.store import LocalStore, OverlayStore
+from attest.store import LocalStore, OverlayStore, Store
 from attest.verify import chain_rpc
 from attest.verify.case import Rpc
 from attest.verify.trust import TrustedOracle
@@ -178,13 +178,15 @@ def _same_rules(package: OpenedPackage) -> None:
     if digest(package.salt + package.configuration) != predicate.configuration:
         _differ("configuration.json", "is not the configuration that the statement commits to")
     cutoff = config.schedule.schedule.cutoff(Period.parse(predicate.period))
+    blank = _blank(predicate)
     for what, stated, expected in (
         ("period", decision.period, predicate.period),
         ("revision", decision.revision, predicate.revision),
         ("cutoff", decision.cutoff, cutoff),
         ("the statement's cutoff", predicate.cutoff, cutoff),
         ("the statement's clock", predicate.clock, "system" if config.schedule.clock is None else "pinned"),
-        ("the statement's supply_at", predicate.supply_at, config.schedule.supply_at),
+        # A period without any balance may be stated long after nodes forgot its supply.
+        ("the statement's supply_at", predicate.supply_at, predicate.supply_at if blank else config.schedule.supply_at),
         (
             "the leaves' period",
             (package.leaves.period, package.leaves.revision),
@@ -193,13 +195,12 @@ def _same_rules(package: OpenedPackage) -> None:
     ):
         if stated != expected:
             _differ("decision.json", f"{what} is {stated}, not {expected}")
-    for policy, configured in zip(decision.policies, policies.account_policies(config, cutoff), strict=False):
+    rules = () if blank else policies.account_policies(config, cutoff)
+    for policy, configured in zip(decision.policies, rules, strict=False):
         if policy != configured:
             _differ(f"account {policy.account}", f"its rule is not the configuration's for {configured.account}")
-    if len(decision.policies) != len(config.accounts):
-        _differ(
-            "decision.json", f"has rules for {len(decision.policies)} accounts, {len(config.accounts)} are configured"
-        )
+    if len(decision.policies) != len(rules):
+        _differ("decision.json", f"has rules for {len(decision.policies)} accounts, {len(rules)} are configured")
     asked = {(policy.account, source.source) for policy in decision.policies for source in policy.sources}
     answered = [(seen.account, seen.source) for seen in decision.observations]
     answered += [(failure.account, failure.source) for failure in decision.failures]
@@ -252,7 +253,7 @@ def _rebuilt(package: OpenedPackage, verdict: Verdict) -> Run:
     environment = build(package.loaded, _Silent(), rehearsal=True, chains={})
     # Nothing can lie below a device: what is read is only what is written here.
     store = OverlayStore(LocalStore(Path("/dev/null")))
-    run = Run(replace(environment, private=store), RunArea.current(store, Period.parse(predicate.period)))
+    run = Run(replace(environment, private=store), _area(store, predicate))
     opened = run.area.artifact("open", Opened, lambda: _opened(package))
     run.area.artifact(
         "collection",
@@ -287,6 +288,29 @@ class _Silent:
         pass
 
 
+def _area(store: Store, predicate: Predicate) -> RunArea:
+    """The attempt and revision that the statement says it is of."""
+    period, replaced = Period.parse(predicate.period), predicate.supersedes
+    order = None
+    if replaced is not None:
+        order = Revision(
+            "attest-run-revision/1",
+            predicate.period,
+            predicate.revision,
+            replaced.kind,
+            replaced.reason,
+            replaced.statement,
+            predicate.cutoff,
+        )
+    return RunArea(store, period, predicate.attempt, predicate.abandoned, order, _blank(predicate))
+
+
+def _blank(predicate: Predicate) -> Blank | None:
+    """Why nothing was collected: the whole period was missed, or the statement is a revocation."""
+    codes = {token.withheld_code for token in predicate.tokens}
+    return "missed" if codes == {"missed"} else "revoked" if codes == {"revoked"} else None
+
+
 def _opened(package: OpenedPackage) -> Opened:
     decision, predicate = package.decision, package.statement.predicate
     return Opened(
@@ -306,6 +330,8 @@ def _opened(package: OpenedPackage) -> Opened:
         previous=decision.previous,
         previous_verdicts={},
         supply=SupplyReading(_supply(predicate, confirm=False), ()),
+        supersedes=predicate.supersedes,
+        blank=_blank(predicate),
     )
 
 
@@ -355,13 +381,12 @@ def _committed(package: OpenedPackage, opened: Opened, decided: Decided) -> Comm
 
 
 def _made_again(package: OpenedPackage, run: Run) -> bytes:
-    """The payload from the rebuilt artifacts, once every field is the statement's. What supersedes what, and the form
-    of the bundle, are the statement's own."""
+    """The payload from the rebuilt artifacts, once every field is the statement's own (the bundle's form is taken)."""
     stated = package.statement.predicate
     disclosures = _disclosures(package, run)
     confirmed = _confirmed(stated, run)
     made = statements.predicate(run, disclosures, confirmed)
-    made = replace(made, supersedes=stated.supersedes, bundle=stated.bundle)
+    made = replace(made, bundle=stated.bundle)
     for token, again in zip(stated.tokens, made.tokens, strict=False):
         _same(f"token {token.token}", token, again)
     _same("the statement", stated, made)
@@ -393,7 +418,7 @@ def _confirmed(predicate: Predicate, run: Run) -> Confirmed:
     receipts, consensus = [], []
     for token in predicate.tokens:
         for report in token.reports:
-            intent = f"report/{run.period}/{run.area.attempt}/{token.token}/{report.reporter}"
+            intent = f"report/{run.area.name}/{run.area.attempt}/{token.token}/{report.reporter}"
             block = f"{0:064x}"
             receipts.append(
                 ReportReceipt(

@@ -46,7 +46,7 @@ class Dossier:
     committed: Committed
     confirmed: Confirmed
     disclosures: tuple[bytes, ...]
-    explanation: Explanation
+    explanation: Explanation | None
     envelope: bytes | None
     logged: Logged | None
     anchored: Anchored | None
@@ -99,28 +99,22 @@ class Dossier:
         return tuple(records.from_json(DisclosureDetail, data, where, ConflictError) for data in self.disclosures)
 
 
-def gather(environment: Environment, period: Period, revision: int) -> Dossier:
-    """Everything of one attestation; reads the private store only.
+def gather(environment: Environment, period: Period, revision: int | None = None) -> Dossier:
+    """Everything of one attestation: the revision that is named, or the newest whose statement is made. Reads the
+    private store only.
 
     Raises :class:`OperatorError` if nothing of it is attested yet (``unknown-period``, ``unknown-revision``),
     :class:`ConflictError` if what is stored contradicts itself, :class:`VerificationError` if this release does not
     understand its configuration.
     """
-    area = RunArea.current(environment.private, period)
+    area = _area(environment, period, revision)
     opened, payload = area.stored("open", Opened), area.bytes_of("payload")
     if opened is None or payload is None:
         raise OperatorError(
-            f"period {period}: no statement is made yet",
+            f"period {area.name}: no statement is made yet",
             code="unknown-period",
             reason="There is nothing to audit before the figures are final and the statement's text is fixed.",
             advice=f"Run `attest run --period {period}` first, or name another --period.",
-        )
-    if opened.revision != revision:
-        raise OperatorError(
-            f"period {period}: there is no revision {revision}",
-            code="unknown-revision",
-            reason="Each revision of an attestation has a package of its own.",
-            advice=f"Name another --revision; the newest is {opened.revision}.",
         )
     key = f"configurations/{opened.configuration}"
     configuration = environment.private.get(key)
@@ -153,9 +147,18 @@ def gather(environment: Environment, period: Period, revision: int) -> Dossier:
         committed=run.take("commitment", Committed),
         confirmed=run.take("confirmation", Confirmed),
         disclosures=tuple(base64.b64decode(detail) for detail in disclosures.details),
-        explanation=explain(environment.private, period),
+        explanation=None if area.blank else explain(environment.private, period, revision=area.revision),
         envelope=envelope,
         logged=area.stored("log", Logged),
         anchored=area.stored("anchor", Anchored),
         published=area.stored("publication", Published),
     )
+
+
+def _area(environment: Environment, period: Period, revision: int | None) -> RunArea:
+    if revision is not None:
+        return RunArea.of(environment.private, period, revision)
+    area = RunArea.current(environment.private, period)
+    if area.bytes_of("payload") is None:
+        return RunArea.published(environment.private, period) or area
+    return area

@@ -59,7 +59,7 @@ def contents(dossier: Dossier, name: str, auditor: Auditor, labels: report.Label
         files["leaves.json"] = to_json(dossier.leaves_file)
     if "evidence" in sees:
         files |= _decision(dossier) | _evidence(dossier, sum(map(len, files.values())))
-    if "quorum" in sees:
+    if "quorum" in sees and dossier.explanation is not None:
         files["quorum.json"] = to_json(dossier.explanation)
         files["quorum.txt"] = "".join(f"{line}\n" for line in in_words(dossier.explanation, _WIDTH)).encode()
     if "control-log" in sees:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _WIDTH = 80
 
 _revision_option = click.option(
-    "--revision", type=click.IntRange(min=0), default=0, show_default=True, help="Which revision of the period."
+    "--revision", type=click.IntRange(min=0), help="Which revision of the period. Default: the newest."
 )
 
 
@@ -47,7 +47,7 @@ other.""",
 @json_option
 @click.pass_obj
 def audit_package(
-    output: Output, auditor: str, out: Path, period: str | None, revision: int, config_path: Path, as_json: bool
+    output: Output, auditor: str, out: Path, period: str | None, revision: int | None, config_path: Path, as_json: bool
 ) -> int:
     """One encrypted archive of what one auditor may see.
 
@@ -70,7 +70,7 @@ def audit_package(
         output.result(
             {
                 "period": dossier.opened.period,
-                "revision": revision,
+                "revision": dossier.opened.revision,
                 "auditor": auditor,
                 "file": str(out),
                 "files": sorted(made.files),
@@ -104,7 +104,9 @@ other.""",
 @config_option
 @json_option
 @click.pass_obj
-def audit_report(output: Output, out: Path, period: str | None, revision: int, config_path: Path, as_json: bool) -> int:
+def audit_report(
+    output: Output, out: Path, period: str | None, revision: int | None, config_path: Path, as_json: bool
+) -> int:
     """The printable report of one period: tokens outstanding, reserve by category, comparison, method, exceptions.
 
     Management's statement, not an opinion. It names accounts and custodians: hand it to auditors, publish it nowhere.
@@ -235,7 +237,7 @@ def _as_json(redecision: Redecision) -> dict[str, object]:
     }
 
 
-def _dossier(loaded: Loaded, output: Output, period: str | None, revision: int) -> Dossier:
+def _dossier(loaded: Loaded, output: Output, period: str | None, revision: int | None) -> Dossier:
     from attest.audit.dossier import gather
     from attest.cli.narrator import narrator
     from attest.environment import build

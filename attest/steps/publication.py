@@ -42,7 +42,7 @@ from attest.steps.context import Run
 from attest.steps.reports import anchor_intent, submitter
 from attest.steps.reserves import recheck, tampered
 from attest.steps.statements import check_disclosures, make_disclosures, predicate, reserves_file
-from attest.store import get_or_create
+from attest.store import Store, get_or_create
 from attest.verify.trust import Trust
 
 #: What auditors may begin with, in the public store.
@@ -527,13 +527,19 @@ def trust_for_auditors(run: Run) -> Trust:
     signatures = [run.take(f"signatures/{each.keyid}", StatementSignature) for each in envelope.signatures]
     return trust_example(
         run.config,
-        earliest_period=opened.period,
+        earliest_period=_earliest(run.environment.public, opened.period),
         attestors=[signature.public_key for signature in signatures],
         code_hashes={
             (proof.block.chain_id, account.address): account.code_hash for proof in proofs for account in proof.accounts
         },
         min_quorum=min((item.required_quorum for item in confirmed.reading.consensus), default=1),
     )
+
+
+def _earliest(public: Store, period: str) -> str:
+    """The first period that is published, ``period`` if it is the first."""
+    names = {key.split("/")[1].partition(".")[0] for key in public.list("attestations")}
+    return min({period, *names})
 
 
 def proof_key(period: str, revision: int, account: str) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from attest.errors import EXIT_DONE, EXIT_USAGE, EXIT_VERIFICATION
+from attest.errors import EXIT_DONE, EXIT_SOURCE, EXIT_USAGE, EXIT_VERIFICATION
 from attest.signing import dsse
 from attest.signing.keystore import generate_keystore
 from tests.support.auditors import PASSWORD, Gpg, Two, two_operators, unpacked
@@ -106,6 +106,32 @@ def test_cosign__statement_that_is_published__can_be_checked_and_not_signed(two:
     assert attest("cosign", later, "--check", "--rpc", two.week.url).code == EXIT_DONE
     said = two.cosign("--without-chain", "--json", package=later, out="second.json")
     assert (said.code, said.document["code"]) == (EXIT_USAGE, "already-signed")
+
+
+@pytest.mark.parametrize("order", ["revise", "revoke"])
+def test_cosign__what_replaces_a_published_statement__is_decided_again_too(two: Two, gpg: Gpg, order: str) -> None:
+    assert two.cosign().code == EXIT_DONE
+    assert two.run("--cosignature", two.folder / "signature.json").code == EXIT_DONE
+    config = ("--config", two.week.config_path)
+    reason = ("--reason", "a custodian sent a corrected statement")
+    waiting = attest(order, "--period", "2026-W47", *reason, *config, "--json")
+    assert (waiting.code, waiting.document["code"]) == (EXIT_USAGE, "signatures-missing"), waiting.everything
+
+    out = two.folder / "next.gpg"
+    packed = attest("audit-package", "--auditor", "firm", "--out", out, *config, "--json")
+    assert packed.code == EXIT_DONE, packed.everything
+    assert packed.document["revision"] == 1
+    package = unpacked(gpg, out, two.folder / "next")
+    assert (package / "quorum.txt").exists() == (order == "revise")
+    said = two.cosign(package=package, out="next.json")
+    assert said.code == EXIT_DONE, said.everything
+    ended = two.run("--cosignature", two.folder / "next.json")
+
+    assert ended.code == (EXIT_DONE if order == "revise" else EXIT_SOURCE), ended.everything
+    assert "signed by 2 of 2 attestors" in ended.everything
+    assert (two.week.folder / "public/attestations/2026-W47.1/manifest.dsse.json").exists()
+    first = attest("audit-package", "--auditor", "firm", "--revision", "0", "--out", two.folder / "first.gpg", *config)
+    assert first.code == EXIT_DONE, first.everything
 
 
 # -- the operator's side ---------------------------------------------------------------------------------------------
