@@ -204,7 +204,7 @@ def _named_period(command: Any) -> Any:
 Examples:
   attest revise --period 2026-W47 --reason "a custodian corrected a statement"
   attest revise --period 2026-W47 --reason "..." --dry-run
-  attest run --period 2026-W47                 goes on with it, wherever it was
+  attest run --period 2026-W47             goes on with it, wherever it was
 
 Exit codes: those of `attest run`."""
 )
@@ -240,7 +240,7 @@ def revise(
 @click.command(
     epilog="""\b
 Example:
-  attest revoke --period 2026-W47 --reason "a custodian withdrew its statement"
+  attest revoke --period 2026-W47 --reason "a custodian withdrew a statement"
 
 Exit codes: 0 once it is published, else those of `attest run`."""
 )
@@ -265,7 +265,7 @@ def revoke(output: Output, config_path: Path, period: str, reason: str, dry_run:
     "withhold",
     epilog="""\b
 Example:
-  attest withhold --period 2026-W48 --reason "the custodians' portals were down"
+  attest withhold --period 2026-W48 --reason "custodians' portals were down"
 
 Exit codes: 0 once it is published, else those of `attest run`.""",
 )

@@ -180,7 +180,7 @@ def feed(store: Store, config: Config) -> Feed:
         chain_ids=tuple(sorted(chain.chain_id for chain in config.chains.values())),
         cadence_seconds=CADENCE_SECONDS,
         grace_seconds=config.schedule.grace_hours * 3600,
-        periods=tuple(sorted(periods, key=lambda entry: (entry.period, entry.revision), reverse=True)),
+        periods=tuple(sorted(periods, key=lambda entry: (entry.period, entry.revision, entry.folder), reverse=True)),
     )
 
 

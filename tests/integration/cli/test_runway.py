@@ -39,6 +39,7 @@ def test_runway__balance_for_so_many_runs__is_said_by_doctor_and_status(
     operator: Week, runs: int, state: str, code: int
 ) -> None:
     publisher = config.load(operator.config_path).config.signing.publisher.address
+    operator.rpc("anvil_mine", hex(40))  # the base fee falls to next to nothing, so that it hardly moves any more
     cost = int(keys_of(operator)[publisher]["run_cost_wei"])
     operator.rpc("anvil_setBalance", publisher, hex(runs * cost + cost // 2))
     price = operator.rpc("eth_getBlockByNumber", "latest", False)["baseFeePerGas"]

@@ -149,6 +149,10 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
     ("prove", "usd-operating"),
     ("prove", "no-such"),
     ("abandon", "--reason", "too late"),
+    ("audit-package", "--auditor", "nobody", "--out", "package.gpg"),
+    ("revise", "--period", str(PERIOD), "--reason", "a statement was corrected"),
+    ("revoke", "--period", str(PERIOD), "--reason", "the correction was wrong"),
+    ("withhold", "--period", str(PERIOD), "--reason", "it is published already"),
 )
 
 
@@ -358,13 +362,16 @@ def test_secrets__command_that_may_open_some__leaves_no_core_and_takes_no_debugg
     assert ended.stderr.splitlines()[-1] == "0 0"  # PR_GET_DUMPABLE, RLIMIT_CORE
 
 
-#: Commands that know no secret of a configuration, or make a network whose keys guard nothing; `keys import` and
-#: `log witness` have tests of their own above.
+#: Commands that know no secret of a configuration, or make a network whose keys guard nothing. `audit-report`,
+#: `keys import` and `log witness` have tests of their own above; `cosign`, `log witness-key` and `sizing bridge` have
+#: theirs elsewhere.
 ELSEWHERE = {
     *("custody challenge", "custody formats", "custody prove", "custody read", "devnet", "init", "schemas"),
-    *("verify", "verify-proof", "keys import", "log witness"),
+    *("verify", "verify-proof", "verify-page", "keys import", "log watch", "log witness", "log witness-key"),
+    *("audit-report", "cosign"),
+    *("sizing bridge", "sizing cantilever", "sizing parity", "sizing stabilization"),
 }
-GROUPS = {"custody", "keys", "log", "oracle", "quorum"}
+GROUPS = {"custody", "keys", "log", "oracle", "quorum", "sizing"}
 
 
 def test_secrets__every_command_there_is__is_searched() -> None:

@@ -259,4 +259,4 @@ def test_completion__in_bash_itself__offers_commands(tmp_path: Path) -> None:
     )
     environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHONPATH": str(Path.cwd())}
     said = subprocess.run(["bash", "-c", ask], env=environment, capture_output=True, text=True, check=True)
-    assert said.stdout.split() == ["verify", "verify-proof"]
+    assert said.stdout.split() == ["verify", "verify-proof", "verify-page"]

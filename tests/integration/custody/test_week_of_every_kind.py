@@ -13,12 +13,17 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import openpyxl
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from attest import devnet
 from attest.chain.devnet import dev_key
@@ -125,6 +130,23 @@ def workbook(path: Path, amount: object) -> None:
     book.active.append(["IBAN", "Stichtag", "Saldo", "Auszug"])
     book.active.append(["DE19 9993 0000 0412 0077 00", date(2026, 11, 20), amount, "224"])
     book.save(path)
+
+
+def trustees_key(folder: Path) -> None:
+    """The custodian's certificate, valid before the week that is attested, and its key."""
+    key, name = (
+        ec.generate_private_key(ec.SECP256R1()),
+        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "trustees")]),
+    )
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(datetime(2026, 1, 1, tzinfo=UTC))
+        .not_valid_after(datetime(2036, 1, 1, tzinfo=UTC))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, SHA256())
+    )
+    (folder / "trustees.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
+    (folder / "trustees.key").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
 
 
 def openssl(folder: Path, *words: str) -> None:
@@ -551,10 +573,7 @@ def world(network: tuple[Path, str], s3: Any, tmp_path: Path, monkeypatch: pytes
         (statements / "safeguarding.fin").write_bytes(MT950.replace("\n", "\r\n").encode())
         workbook(statements / "treuhand.xlsx", 245900.55)
         ledger(folder / "ledger.sqlite", "600000.00")
-        openssl(
-            folder, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "3650",
-            "-keyout", "trustees.key", "-out", "trustees.pem", "-subj", "/CN=trustees",
-        )  # fmt: skip
+        trustees_key(folder)
         signed = f"statements/{PERIOD}/atlantic-trustees-usd.csv"
         openssl(
             folder, "cms", "-sign", "-binary", "-in", signed, "-signer", "trustees.pem", "-inkey", "trustees.key",

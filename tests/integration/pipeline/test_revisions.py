@@ -73,6 +73,14 @@ def assert_verifies(operator: Week, folder: str, code: int = 0) -> None:
     assert exit_code(report) == code, [check for check in report.checks if check.outcome == "fail"]
 
 
+def assert_replaced(operator: Week, folder: str, by: str) -> None:
+    """Authentic still, and in force no more."""
+    bundle = operator.folder / "public" / folder
+    report = verify_bundle(bundle, load_trust(operator.folder / "trust.json", bundle), now=CUTOFF + timedelta(days=1))
+    assert [(check.name, check.detail) for check in report.checks if check.outcome == "fail"] == [("history", by)]
+    assert report.answers[0].answer == "yes"
+
+
 def feed(operator: Week) -> Feed:
     return records.from_json(Feed, operator.stored("public")["feed.json"], "feed.json")
 
@@ -118,7 +126,7 @@ def test_revise__corrected_file__publishes_a_second_attestation_beside_the_first
     reserves = {token.token: token.reserve_minor_units for token in new.tokens}
     assert (reserves["USDW"], old.tokens[2].reserve_minor_units) == (120_421_307, 120_411_307)
     assert log_size(operator) == 2
-    assert_verifies(operator, FIRST)
+    assert_replaced(operator, FIRST, f"replaced by revision 1: {REASON}")
     assert_verifies(operator, SECOND)
     entry = json.loads(after[f"{SECOND}/receipts.json"])["anchor"]
     assert entry["statement"] == records.digest(payload(operator, SECOND))
@@ -143,8 +151,9 @@ def test_revise__twice__each_replaces_the_one_before(operator: Week) -> None:
     third = predicate(operator, "attestations/2026-W47.2")
     assert third.supersedes is not None
     assert third.supersedes.statement == records.digest(payload(operator, SECOND))
-    for folder in (FIRST, SECOND, "attestations/2026-W47.2"):
-        assert_verifies(operator, folder)
+    for folder in (FIRST, SECOND):
+        assert_replaced(operator, folder, "replaced by revision 2: and once more")
+    assert_verifies(operator, "attestations/2026-W47.2")
     periods = feed(operator).periods
     assert [(period.period, period.revision) for period in periods] == [("2026-W47", n) for n in (2, 1, 0)]
     assert [period.supersedes and period.supersedes.reason for period in periods] == ["and once more", REASON, None]

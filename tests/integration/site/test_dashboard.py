@@ -264,7 +264,7 @@ def test_dashboard__print__is_a_pdf_with_plots_and_without_screen_parts(
 @pytest.mark.parametrize(
     ("feed", "later"),
     [(ALL_STATES, 0), (ALL_STATES, 30), (feeds.feed([]), 0), (WIDE_WORDS, 0), (feeds.troubled(), 0)],
-    ids=["current", "stale", "nothing published", "wide words"],
+    ids=["current", "stale", "nothing published", "wide words", "troubled"],
 )
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("viewport", [PHONE, DESK], ids=["phone", "desk"])
