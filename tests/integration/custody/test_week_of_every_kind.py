@@ -29,6 +29,7 @@ from attest import devnet
 from attest.chain.devnet import dev_key
 from attest.custody import collector
 from attest.custody.evidence import Evidence
+from attest.publish.site.verifier_page import verifier_page
 from attest.records import digest
 from tests.support.commands import Said, attest
 from tests.support.practice import Week, prepared, week
@@ -622,7 +623,9 @@ def test_run__sources_of_every_kind__are_all_counted_sealed_and_published_withou
     mistyped = world.attest("custody", "evidence", statement[::-1])
     assert (mistyped.code, mistyped.out, "there is no evidence" in mistyped.err) == (2, "", True)
 
-    public = b"".join(world.week.stored("public").values()).lower()
+    files = world.week.stored("public")
+    assert files.pop("verify.html") == verifier_page()  # the release's own, which knows no issuer
+    public = b"".join(files.values()).lower()
     assert [one for one in PRIVATE if one.lower().encode() in public] == []
     private = b"".join(world.week.stored().values())
     assert [one for one in SECRETS.values() if one != "testing" and one.encode() in private] == []
