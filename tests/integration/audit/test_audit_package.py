@@ -16,7 +16,15 @@ from attest.audit.cosign import read_again
 from attest.audit.dossier import gather
 from attest.audit.report import Labels
 from attest.devnet import PERIOD
-from attest.errors import EXIT_CONFLICT, EXIT_DONE, EXIT_SOURCE, EXIT_USAGE, OperatorError, VerificationError
+from attest.errors import (
+    EXIT_CONFLICT,
+    EXIT_DONE,
+    EXIT_SOURCE,
+    EXIT_USAGE,
+    EXIT_VERIFICATION,
+    OperatorError,
+    VerificationError,
+)
 from attest.model import Decision
 from attest.pipeline import abandon
 from attest.records import from_json
@@ -80,6 +88,23 @@ def test_audit_package__its_readme__names_commands_that_work(audited: Week, gpg:
     said = attest("verify", root / "bundle", "--trust", audited.folder / "trust.json", "--at", "2026-11-24T08:00:00Z")
     assert said.code == EXIT_DONE, said.everything
     assert attest("cosign", root, "--check", "--rpc", audited.url).code == EXIT_DONE
+
+
+def test_audit_package__given_to_verify__is_read_again_decided_again_and_added_up(
+    audited: Week, gpg: Gpg, tmp_path: Path
+) -> None:
+    audited.run()
+    root = opened(audited, gpg, tmp_path)
+    words = ("verify", root / "bundle", "--trust", audited.folder / "trust.json", "--at", "2026-11-24T08:00:00Z")
+    said = attest(*words, "--leaves", root / "leaves.json", "--evidence", root, "--no-state", "--json")
+    assert said.code == EXIT_DONE, said.everything
+    checks = {check["name"]: check for check in said.document["checks"]}
+    assert [checks[name]["outcome"] for name in ("leaves", "evidence")] == ["pass", "pass"]
+    assert "10 documents read again, 15 balances" in checks["evidence"]["detail"]
+    assert "by 7 accounts added up" in said.document["answers"][1]["detail"]
+    document = next((root / "evidence").iterdir())
+    document.write_bytes(document.read_bytes().replace(b"0", b"1", 1))
+    assert attest(*words, "--evidence", root, "--no-state").code == EXIT_VERIFICATION
 
 
 def test_audit_package__made_twice__encrypts_the_same_archive(audited: Week) -> None:
