@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 @click.command(
     epilog="""\b
 Examples:
-  attest alerts                                  all alerts, by their groups
-  attest alerts ReserveShortfall                 what one means, and the first three commands
-  attest alerts --rules > attest.rules.yml       the rules for Prometheus 2.42 or newer
-  attest alerts --rules --faster 60              minutes become seconds: for a practice network
-  attest alerts --check .                        exit 2 unless a checkout's rules and pages are current
+  attest alerts                      all alerts, by their groups
+  attest alerts ReserveShortfall     one: what it means, what to type
+  attest alerts --rules              the rules for Prometheus (2.42 or newer)
+  attest alerts --rules --faster 60  minutes become seconds: for practice
+  attest alerts --check .            exit 2 unless a checkout's are current
 
 Exit codes: 0 done, 2 usage, or a file that is not current."""
 )

@@ -35,7 +35,7 @@ class Alert:
     """One alert.
 
     ``expr`` is PromQL, ``for_seconds`` for how long it has to hold. ``summary`` is one line, with Prometheus's
-    templates. ``means`` is for whoever is woken by it; ``commands`` are the first three to type, each with what it does.
+    templates. ``means`` is for whoever is woken by it; ``commands`` are the first three to type, and what each does.
     ``action`` is what the runbook orders (§7.2). ``escalate`` adds to what its class demands.
     """
 
