@@ -71,18 +71,22 @@ def _held(gauge: str, condition: str, by: str) -> str:
 
 
 def _rose(counter: str) -> str:
-    """A counter is higher than an hour ago, or than what was known last before that, for up to three days of silence.
+    """A counter is higher than it was in the hour before the last one, or than what was known last before that, for up
+    to three days of silence.
 
     ``increase()`` would take the step back of a reorganisation for a restart, and would miss what happened while the
     exporter was down. A counter that is younger than an hour is compared with its lowest value.
     """
-    before = f"max without (instance, pod) (last_over_time({counter}[3d] offset 1h))"
-    return (
-        f"max without (instance, pod) (last_over_time({counter}[1d])) > {before}\n"
-        f"or\n"
-        f"(max without (instance, pod) (last_over_time({counter}[1h]) - min_over_time({counter}[1h])) > 0\n"
-        f"unless {before})"
+
+    def highest(value: str) -> str:
+        return f"max without (instance, pod) ({value})"
+
+    before = (
+        f"({highest(f'max_over_time({counter}[1h] offset 1h)')}\n"
+        f"or {highest(f'last_over_time({counter}[3d] offset 1h)')})"
     )
+    young = highest(f"last_over_time({counter}[1h]) - min_over_time({counter}[1h])")
+    return f"{highest(f'last_over_time({counter}[1d])')} > {before}\nor\n({young} > 0 unless {before})"
 
 
 def _older(timestamp: str, seconds: int) -> str:
