@@ -329,7 +329,7 @@ def quantile_stories(alert: str, name: str, buckets: tuple[str, str, str], windo
     first, limit, above = buckets
     for what, slow, fires in (("just slow", 6, True), ("at the limit", 5, False), ("just fast", 4, False)):
         series = _histogram(name, "", {first: 50, limit: 50 - slow, above: slow, "+Inf": 0})
-        late = [waits + 2, window + waits + 2, 300]
+        late = [waits + 1, window + waits + 2, 300]
         yield Story(alert, what, series, **{"fires": late, "quiet": [0, 1, waits]} if fires else {"quiet": [0, *late]})
 
 
