@@ -897,7 +897,7 @@ _SELF = (
         _missing("weekly-report", 8 * DAY),
         "The weekly report was not made for 8 days.",
         "The operations report of §2.2 is overdue.",
-        (_ONCE, ("attest audit-report --help", "the printable report of a period"), _STATUS),
+        (_ONCE, ("attest audit-report --period $PERIOD --out report.pdf", "the printable report of a period"), _STATUS),
         "To the team lead when it was missed twice.",
     ),
     Alert(
