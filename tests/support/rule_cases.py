@@ -350,6 +350,41 @@ def _falling(per_minute: float, start: float, floor: float = 0) -> Mapping[str, 
     }
 
 
+def _takeover_stories() -> Iterator[Story]:
+    """One exporter ends, another one begins (a pod that was replaced)."""
+    surplus = "attest_token_reserve_surplus_units"
+    first = {surplus: _until(ONSET, _flat(1), _until(80, _flat(-1)))}
+    second = f'{surplus}{{instance="other"}}'
+    yield Story(
+        "ReserveShortfall",
+        "another exporter takes over, and tells of a surplus",
+        {**first, second: _until(85, _flat(None), _flat(1))},
+        fires=[ONSET, 81, 84, 89],
+        quiet=[ONSET - 1, 90, 200],
+    )
+    yield Story(
+        "ReserveShortfall",
+        "another exporter takes over, and tells of the same shortfall",
+        {**first, second: _until(85, _flat(None), _flat(-1))},
+        fires=[ONSET, 84, 90, 200],
+        quiet=[ONSET - 1],
+    )
+    counter = RISES["VaultLiquidation"]
+    for what, count in (("of one more", 6), ("of as many", 5)):
+        series = {
+            counter: _until(120, _flat(5)),
+            f'{counter}{{instance="other"}}': _until(130, _flat(None), _flat(count)),
+        }
+        minutes = [130, 189]
+        yield Story(
+            "VaultLiquidation",
+            f"another exporter takes over, and tells {what}",
+            series,
+            fires=minutes if count > 5 else [],
+            quiet=[119, 129, 191] if count > 5 else [119, *minutes, 191],
+        )
+
+
 def _stories() -> Iterator[Story]:
     for level in LEVELS:
         yield from level_stories(level)
@@ -371,6 +406,7 @@ def _stories() -> Iterator[Story]:
     yield Story(soon, "rises from below the safety factor", _falling(-100, 6_001), quiet=[59, 80, 100])
     yield Story(soon, "stands at the minimum", _falling(0, 6_000), quiet=[6, 60])
     yield Story(soon, "stands just below the minimum", _falling(0, 5_999), fires=[6, 60], quiet=[0, 5])
+    yield from _takeover_stories()
     yield Story("Watchdog", "always", {}, fires=[0, 1, 60])
 
 
@@ -416,9 +452,10 @@ ABSENT: Sequence[Sequence[Story]] = (
 
 
 def _named(name: str, labels: Mapping[str, str]) -> str:
-    metric, _, rest = name.partition("{")
-    written = ",".join(filter(None, [rest.removesuffix("}"), *(f'{key}="{value}"' for key, value in labels.items())]))
-    return f"{metric}{{{written}}}"
+    """A series' own labels, and of ``labels`` those that it does not have."""
+    metric, _, own = name.partition("{")
+    rest = (f'{key}="{value}"' for key, value in labels.items() if f'{key}="' not in own)
+    return f"{metric}{{{','.join(filter(None, [own.removesuffix('}'), *rest]))}}}"
 
 
 def _written(value: float | None) -> str:
