@@ -33,6 +33,7 @@ COMMANDS = {
     "custody": ("attest.cli.custody", "group", "Read custodians' files."),
     "quorum": ("attest.cli.quorum", "group", "Why the sources' word was accepted, held or refused."),
     "sizing": ("attest.cli.sizing", "group", "How large reserves and stabilisation trades must be."),
+    "alerts": ("attest.cli.alerts", "alerts", "What each alert means, and the Prometheus rules."),
     "keys": ("attest.cli.keys", "group", "Make, enrol, test and rotate keys."),
     "oracle": ("attest.cli.oracle", "group", "Look after the reserve oracle between runs."),
     "prove": ("attest.cli.prove", "prove", "Write one account's inclusion proof."),
@@ -48,7 +49,7 @@ COMMANDS = {
 }
 
 #: Commands that open no secret; all others begin by shutting their memory to other processes.
-_WITHOUT_SECRETS = {"verify", "verify-proof", "verify-page", "schemas"}
+_WITHOUT_SECRETS = {"verify", "verify-proof", "verify-page", "schemas", "alerts"}
 
 #: What a command imports that the core install lacks, and the extra that brings it.
 _EXTRAS = {
