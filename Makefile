@@ -45,6 +45,7 @@ check: setup-dev ## Lint, format, types, architecture, and that all generated fi
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/attest schemas --check schemas
 	$(BIN)/attest schemas --configuration-reference --check docs/configuration.md
+	$(BIN)/attest alerts --check .
 	node contracts/compile.mjs --check
 	node attest/publish/site/verifier/build.mjs --check
 
@@ -53,6 +54,7 @@ format: setup-dev ## Sort imports, format, and write all generated files
 	$(BIN)/ruff format
 	$(BIN)/attest schemas --write schemas
 	$(BIN)/attest schemas --configuration-reference --write docs/configuration.md
+	$(BIN)/attest alerts --write .
 	node contracts/compile.mjs
 	node attest/publish/site/verifier/build.mjs
 
