@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 
-from attest.chain.rpc import ChainClient, connect
+from attest.chain.rpc import ChainClient, Transport, connect
 from attest.config import Loaded
 from attest.errors import AttestError, ChainError
 from attest.model import Block
@@ -69,6 +69,7 @@ class Watch:
     loaded: Loaded
     private: Store
     now: Callable[[], datetime]
+    transport: Transport | None = None
     clients: dict[str, ChainClient] = field(init=False)
     _traffic: dict[str, Traffic] = field(init=False)
 
@@ -80,7 +81,7 @@ class Watch:
         names += [pair.chain for pair in config.monitor.parity.values()]
         self._traffic = {name: Traffic() for name in dict.fromkeys(names)}
         self.clients = {
-            name: connect(config.chains[name], name=name, base=base, observe=traffic.observe)
+            name: connect(config.chains[name], name=name, base=base, transport=self.transport, observe=traffic.observe)
             for name, traffic in self._traffic.items()
         }
         self._validators = {
@@ -109,8 +110,9 @@ class Watch:
         ]
         return [f"monitor.{name}" for name in found]
 
-    def cycle(self) -> Snapshot:
-        """Read everything once. Nothing that a chain, a database or a store does makes it raise."""
+    def cycle(self, *, events: bool = True) -> Snapshot:
+        """Read everything once, or all but the events. Nothing that a chain, a database or a store does makes it
+        raise."""
         begun, sent = time.perf_counter(), self._requests()
         found = _Findings(self._standing, self.now)
         heads: dict[str, Sequence[EndpointHead]] = {}
@@ -123,7 +125,7 @@ class Watch:
                 found.samples += self._network(name, client, heads[name], blocks[name])
             blocks.setdefault(name, _unknown(name))
         self._contracts(found, blocks)
-        if self._follower is not None:
+        if events and self._follower is not None:
             with found.part(self._follower.name):
                 self._follower.advance(self.clients[self._home])
             with found.attempt(self._follower.name):
