@@ -17,6 +17,8 @@ SEVERITIES: tuple[Severity, ...] = ("critical", "warning", "info")
 
 #: Seconds after which a price, a block or a validator's last one is old.
 PRICE_AGE, BLOCK_AGE, VALIDATOR_AGE, PENDING_AGE = 3600, 60, 300, 3600
+#: A success rate of fewer transfers says little.
+FEWEST_TRANSFERS = 20
 _DAY = 86_400
 #: By task: how long it may be ago.
 _CADENCE = {
@@ -60,7 +62,7 @@ def findings(snapshot: Snapshot, *, max_lag_blocks: int) -> list[Finding]:
     found: list[Finding] = []
     for failure in snapshot.failures:
         found.append(Finding("CollectorFailed", "critical", "P1", failure.collector, failure.error.message))
-    for part in (_tokens, _vaults, _bridge, _sizing):
+    for part in (_tokens, _vaults, _events, _bridge, _sizing):
         found += part(values, now)
     found += _network(values, now, max_lag_blocks)
     found += [*_publisher(values), *_jobs(values, now)]
@@ -123,7 +125,31 @@ def _vaults(values: _Values, now: float) -> Iterator[Finding]:
             yield Finding("PriceOracleFrozen", "critical", "P1", currency, "isFrozen() is true")
 
 
+def _events(values: _Values, now: float) -> Iterator[Finding]:
+    called: dict[str, tuple[str, Severity, str]] = {
+        "liquidation": ("VaultLiquidation", "warning", ""),
+        "money-multiplier-violation": ("ComplianceViolation", "critical", "P0"),
+        "gru-isolation-violation": ("ComplianceViolation", "critical", "P0"),
+        "iso4217-violation": ("ComplianceViolation", "critical", "P0"),
+        "compliance-check-failed": ("BridgeComplianceViolation", "critical", "P1"),
+        "reserve-insufficient": ("BridgeReserveVerificationFailed", "critical", "P1"),
+    }
+    for (kind,), count in values.each(metrics.RECENT):
+        if count:
+            alert, severity, incident = called[kind]
+            yield Finding(alert, severity, incident, kind, f"{count} in the last day")
+
+
 def _bridge(values: _Values, now: float) -> Iterator[Finding]:
+    for window in ("hour", "day"):
+        settled, failed = (values.get(metrics.ENDED, window, outcome) for outcome in ("settled", "failed"))
+        if settled is None or failed is None or settled + failed < FEWEST_TRANSFERS:
+            continue
+        ended, detail = settled + failed, f"{settled} of {settled + failed} transfers of the last {window} settled"
+        if settled * 100 < ended * 90:
+            yield Finding("BridgeSuccessRateCritical", "critical", "P1", "bridge", detail)
+        elif settled * 100 < ended * 95:
+            yield Finding("BridgeSuccessRateLow", "warning", "P2", "bridge", detail)
     pending = values.get(metrics.OLDEST_PENDING)
     if pending is not None and now - pending > PENDING_AGE:
         detail = f"a transfer has been pending for {int(now - pending)} s"

@@ -4,21 +4,31 @@ to. Nothing is counted in memory, so that counters are the same after a restart.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from attest.chain.rpc import ChainClient
 from attest.config import Config, Followed
 from attest.monitor import metrics
-from attest.monitor.events import STATUSES, Contract, Renamed, Statuses, Watched, watch
+from attest.monitor.events import STATUSES, Contract, Kind, Renamed, Statuses, Watched, watch
 from attest.monitor.exposition import Distribution, Sample
 from attest.monitor.index import EventIndex
 from attest.monitor.sizing import MINUTE
-from attest.monitor.totals import DAY, Totals, reading
+from attest.monitor.totals import DAY, HOUR, Totals, reading
 from attest.secrets import resolve
 
 #: Measures over all events of a month are made anew at most this often, in seconds.
 _MEASURE_SECONDS = 60
+
+#: Events that call for somebody: kind, result of a check, and the section that has them followed.
+_RECENT: Mapping[str, tuple[Kind, bool | None, str]] = {
+    "liquidation": ("liquidated", None, "liquidation"),
+    "money-multiplier-violation": ("money-multiplier-violated", None, "guard"),
+    "gru-isolation-violation": ("gru-isolation-violated", None, "guard"),
+    "iso4217-violation": ("iso4217-violated", None, "guard"),
+    "compliance-check-failed": ("compliance-checked", False, "guard"),
+    "reserve-insufficient": ("reserve-verified", False, "bridge"),
+}
 
 
 def watched_contracts(config: Config, base: Path) -> list[Watched]:
@@ -145,21 +155,29 @@ class Follower:
             yield Sample(metrics.OLDEST_PENDING, oldest)
 
     def _measured(self, totals: Totals) -> Iterator[Sample]:
-        """What is measured over the time looked back, up to the last block that is indexed."""
-        bridge, stabilizer = self._config.monitor.bridge, self._config.monitor.stabilizer
+        """What is measured over a time, up to the last block that is indexed."""
+        watching, until = self._config.monitor, totals.indexed.timestamp
+        recent = totals.recent(until - DAY)
+        for name, (kind, passed, contract) in _RECENT.items():
+            if getattr(watching, contract) is not None:
+                yield Sample(metrics.RECENT, recent.get((kind, passed), 0), (name,))
+        bridge, stabilizer = watching.bridge, watching.stabilizer
         if bridge is None:
             return
-        until = totals.indexed.timestamp
+        for window, seconds in (("hour", HOUR), ("day", DAY)):
+            outcomes = totals.outcomes(until - seconds, until)
+            yield Sample(metrics.ENDED, outcomes.settled, (window, "settled"))
+            yield Sample(metrics.ENDED, outcomes.failed, (window, "failed"))
         since = until - bridge.lookback_days * DAY
         measures = totals.bridge(since, until)
         latency = totals.settlements(since, until)
-        seconds = latency.p95 if bridge.latency_by == "p95" else latency.median
+        typical = latency.p95 if bridge.latency_by == "p95" else latency.median
         for address, symbol in self._symbols.items():
             measured = measures.get(address)
             peak = 0 if measured is None else measured.peak[1].per_second
             yield Sample(metrics.PEAK_OUTFLOW, peak, (symbol,))
-            if seconds is not None:
-                yield Sample(metrics.LATENCY, seconds, (symbol,))
+            if typical is not None:
+                yield Sample(metrics.LATENCY, typical, (symbol,))
         wanted = stabilizer is not None and stabilizer.window_seconds and stabilizer.peak_minute_outflow is None
         if wanted and self.stabilizer_currency is not None:
             peak_minute = totals.peak_outflow(MINUTE, since, until).get(self.stabilizer_currency.lower())

@@ -66,6 +66,7 @@ PEAK_OUTFLOW = _gauge(
 )
 LATENCY = _gauge("bridge_latency_seconds", "What a transfer takes to settle, in the time looked back.", "token")
 SAFETY = _gauge("bridge_safety_factor", "Safety factor of the bridge's buffer, as configured.", "token")
+ENDED = _gauge("bridge_ended_transfers", "Transfers that ended in the last hour or day.", "window", "outcome")
 PARITY = _gauge("parity_price_deviation_ratio", "Difference of two chains' prices over the lower.", "pair")
 PARITY_THRESHOLD = _gauge("parity_threshold_ratio", "Deviation from which parity counts as broken.", "pair")
 
@@ -87,6 +88,8 @@ RECOVERY = _gauge("flash_drain_recovery_blocks", "Most blocks that one deviation
 
 # Compliance.
 VIOLATIONS = _counter("compliance_violations_total", "Violations that the compliance guard logged.", "kind")
+
+RECENT = _gauge("events_last_day", "Events of the last day that call for somebody; of checks, the failed.", "kind")
 
 # Network.
 HEAD_TIME = _gauge("chain_head_timestamp_seconds", "Time of the newest block of any endpoint.", "chain")

@@ -138,6 +138,8 @@ def test_shortfall__each_token__is_told_by_its_own_alert(tmp_path: Path) -> None
             ("OnchainReserveInsufficient", "USDW"),
             ("ReserveRatioLow", "EURW"),
             ("ReserveRatioBelow110", "GBPW"),
+            ("ComplianceViolation", "money-multiplier-violation"),
+            ("BridgeComplianceViolation", "compliance-check-failed"),
         }
         assert number(said.document, "token_reserve_surplus_units", token="USDW") < 0
         assert number(said.document, "compliance_violations_total", kind="money-multiplier") == 2
@@ -156,6 +158,35 @@ def test_oracle_stale__reports_and_prices__are_told(tmp_path: Path) -> None:
             "PriceOracleStale",
             "ReserveReportStale",
         }
+
+
+def test_bridge_failure__rate_buffer_and_the_stuck_transfer__are_told(tmp_path: Path) -> None:
+    folder = tmp_path / "net"
+    with played(folder, "bridge-failure") as running:
+        for beat in range(5):
+            running.beat(beat)
+        said = once(folder)
+        assert said.code == 5
+        found = {alert for alert, _ in alerts(said.document)}
+        assert found >= {
+            "BridgeBufferLow",
+            "BridgeComplianceViolation",
+            "BridgeReserveVerificationFailed",
+            "BridgeSuccessRateCritical",
+            "BridgeTransferPending",
+        }
+        assert not found & {"ReserveShortfall", "VaultHealthLow", "PriceOracleStale"}
+
+
+def test_liquidation__vault_and_ceiling__are_told(tmp_path: Path) -> None:
+    folder = tmp_path / "net"
+    with played(folder, "liquidation"):
+        found = alerts(once(folder).document)
+        assert {
+            ("VaultHealthCritical", "vaults"),
+            ("DebtCeilingHigh", "USDW"),
+            ("VaultLiquidation", "liquidation"),
+        } <= found
 
 
 def test_address_in_use__is_refused_in_words(tmp_path: Path) -> None:
