@@ -18,6 +18,7 @@ from attest.errors import AttestError
 from attest.log.timestamp import QUERY_TYPE, request_stamp
 from attest.money import currency, group
 from attest.monitor.findings import network_findings
+from attest.monitor.metrics import VALIDATOR
 from attest.monitor.watch import Watch
 from attest.period import Period
 from attest.records import format_instant
@@ -66,6 +67,11 @@ def network(loaded: Loaded) -> Iterator[Finding]:
     snapshot = watch.cycle(events=False)
     found = network_findings(snapshot, max_lag_blocks=loaded.config.monitor.max_lag_blocks)
     wrong = {each.subject for each in found}
+    for chain, block in snapshot.blocks.items():
+        seen = sum(each.metric is VALIDATOR and each.labels[0] == chain for each in snapshot.samples)
+        if chain not in wrong:
+            age = int(snapshot.at.timestamp()) - block.timestamp
+            yield Finding("ok", f"chain {chain}", f"block {block.number} is {age} s old; QBFT validators seen: {seen}")
     for chain, heads in snapshot.heads.items():
         for head in heads:
             if head.block is not None and head.endpoint not in wrong:

@@ -59,9 +59,11 @@ class Follower:
     name = "events"
 
     def __init__(self, config: Config, base: Path, url: str) -> None:
+        """Raises :class:`OperatorError` for an event that cannot be followed as configured, or a missing secret."""
         self._config = config
         self._base = base
         self._url = url if url.startswith("sqlite:///") else resolve(url, base=base).reveal()
+        self._watched = watched_contracts(config, base)
         self._chain = config.oracle.chain
         self._chain_id = config.chains[self._chain].chain_id
         self._symbols = {
@@ -113,7 +115,7 @@ class Follower:
                 self._url,
                 name=self._chain,
                 chain_id=chain.chain_id,
-                watched=watched_contracts(self._config, self._base),
+                watched=self._watched,
                 statuses=statuses,
                 start=self._config.monitor.first_block,
                 finality=chain.finality,

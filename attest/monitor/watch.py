@@ -121,12 +121,16 @@ class Watch:
             with found.part(f"network-{name}"):
                 heads[name] = endpoint_heads(client)
                 found.samples += self._endpoints(name, heads[name])
+                _check_answered(client, heads[name])
                 blocks[name] = _pinned(client, self.loaded.config.chains[name].finality)
                 found.samples += self._network(name, client, heads[name], blocks[name])
             blocks.setdefault(name, _unknown(name))
         self._contracts(found, blocks)
         if events and self._follower is not None:
             with found.part(self._follower.name):
+                home = blocks[self._home]
+                if isinstance(home, ChainError):
+                    raise home
                 self._follower.advance(self.clients[self._home])
             with found.attempt(self._follower.name):
                 found.samples += self._follower.samples()
@@ -247,6 +251,18 @@ class _Part:
             self._failed(fault)
             return True
         return False
+
+
+def _check_answered(client: ChainClient, heads: Sequence[EndpointHead]) -> None:
+    """Endpoints that do not answer are not asked again in this cycle: each question would wait as long."""
+    silent = [head for head in heads if head.block is None]
+    if len(heads) - len(silent) < client.read_quorum:
+        raise ChainError(
+            f"chain {client.name}: " + "; ".join(f"{head.endpoint}: {head.failure}" for head in silent),
+            code="endpoints-down",
+            reason="A chain that cannot be read is not watched.",
+            advice="Check the endpoints with `attest doctor --network`.",
+        )
 
 
 def _pinned(client: ChainClient, finality: str) -> Block | ChainError:

@@ -108,7 +108,7 @@ class World:
                 return None
             return self._call(params[0]["to"], bytes.fromhex(params[0]["data"][2:]), changes or {})
 
-        return Node(handlers={"eth_getBlockByNumber": header, "eth_call": call})
+        return Node(handlers={"eth_getBlockByNumber": header, "eth_call": call, "eth_getLogs": lambda params: []})
 
     def _call(self, to: str, data: bytes, changes: Mapping[tuple[str, str], Any]) -> str:
         function, types, arguments = _read(data)

@@ -10,7 +10,7 @@ import pytest
 import rlp
 
 from attest.chain.rpc import TransportFault
-from attest.errors import ChainError
+from attest.errors import ChainError, OperatorError
 from attest.monitor.findings import findings, network_findings
 from attest.monitor.watch import Snapshot
 from tests.support.chains import ORACLE, REPORTERS, Error
@@ -321,3 +321,66 @@ def test_cycle__oracle_that_lists_another_reporter__shows_its_reports_too(tmp_pa
         for label in values(watching(world, tmp_path).cycle(), "reserve_oracle_reporter_last_report_timestamp_seconds")
     }
     assert reporters == {other, *REPORTERS}
+
+
+# -- events ------------------------------------------------------------------------------------------------------------
+
+EVERY_EVENT = {
+    "index": "sqlite:///events.sqlite",
+    "bridge": {"address": BRIDGE},
+    "guard": {"address": "0x" + "86" * 20},
+    "liquidation": {"address": "0x" + "87" * 20},
+}
+
+
+def test_cycle__index_without_events__has_every_counter_at_zero(tmp_path: Path) -> None:
+    world = World()
+    world.answers[BRIDGE, f"bridgeReserve {address(0)}"] = (0,)
+    watch = watching(world, tmp_path, EVERY_EVENT)
+    snapshot = watch.cycle()
+    assert snapshot.failures == ()
+    assert value(snapshot, "chain_indexed_block_number", "main") == 49
+    counters = {
+        name: values(snapshot, name)
+        for name in (
+            "bridge_transfers_total", "bridge_reserve_verifications_total", "bridge_compliance_checks_total",
+            "vault_liquidations_total", "compliance_violations_total", "chain_reorgs_total", "token_mints_total",
+        )
+    }  # fmt: skip
+    assert {name: len(found) for name, found in counters.items()} == {
+        "bridge_transfers_total": 5,
+        "bridge_reserve_verifications_total": 2,
+        "bridge_compliance_checks_total": 2,
+        "vault_liquidations_total": 1,
+        "compliance_violations_total": 3,
+        "chain_reorgs_total": 1,
+        "token_mints_total": 1,
+    }
+    assert {number for found in counters.values() for number in found.values()} == {0}
+    watch.close()
+
+
+def test_cycle__index_whose_folder_is_missing__costs_the_events_only(tmp_path: Path) -> None:
+    snapshot = watching(World(), tmp_path, {"index": "sqlite:///nowhere/events.sqlite"}).cycle()
+    assert {failure.collector for failure in snapshot.failures} == {"events"}
+    assert value(snapshot, "token_supply_units", "USDW") == 1_000_000
+
+
+def test_cycle__endpoint_lost_after_a_cycle__counters_stay_as_of_the_last_block(tmp_path: Path) -> None:
+    world = World()
+    node = world.node()
+    watch = watching(world, tmp_path, {"index": "sqlite:///events.sqlite"}, nodes=[node])
+    watch.cycle()
+    node.faults = [TransportFault("refused", again=False)] * 50
+    asked = len(node.requests)
+    snapshot = watch.cycle()
+    assert values(snapshot, "token_supply_units") == {}
+    assert value(snapshot, "token_mints_total", "USDW") == 0
+    assert value(snapshot, "chain_indexed_block_number", "main") == 49
+    assert len(node.requests) - asked == 1, "it is not asked again in the same cycle"
+
+
+def test_watch__event_that_no_contract_has__is_refused_at_the_start(tmp_path: Path) -> None:
+    events = {"transfer-begun": {"event": "Begun(bytes32 id)"}}
+    with pytest.raises(OperatorError, match=r"monitor\.bridge\.events\.transfer-begun"):
+        watching(World(), tmp_path, {"index": "sqlite:///e.sqlite", "bridge": {"address": BRIDGE, "events": events}})
