@@ -24,7 +24,7 @@ _MARKS = {"ok": "ok     ", "warning": "warning", "error": "ERROR  "}
 Examples:
   attest doctor
   attest doctor --period 2026-W47      also read that period's statements
-  attest doctor --network              blocks, validators, endpoints, publisher"""
+  attest doctor --network              only blocks, validators, endpoints"""
 )
 @config_option
 @period_option

@@ -126,6 +126,12 @@ def test_calm__nothing_is_found_and_the_exposition_is_one_that_prometheus_takes(
         network = attest("doctor", "--network", "--config", folder / "attest.toml")
         assert network.code == 0
         assert "Nothing critical." in network.out
+    network = attest("doctor", "--network", "--json", "--config", folder / "attest.toml")
+    assert network.code == 2
+    assert any("RpcEndpointDown" in each["detail"] and each["advice"] for each in network.document["findings"])
+    said = once(folder)
+    assert said.code == 5
+    assert number(said.document, "bridge_transfers_total", status="settled") >= settled, "what was counted stays true"
 
 
 def test_shortfall__each_token__is_told_by_its_own_alert(tmp_path: Path) -> None:
