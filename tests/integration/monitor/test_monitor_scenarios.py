@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from attest import devnet
+from attest.chain import devnet as chain
 from tests.support.commands import attest
 from tests.support.practice import rpc
 
@@ -193,6 +194,16 @@ def test_liquidation__vault_and_ceiling__are_told(tmp_path: Path) -> None:
             ("DebtCeilingHigh", "USDW"),
             ("VaultLiquidation", "liquidation"),
         } <= found
+
+
+def test_reorg__blocks_that_were_counted_are_replaced__is_counted_itself(tmp_path: Path) -> None:
+    folder = tmp_path / "net"
+    with played(folder, "reorg") as running:
+        assert number(once(folder).document, "chain_reorgs_total") == 0
+        chain.reorganise(running.rpc, 3)
+        document = once(folder).document
+        assert number(document, "chain_reorgs_total") == 1
+        assert number(document, "chain_indexed_block_number") == number(document, "chain_head_block_number")
 
 
 def test_address_in_use__is_refused_in_words(tmp_path: Path) -> None:
