@@ -568,6 +568,133 @@ class Auditor(Section):
     )
 
 
+class WatchedEvent(Section):
+    """Another deployment's event in the place of one that the monitor follows."""
+
+    event: str = Field(
+        min_length=1,
+        description='Its declaration, "TransferInitiated(bytes32 indexed transferId, …)", or its name in `abi`.',
+    )
+    fields: dict[str, str] = Field(
+        default_factory=dict,
+        description="Which parameter is which of `subject`, `asset`, `amount`, `status` and `passed`, where not the "
+        "reference's.",
+    )
+    where: dict[str, str] | None = Field(default=None, description="Parameters that must be these addresses.")
+
+
+class Watched(Section):
+    """A contract that only the monitor reads."""
+
+    address: Address = Field(description="Its address.")
+    abi: str | None = Field(default=None, description="JSON ABI file of another deployment's contract.")
+    functions: dict[str, str] = Field(default_factory=dict, description="Other names for the functions used.")
+
+
+class Followed(Watched):
+    """A contract whose events the monitor follows, on the oracle's chain."""
+
+    events: dict[str, WatchedEvent] = Field(
+        default_factory=dict, description="Other events by the kinds that docs/event-index.md lists."
+    )
+
+
+class WatchedLedger(Watched):
+    """The ledger of the vaults."""
+
+    vaults: tuple[Address, ...] = Field(
+        default=(), description="The vaults, for a ledger that cannot list them itself."
+    )
+    assets: dict[Name, Address] = Field(
+        default_factory=dict, description="Names of the collateral's tokens; without one the address is shown."
+    )
+
+
+class WatchedBridge(Followed):
+    """The bridge's escrow vault, and what its buffer is measured against."""
+
+    statuses: tuple[str, ...] = Field(
+        default=("none", "initiated", "settled", "failed", "refund-initiated", "refunded"),
+        min_length=2,
+        description="What the status numbers of a transfer mean, from 0.",
+    )
+    settled: tuple[str, ...] = Field(default=("settled",), description="Statuses that end a transfer well.")
+    failed: tuple[str, ...] = Field(default=("failed", "refunded"), description="Statuses that end it otherwise.")
+    safety_percent: int = Field(
+        default=200, ge=100, description="Safety factor of the buffer; the runbook: 150 to 200."
+    )
+    lookback_days: Count = Field(default=30, description="Time in which peak outflow and latency are measured.")
+    latency_by: Literal["p95", "median"] = Field(default="p95", description="What counts as a transfer's latency.")
+
+
+class WatchedStabilizer(Watched):
+    """The stabilizer, and what it is measured against."""
+
+    window_seconds: Count | None = Field(
+        default=None, description="T: how long its reserve has to last a peak outflow. Left out: not measured."
+    )
+    safety_percent: int = Field(default=300, ge=100, description="Safety factor of that; the runbook: 300 to 500.")
+    peak_minute_outflow: int | None = Field(
+        default=None, ge=0, description="P in base units. Left out: the bridge's largest, from the event index."
+    )
+    imbalance_per_minute: int | None = Field(
+        default=None, ge=0, description="Delta, in base units: the flow that trades have to offset while they are due."
+    )
+
+
+class Parity(Watched):
+    """The same price on another chain: the price oracle there."""
+
+    price_oracle: Name = Field(description="The price oracle in [monitor.price_oracles] that it is compared with.")
+    chain: Name = Field(description="The name of the other chain in [chains].")
+    threshold_bps: int = Field(ge=1, description="ArbitrageThreshold, in basis points of the lower price.")
+
+
+class Monitor(Section):
+    """What `attest monitor` watches. All is on the oracle's chain but `parity`; what is left out is not watched."""
+
+    interval_seconds: Count = Field(default=15, description="From the begin of one cycle to that of the next.")
+    index: str | None = Field(
+        default=None,
+        description="Database of the event index: sqlite:///PATH, or a reference to a SQLAlchemy URL. Its folder must "
+        "exist.",
+    )
+    first_block: int = Field(default=0, ge=0, description="First block whose events count: the oldest contract's.")
+    report_max_age_seconds: Count | None = Field(
+        default=None, description="From which age a report is stale. Left out: once it does not count any more."
+    )
+    worst_vaults: int = Field(default=5, ge=0, le=50, description="How many of the lowest health ratios are told.")
+    max_lag_blocks: Count = Field(default=5, description="Blocks by which an endpoint may lag behind the others.")
+    validators: tuple[Address, ...] = Field(
+        default=(), description="The validators. Left out: as the newest QBFT header lists them."
+    )
+    ledger: WatchedLedger | None = None
+    liquidation: Followed | None = Field(default=None, description="The liquidation contract.")
+    price_oracles: dict[Name, Watched] = Field(default_factory=dict, description="By the currency that they price in.")
+    bridge: WatchedBridge | None = None
+    guard: Followed | None = Field(default=None, description="The compliance guard.")
+    stabilizer: WatchedStabilizer | None = None
+    parity: dict[Name, Parity] = Field(default_factory=dict, description="Prices that should be the same elsewhere.")
+
+    @field_validator("index")
+    @classmethod
+    def _reference(cls, value: str | None) -> str | None:
+        return value if value is None or value.startswith("sqlite:///") else check_reference(value)
+
+    @model_validator(mode="after")
+    def _measurable(self) -> Monitor:
+        if self.bridge is not None:
+            ending = {*self.bridge.settled, *self.bridge.failed}
+            if not self.bridge.settled or len(ending) != len(self.bridge.settled) + len(self.bridge.failed):
+                raise ValueError("bridge: a status that settles a transfer does not fail it, and there is one")
+            if not ending <= set(self.bridge.statuses) or len(set(self.bridge.statuses)) != len(self.bridge.statuses):
+                raise ValueError("bridge.statuses: each has one name, and those that end a transfer are among them")
+        for name, pair in self.parity.items():
+            if pair.price_oracle not in self.price_oracles:
+                raise ValueError(f"parity.{name}.price_oracle: there is no {pair.price_oracle!r} in price_oracles")
+        return self
+
+
 class Config(Section):
     """The whole of ``attest.toml``."""
 
@@ -587,6 +714,7 @@ class Config(Section):
     signing: Signing
     log: Log
     auditors: dict[Name, Auditor] = Field(default_factory=dict, description="Who may be given audit packages.")
+    monitor: Monitor = Field(default_factory=Monitor)
 
     @model_validator(mode="after")
     def _consistent(self) -> Config:
@@ -598,6 +726,7 @@ class Config(Section):
                 for symbol, token in self.tokens.items()
                 for deployment in token.deployments
             ),
+            *((f"monitor.parity.{name}.chain", pair.chain) for name, pair in self.monitor.parity.items()),
         ]:
             if chain not in self.chains:
                 raise ValueError(f"{place}: there is no chain {chain!r} in [chains]")
@@ -662,6 +791,7 @@ _OPERATIONAL: Any = {
     },
     "log": {"witnesses": {"__all__": {"url"}}, "witness_deadline_seconds": True, "timestamp": True},
     "auditors": True,
+    "monitor": True,
 }
 #: Stands in a restored configuration where the stored one says nothing: nothing is reached by it.
 _ELSEWHERE = "elsewhere:not-stored"

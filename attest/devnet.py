@@ -409,6 +409,8 @@ def _prepare(folder: Path, rpc: str, *, local: bool, scenario: str | None) -> No
             max_age_hours=MAX_AGE_HOURS,
         )
     )
+    if scenario is not None:
+        text += _monitor_text(contracts)
     draft = folder / "attest.toml.draft"
     draft.write_text(text)
     codes = {deployment.oracle: artifact("ReserveOracle"), deployment.registry: artifact("AttestationRegistry")}
@@ -422,3 +424,36 @@ def _prepare(folder: Path, rpc: str, *, local: bool, scenario: str | None) -> No
     )
     (folder / "trust.json").write_bytes(to_json(document))
     draft.rename(folder / "attest.toml")
+
+
+def _monitor_text(contracts: scenarios.Contracts) -> str:
+    """The ``[monitor]`` of a scenario's configuration."""
+    prices = "".join(
+        f'\n[monitor.price_oracles.{symbol}]\naddress = "{address}"\n'
+        for symbol, address in contracts.price_oracles.items()
+    )
+    assets = ", ".join(f'{symbol} = "{address}"' for symbol, address in contracts.assets.items())
+    return f"""
+# What `attest monitor` watches besides tokens and oracle.
+[monitor]
+interval_seconds = 5
+index = "sqlite:///events.sqlite"
+first_block = {contracts.first_block}
+
+[monitor.ledger]
+address = "{contracts.ledger}"
+assets = {{ {assets} }}
+
+[monitor.liquidation]
+address = "{contracts.liquidation}"
+{prices}
+[monitor.bridge]
+address = "{contracts.bridge_vault}"
+
+[monitor.guard]
+address = "{contracts.compliance_guard}"
+
+[monitor.stabilizer]
+address = "{contracts.stabilizer}"
+window_seconds = 300
+"""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import Literal
 
@@ -17,6 +17,9 @@ from attest.environment import ConfiguredKeys, clock, connect_chains, evidence_c
 from attest.errors import AttestError
 from attest.log.timestamp import QUERY_TYPE, request_stamp
 from attest.money import currency, group
+from attest.monitor.findings import network_findings
+from attest.monitor.metrics import VALIDATOR
+from attest.monitor.watch import Watch
 from attest.period import Period
 from attest.records import format_instant
 from attest.scaffold import PLACEHOLDER
@@ -50,6 +53,46 @@ def examine(loaded: Loaded, period: Period) -> Iterator[Finding]:
     yield from _witnesses(loaded)
     yield from _periods(loaded)
     yield from _time_stamps(loaded)
+
+
+def network(loaded: Loaded) -> Iterator[Finding]:
+    """The incident runbook's health checks: blocks, validators, endpoints and the publisher, as `attest monitor` sees
+    them in one cycle."""
+    try:
+        private = open_store(loaded.config.stores.private, base=loaded.base, secret=True)
+        watch = Watch(loaded, private, lambda: datetime.now(UTC))
+    except AttestError as fault:
+        yield _failed("network", fault)
+        return
+    snapshot = watch.cycle(events=False)
+    found = network_findings(snapshot, max_lag_blocks=loaded.config.monitor.max_lag_blocks)
+    wrong = {each.subject for each in found}
+    for chain, block in snapshot.blocks.items():
+        seen = sum(each.metric is VALIDATOR and each.labels[0] == chain for each in snapshot.samples)
+        if chain not in wrong:
+            age = int(snapshot.at.timestamp()) - block.timestamp
+            yield Finding("ok", f"chain {chain}", f"block {block.number} is {age} s old; QBFT validators seen: {seen}")
+    for chain, heads in snapshot.heads.items():
+        for head in heads:
+            if head.block is not None and head.endpoint not in wrong:
+                yield Finding("ok", head.endpoint, f"chain {chain}: block {head.block.number}")
+    for failure in snapshot.failures:
+        if failure.collector.startswith("network-") or failure.collector == "jobs":
+            yield _failed(failure.collector, failure.error)
+    for each in found:
+        state: Literal["error", "warning"] = "error" if each.severity == "critical" else "warning"
+        yield Finding(state, each.subject, f"{each.alert}: {each.detail}", _NEXT.get(each.alert, ""))
+
+
+_NEXT = {
+    "ChainHalted": "Check the validators; the incident runbook, Network Outage.",
+    "ClockSkew": "Set this machine's clock by NTP, then the validators'.",
+    "OracleCircuitBreakerOpen": "`attest run` says again what it refuses, and why.",
+    "RpcEndpointDown": "Check the endpoint; the incident runbook, RPC Endpoint Issues.",
+    "RpcEndpointLagging": "Wait for it to synchronise, or take it out of the configuration.",
+    "RpcProvidersDisagree": "Compare with a node of your own, and take the wrong endpoint out.",
+    "ValidatorNotProducing": "Check that validator; the incident runbook, Validator Failure.",
+}
 
 
 def _placeholders(loaded: Loaded) -> Iterator[Finding]:

@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 
-from benchmarks import chain, commands, custody, events, log, weekly
+from benchmarks import chain, commands, custody, events, log, monitor, weekly
 from benchmarks.harness import Benchmark
 
 BENCHMARKS: list[Benchmark] = [
@@ -14,6 +14,7 @@ BENCHMARKS: list[Benchmark] = [
     *custody.BENCHMARKS,
     *chain.BENCHMARKS,
     *events.BENCHMARKS,
+    *monitor.BENCHMARKS,
     *weekly.BENCHMARKS,
     *log.BENCHMARKS,
 ]

@@ -25,7 +25,7 @@ from attest.model import Block
 from attest.records import load_plain
 
 if TYPE_CHECKING:
-    from attest.config import Contract
+    from attest.config import Contract, Watched
 
 Abi: TypeAlias = Sequence[Mapping[str, Any]]
 
@@ -291,7 +291,7 @@ def _is_dynamic(parameter: Mapping[str, Any]) -> bool:
     return declared in ("string", "bytes") or "[" in declared or declared.startswith("tuple")
 
 
-def _interface(name: str, section: str, contract: Contract, base: Path) -> _Interface:
+def _interface(name: str, section: str, contract: Contract | Watched, base: Path) -> _Interface:
     abi: Abi = artifact(name).abi if contract.abi is None else abi_file(section, base / contract.abi)
     return _Interface(name, section, abi, contract.functions)
 
@@ -482,6 +482,10 @@ class WToken:
         """``totalSupply() -> uint256``, token units. Reverts: never."""
         return self._interface.call(self.address, "totalSupply", returns=["uint"], of="")
 
+    def balance_of(self, account: str) -> Call:
+        """``balanceOf(address) -> uint256``, token units. Reverts: never."""
+        return self._interface.call(self.address, "balanceOf", account, returns=["uint"], of=account)
+
     def decimals(self) -> Call:
         """``decimals() -> uint8``. Reverts: never."""
         return self._interface.call(self.address, "decimals", returns=["uint"])
@@ -583,3 +587,22 @@ def attestation_registry(contract: Contract, base: Path) -> AttestationRegistry:
 def token(address: str, symbol: str) -> WToken:
     """A token by its address; ``symbol`` names it in errors."""
     return WToken(address, symbol, _Interface(symbol, f"tokens.{symbol}", artifact("WToken").abi, {}))
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """A contract that is only watched, asked by the reference contract's function names."""
+
+    address: str
+    _interface: _Interface
+
+    def call(self, function: str, *arguments: Any, returns: Sequence[str]) -> Call:
+        """A call of a function whose values have the kinds ``returns``. Raises :class:`OperatorError` if the configured
+        ABI lacks it."""
+        of = ", ".join(map(str, arguments))
+        return self._interface.call(self.address, function, *arguments, returns=returns, of=of)
+
+
+def deployed(name: str, section: str, contract: Watched, base: Path) -> Deployed:
+    """A watched contract; ``name`` is its reference's, the rest as :func:`reserve_oracle`."""
+    return Deployed(contract.address, _interface(name, section, contract, base))

@@ -55,6 +55,8 @@ _RETRIED_STATUS = frozenset({429, 502, 503, 504})
 
 #: A method and its parameters.
 Request: TypeAlias = tuple[str, list[Any]]
+#: Told of each HTTP request: the endpoint's label, whether an answer came, and seconds.
+Observer: TypeAlias = Callable[[str, bool, float], None]
 
 
 # -- one HTTP exchange -----------------------------------------------------------------------------------------------
@@ -300,13 +302,17 @@ class ChainClient:
         transport: Transport,
         read_quorum: int = 1,
         sleep: Callable[[float], None] = time.sleep,
+        observe: Observer | None = None,
     ) -> None:
-        """Raises :class:`OperatorError` for a URL that is none, or one given twice (it would agree with itself)."""
+        """``observe`` is told of every HTTP request.
+
+        Raises :class:`OperatorError` for a URL that is none, or one given twice (it would agree with itself)."""
         self.name = name
         self.chain_id = chain_id
         self.read_quorum = read_quorum
         self._transport = transport
         self._sleep = sleep
+        self._observe = observe
         self._ids = itertools.count(1)
         self._endpoints: list[_Endpoint] = []
         for url in endpoints:
@@ -367,6 +373,23 @@ class ChainClient:
             )  # enough of them are alive, so the quorum is one, and has nobody to agree with
         return [self._agree(request, index, answers) for index, request in enumerate(requests)]
 
+    def outcomes(self, requests: Sequence[Request]) -> tuple[list[Any], int]:
+        """As :meth:`batch`, but what the endpoints do not agree on costs only its own result: the :class:`ChainError`
+        stands in its place. And how many requests were answered differently, agreed by a quorum or not.
+
+        Raises :class:`ChainError` (``wrong-chain-id``, ``endpoints-down``) where too few endpoints answer at all.
+        """
+        if not requests:
+            return [], 0
+        answers = self._alive(self.each(requests))
+        results: list[Any] = []
+        for index, request in enumerate(requests):
+            try:
+                results.append(self._agree(request, index, answers))
+            except ChainError as fault:
+                results.append(fault)
+        return results, sum(_differ(request, index, answers) for index, request in enumerate(requests))
+
     def send_raw(self, raw_transactions: Sequence[bytes]) -> list[list[Outcome]]:
         """Broadcast signed transactions to every endpoint, concurrently, all in one request each, once.
 
@@ -421,12 +444,16 @@ class ChainClient:
         while True:
             attempt += 1
             endpoint.requests_sent += 1
+            begun, reply = time.perf_counter(), None
             try:
                 reply = self._transport.post(endpoint.url, body)
             except TransportFault as fault:
                 again, detail = fault.again, fault.detail
-            else:
-                if reply.status == 200:
+            answered = reply is not None and reply.status == 200
+            if self._observe is not None:
+                self._observe(endpoint.label, answered, time.perf_counter() - begun)
+            if reply is not None:
+                if answered:
                     return _results(reply.body, ids, endpoint)
                 again, detail = reply.status in _RETRIED_STATUS, f"HTTP {reply.status}"
             if not again or attempt >= attempts:
@@ -470,7 +497,7 @@ class ChainClient:
         for answer in answers:
             assert answer.results is not None
             result = answer.results[index]
-            if result is None or (isinstance(result, RpcError) and not result.reverted):
+            if _abstains(result):
                 abstained.append(answer)
             else:
                 groups.setdefault(_comparable(method, result), []).append(answer)
@@ -632,6 +659,7 @@ def connect(
     transport: Transport | None = None,
     sleep: Callable[[float], None] = time.sleep,
     environment: Mapping[str, str] | None = None,
+    observe: Observer | None = None,
 ) -> ChainClient:
     """A client for a configured chain; nothing is sent yet. Endpoints that are secret references are resolved, paths
     relative to ``base``. Raises :class:`OperatorError` for a secret that is missing or an endpoint that is no URL."""
@@ -649,6 +677,7 @@ def connect(
         transport=transport or HttpTransport(chain.request_timeout_seconds),
         read_quorum=chain.read_quorum,
         sleep=sleep,
+        observe=observe,
     )
 
 
@@ -703,6 +732,16 @@ def _outcome(answer: EndpointAnswers, index: int, expected: str) -> Outcome:
     if isinstance(result, str) and result.lower() == f"0x{expected}":
         return Outcome(answer.endpoint, "accepted", expected)
     return Outcome(answer.endpoint, "unknown", expected, detail=f"it answered {_shown(result)} instead of the hash")
+
+
+def _abstains(result: Any) -> bool:
+    """Whether an endpoint says nothing to the matter: it does not have the block, or cannot answer."""
+    return result is None or (isinstance(result, RpcError) and not result.reverted)
+
+
+def _differ(request: Request, index: int, answers: Sequence[EndpointAnswers]) -> bool:
+    said = {_comparable(request[0], _of(each, index)) for each in answers if not _abstains(_of(each, index))}
+    return len(said) > 1
 
 
 def _of(answer: EndpointAnswers, index: int) -> Any:

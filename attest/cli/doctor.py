@@ -23,13 +23,15 @@ _MARKS = {"ok": "ok     ", "warning": "warning", "error": "ERROR  "}
     epilog="""\b
 Examples:
   attest doctor
-  attest doctor --period 2026-W47      also read that period's statements"""
+  attest doctor --period 2026-W47      also read that period's statements
+  attest doctor --network              only blocks, validators, endpoints"""
 )
 @config_option
 @period_option
+@click.option("--network", is_flag=True, help="Only the network: blocks, validators, endpoints, the publisher.")
 @json_option
 @click.pass_obj
-def doctor(output: Output, config_path: Path, period: str | None, as_json: bool) -> int:
+def doctor(output: Output, config_path: Path, period: str | None, network: bool, as_json: bool) -> int:
     """Check configuration, endpoints, chain id, contracts, roles, keys, gas, sources, witnesses and stores.
 
     One line each, with advice; exits 2 if anything would stop a run. Sends nothing; writes one probe object to each
@@ -40,7 +42,9 @@ def doctor(output: Output, config_path: Path, period: str | None, as_json: bool)
     from attest.errors import EXIT_DONE, EXIT_USAGE
 
     loaded = load(config_path)
-    findings: Iterator[Finding] = diagnosis.examine(loaded, chosen_period(period, loaded))
+    findings: Iterator[Finding] = (
+        diagnosis.network(loaded) if network else diagnosis.examine(loaded, chosen_period(period, loaded))
+    )
     shown = []
     for found in findings:
         finding = replace(found, detail=found.detail.removeprefix(f"{found.subject}: "))
@@ -59,5 +63,10 @@ def doctor(output: Output, config_path: Path, period: str | None, as_json: bool)
         output.result({"findings": plain, "exit_code": exit_code})
     else:
         output.line()
-        output.line(f"{errors} would stop a run." if errors else "Nothing would stop a run. Next: attest run --dry-run")
+        if network:
+            output.line(f"{errors} critical." if errors else "Nothing critical.")
+        else:
+            output.line(
+                f"{errors} would stop a run." if errors else "Nothing would stop a run. Next: attest run --dry-run"
+            )
     return exit_code

@@ -30,6 +30,7 @@ COMMANDS = {
     "revoke": ("attest.cli.run", "revoke", "Withdraw a published attestation."),
     "withhold": ("attest.cli.run", "withhold_", "State that a period was missed."),
     "status": ("attest.cli.status", "status", "What the chain and the store say now."),
+    "monitor": ("attest.cli.monitor", "monitor", "The daily watch: metrics for Prometheus, or one check."),
     "custody": ("attest.cli.custody", "group", "Read custodians' files."),
     "quorum": ("attest.cli.quorum", "group", "Why the sources' word was accepted, held or refused."),
     "sizing": ("attest.cli.sizing", "group", "How large reserves and stabilisation trades must be."),

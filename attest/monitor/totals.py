@@ -216,6 +216,22 @@ class Totals:
 
         return dict(self._counted(events.c.contract, kind))
 
+    def recent(self, since: int) -> dict[tuple[Kind, bool | None], int]:
+        """Events after a time, by kind and, of checks, by whether they passed."""
+        from sqlalchemy import func, select
+
+        from attest.monitor.tables import events
+
+        columns = events.c
+        query = (
+            select(columns.kind, columns.passed, func.count())
+            .where(
+                columns.chain_id == self.indexed.chain_id, columns.kind.in_(KINDS), columns.timestamp > since
+            )
+            .group_by(columns.kind, columns.passed)
+        )  # fmt: skip
+        return {(kind, passed): count for kind, passed, count in self._connection.execute(query)}
+
     def count(self, kind: Kind) -> int:
         """All events of a kind."""
         return sum(self.by_contract(kind).values())

@@ -92,6 +92,15 @@ def _extra_data(encoded: bytes) -> tuple[bytes, list[bytes], Any, bytes, list[by
     return vanity, validators, vote, round_number, seals
 
 
+def listed(extra_data: bytes) -> tuple[str, ...]:
+    """The validators that a BFT block's own ``extraData`` lists, lower case: for a watch, never for a proof. Raises
+    :class:`VerificationError` for another block's."""
+    _, validators, _, _, _ = _extra_data(extra_data)
+    if not all(isinstance(each, bytes) and len(each) == _ADDRESS_BYTES for each in validators):
+        raise _refuse("extraData has a validator that is no address")
+    return tuple(f"0x{each.hex()}" for each in validators)
+
+
 def sealers(header: Header, validators: Iterable[str]) -> frozenset[str]:
     """Which of ``validators`` (addresses) sealed the header, in lower case, each once."""
     from eth_hash.auto import keccak

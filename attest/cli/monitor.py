@@ -1,0 +1,195 @@
+"""``attest monitor``: the daily watch, as an exporter or once."""
+
+from __future__ import annotations
+
+import re
+import signal
+import threading
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from textwrap import fill
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from attest.cli.common import config_option, json_option, load
+from attest.cli.output import Output
+from attest.cli.text import table
+from attest.errors import printable
+
+if TYPE_CHECKING:
+    from attest.monitor.exposition import Sample
+    from attest.monitor.findings import Finding
+    from attest.monitor.watch import Snapshot, Watch
+
+
+def _address(context: click.Context, parameter: click.Parameter, value: str) -> tuple[str, int]:
+    match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:\[\]]+)):([0-9]{1,5})", value)
+    if match is None or int(match[3]) > 65535:
+        raise click.BadParameter("is host and port, for example 127.0.0.1:9464 or [::1]:9464")
+    return match[1] or match[2], int(match[3])
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  attest monitor                           for Prometheus, until Ctrl-C
+  attest monitor --listen [::1]:9464
+  attest monitor --once                    the daily check (runbook 8.1)
+  attest monitor --once --json | jq '.findings[] | .alert'
+
+\b
+Exit codes of --once, by the worst that was found:
+  0  nothing worse than a notice
+  3  warnings only
+  4  a token's reserve is below its supply
+  5  anything else critical, or a part that could not be read"""
+)
+@config_option
+@click.option(
+    "--listen",
+    default="127.0.0.1:9464",
+    show_default=True,
+    metavar="HOST:PORT",
+    callback=_address,
+    help="Where /metrics, /healthz and a page for people are served.",
+)
+@click.option("--once", is_flag=True, help="One cycle: print what it found, and exit by the worst of it.")
+@json_option
+@click.pass_obj
+def monitor(output: Output, config_path: Path, listen: tuple[str, int], once: bool, as_json: bool) -> int:
+    """Watch tokens, vaults, bridge, oracles and network, as metrics for Prometheus.
+
+    Reads every chain at one pinned block in each cycle, in a number of requests that does not grow with what is there,
+    and follows events in the index. What to watch is in [monitor] of attest.toml; what is left out there has no
+    metrics. Sends nothing to any chain.
+    """
+    from attest.monitor.watch import Watch
+    from attest.store import open_store
+
+    if as_json and not once:
+        raise click.UsageError("--json goes with --once")
+    loaded = load(config_path)
+    watch = Watch(loaded, open_store(loaded.config.stores.private, base=loaded.base, secret=True), _now)
+    try:
+        return _once(output, watch) if once else _serve(output, watch, listen)
+    finally:
+        watch.close()
+
+
+def _now() -> datetime:
+    """The machine's clock, also where a rehearsal pins the runs' clock: what is watched is now."""
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+def _serve(output: Output, watch: Watch, listen: tuple[str, int]) -> int:
+    from attest.monitor.findings import findings
+    from attest.monitor.server import Board, MonitorServer
+
+    settings = watch.loaded.config.monitor
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    board = Board(settings.interval_seconds)
+    with MonitorServer(board, listen) as server:
+        output.line(f"{server.url}/metrics, every {settings.interval_seconds} s. Ctrl-C ends it.")
+        _say_unwatched(output, watch)
+        while not ended.is_set():
+            begun = time.monotonic()
+            snapshot = watch.cycle()
+            board.put(snapshot, findings(snapshot, max_lag_blocks=settings.max_lag_blocks))
+            ended.wait(max(0.0, begun + settings.interval_seconds - time.monotonic()))
+    return 0
+
+
+def _say_unwatched(output: Output, watch: Watch) -> None:
+    if missing := watch.unwatched():
+        output.line(f"Not configured, and not watched: {', '.join(missing)}.")
+
+
+def _once(output: Output, watch: Watch) -> int:
+    from attest.monitor import jobs
+    from attest.monitor.findings import findings
+
+    snapshot = watch.cycle()
+    found = findings(snapshot, max_lag_blocks=watch.loaded.config.monitor.max_lag_blocks)
+    exit_code = exit_code_of(found)
+    if not snapshot.failures:
+        jobs.record(watch.private, jobs.DAILY_CHECK, snapshot.at)
+    if output.json:
+        output.result(_as_json(watch, snapshot, found, exit_code))
+        return exit_code
+    for name, block in snapshot.blocks.items():
+        output.line(f"chain {printable(name)}: block {block.number}")
+    output.line()
+    rows = [_row(sample, snapshot.at.timestamp()) for sample in snapshot.samples]
+    output.line(table(("Metric", "Value"), sorted(rows), right=(1,)))
+    output.line()
+    for each in found:
+        incident = f" {each.incident}" if each.incident else ""
+        output.line(f"{each.severity}{incident}: {each.alert}: {printable(each.subject)}")
+        output.line(fill(printable(each.detail), 80, initial_indent="  ", subsequent_indent="  "))
+    if not found:
+        output.line("Nothing is wrong.")
+    _say_unwatched(output, watch)
+    return exit_code
+
+
+def exit_code_of(found: list[Finding]) -> int:
+    """By the worst: a reserve below its supply, anything else critical, warnings, or nothing to act on."""
+    from attest.errors import EXIT_CHAIN, EXIT_DONE, EXIT_SHORTFALL, EXIT_SOURCE
+
+    if any(each.alert == "ReserveShortfall" for each in found):
+        return EXIT_SHORTFALL
+    severities = {each.severity for each in found}
+    return EXIT_CHAIN if "critical" in severities else EXIT_SOURCE if "warning" in severities else EXIT_DONE
+
+
+def _row(sample: Sample, now: float) -> tuple[str, str]:
+    """A sample as it fits a terminal: long labels are cut, and a time is how long ago it was."""
+    name = sample.metric.name.removeprefix("attest_")
+    at = name.removesuffix("_timestamp_seconds")
+    inside = ",".join(map(_cut, sample.labels))
+    value = _shown(sample)
+    if at != name and isinstance(sample.value, int | float):
+        value = f"{now - sample.value:.0f} s ago" if sample.value else "never"
+    return at + (f"{{{inside}}}" if inside else ""), value
+
+
+def _cut(label: str) -> str:
+    """A label without its middle, if it is an address or long: for a line of 80 columns."""
+    longest = 9 if re.fullmatch("0x[0-9a-fA-F]{40}", label) else 18
+    return label if len(label) <= longest else f"{label[: longest - 6]}…{label[-5:]}"
+
+
+def _shown(sample: Sample) -> str:
+    from attest.monitor.exposition import Distribution
+
+    if isinstance(sample.value, Distribution):
+        return f"{sample.value.count} in {sample.value.sum:.3g} s"
+    return str(sample.value) if isinstance(sample.value, int) else f"{float(sample.value):.6g}"
+
+
+def _as_json(watch: Watch, snapshot: Snapshot, found: list[Finding], exit_code: int) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from attest.monitor.exposition import Distribution, shown
+    from attest.records import format_instant, to_plain
+
+    def value(sample: Sample) -> Any:
+        if isinstance(sample.value, Distribution):
+            return {"count": sample.value.count, "sum": shown(sample.value.sum)}
+        return str(sample.value) if isinstance(sample.value, int) else shown(sample.value)
+
+    return {
+        "at": format_instant(snapshot.at),
+        "blocks": {name: to_plain(block) for name, block in snapshot.blocks.items()},
+        "findings": [asdict(each) for each in found],
+        "failures": [{"collector": each.collector, **each.error.as_json()} for each in snapshot.failures],
+        "metrics": [
+            {"name": sample.metric.name, "labels": sample.named, "value": value(sample)} for sample in snapshot.samples
+        ],
+        "unwatched": watch.unwatched(),
+        "exit_code": exit_code,
+    }

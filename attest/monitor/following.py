@@ -1,0 +1,186 @@
+"""The part of the watch that follows events: it brings the index up to the newest final block and tells what it adds up
+to. Nothing is counted in memory, so that counters are the same after a restart."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from attest.chain.rpc import ChainClient
+from attest.config import Config, Followed
+from attest.monitor import metrics
+from attest.monitor.events import STATUSES, Contract, Kind, Renamed, Statuses, Watched, watch
+from attest.monitor.exposition import Distribution, Sample
+from attest.monitor.index import EventIndex
+from attest.monitor.sizing import MINUTE
+from attest.monitor.totals import DAY, HOUR, Totals, reading
+from attest.secrets import resolve
+
+#: Measures over all events of a month are made anew at most this often, in seconds.
+_MEASURE_SECONDS = 60
+
+#: Events that call for somebody: kind, result of a check, and the section that has them followed.
+_RECENT: Mapping[str, tuple[Kind, bool | None, str]] = {
+    "liquidation": ("liquidated", None, "liquidation"),
+    "money-multiplier-violation": ("money-multiplier-violated", None, "guard"),
+    "gru-isolation-violation": ("gru-isolation-violated", None, "guard"),
+    "iso4217-violation": ("iso4217-violated", None, "guard"),
+    "compliance-check-failed": ("compliance-checked", False, "guard"),
+    "reserve-insufficient": ("reserve-verified", False, "bridge"),
+}
+
+
+def watched_contracts(config: Config, base: Path) -> list[Watched]:
+    """The contracts whose events are followed, with the deployment's own events. Raises :class:`OperatorError`."""
+    watching = config.monitor
+    found = [
+        watch("token", deployment.address)
+        for token in config.tokens.values()
+        for deployment in token.deployments
+        if deployment.chain == config.oracle.chain
+    ]
+    others: list[tuple[Contract, str, Followed | None]] = [
+        ("bridge", "bridge", watching.bridge),
+        ("compliance", "guard", watching.guard),
+        ("liquidation", "liquidation", watching.liquidation),
+    ]
+    for kind, section, contract in others:
+        if contract is not None:
+            renamed = {name: Renamed(event.event, event.fields, event.where) for name, event in contract.events.items()}
+            abi = None if contract.abi is None else base / contract.abi
+            found.append(watch(kind, contract.address, renamed=renamed, abi=abi, section=f"monitor.{section}"))
+    return found
+
+
+class Follower:
+    """The events of the oracle's chain. Made when an index is configured."""
+
+    name = "events"
+
+    def __init__(self, config: Config, base: Path, url: str) -> None:
+        """Raises :class:`OperatorError` for an event that cannot be followed as configured, or a missing secret."""
+        self._config = config
+        self._base = base
+        self._url = url if url.startswith("sqlite:///") else resolve(url, base=base).reveal()
+        self._watched = watched_contracts(config, base)
+        self._chain = config.oracle.chain
+        self._chain_id = config.chains[self._chain].chain_id
+        self._symbols = {
+            deployment.address.lower(): symbol
+            for symbol, token in config.tokens.items()
+            for deployment in token.deployments
+            if deployment.chain == self._chain
+        }
+        #: The token whose outflow the stabilizer's reserve is measured against, once it is known.
+        self.stabilizer_currency: str | None = None
+        self._index: EventIndex | None = None
+        self._counts: list[Sample] = []
+        self._measures: list[Sample] = []
+        self._measured_at: float | None = None
+
+    def advance(self, client: ChainClient) -> None:
+        """Index up to the newest final block. Raises what :meth:`EventIndex.open` and :meth:`EventIndex.advance` do."""
+        progress = self._opened().advance(client)
+        if progress.added or progress.reorgs or progress.unreadable:
+            self._counts = []
+
+    def samples(self) -> list[Sample]:
+        """What the index adds up to, as far as it has come; nothing before its first block. Raises
+        :class:`OperatorError` for a database that cannot be read."""
+        cursor = self._opened().cursor()
+        if cursor is None:
+            return []
+        with reading(self._url, chain_id=self._chain_id, base=self._base) as totals:
+            self._counts = self._counts or list(self._counted(totals))
+            now = time.monotonic()
+            if self._measured_at is None or now - self._measured_at >= _MEASURE_SECONDS:
+                self._measures, self._measured_at = list(self._measured(totals)), now
+            indexed = Sample(metrics.INDEXED, totals.indexed.number, (self._chain,))
+        return [*self._counts, *self._measures, indexed]
+
+    def close(self) -> None:
+        if self._index is not None:
+            self._index.close()
+
+    def _opened(self) -> EventIndex:
+        if self._index is None:
+            chain, bridge = self._config.chains[self._chain], self._config.monitor.bridge
+            statuses = (
+                STATUSES
+                if bridge is None
+                else Statuses(bridge.statuses, frozenset(bridge.settled), frozenset(bridge.failed))
+            )
+            self._index = EventIndex.open(
+                self._url,
+                name=self._chain,
+                chain_id=chain.chain_id,
+                watched=self._watched,
+                statuses=statuses,
+                start=self._config.monitor.first_block,
+                finality=chain.finality,
+                base=self._base,
+            )
+        return self._index
+
+    def _counted(self, totals: Totals) -> Iterator[Sample]:
+        """Counters; each of its values is there from the start."""
+        watching = self._config.monitor
+        for kind, metric in (("minted", metrics.MINTS), ("burned", metrics.BURNS)):
+            counts = totals.by_contract("minted" if kind == "minted" else "burned")
+            for address, symbol in self._symbols.items():
+                yield Sample(metric, counts.get(address, 0), (symbol,))
+        if watching.liquidation is not None:
+            yield Sample(metrics.LIQUIDATIONS, totals.count("liquidated"))
+        if watching.guard is not None:
+            for passed, count in totals.compliance_checks().items():
+                yield Sample(metrics.CHECKS, count, ("passed" if passed else "failed",))
+            for violation, count in totals.violations().items():
+                yield Sample(metrics.VIOLATIONS, count, (violation,))
+        if watching.bridge is not None:
+            yield from self._bridge(totals)
+        reorgs = totals.reorgs()
+        yield Sample(metrics.REORGS, reorgs.count, (self._chain,))
+        yield Sample(metrics.REORG_DEPTH, reorgs.deepest, (self._chain,))
+        yield Sample(metrics.UNREADABLE, totals.unreadable(0)[0], (self._chain,))
+
+    def _bridge(self, totals: Totals) -> Iterator[Sample]:
+        for status, count in totals.transfers().items():
+            yield Sample(metrics.TRANSFERS, count, (status,))
+        for sufficient, count in totals.verifications().items():
+            yield Sample(metrics.VERIFICATIONS, count, ("true" if sufficient else "false",))
+        histogram = totals.settlement_histogram()
+        buckets = {float(bound): count for bound, count in histogram.buckets.items()}
+        yield Sample(metrics.SETTLEMENT, Distribution(buckets, histogram.count, histogram.seconds))
+        oldest = totals.oldest_pending()
+        if oldest is not None:
+            yield Sample(metrics.OLDEST_PENDING, oldest)
+
+    def _measured(self, totals: Totals) -> Iterator[Sample]:
+        """What is measured over a time, up to the last block that is indexed."""
+        watching, until = self._config.monitor, totals.indexed.timestamp
+        recent = totals.recent(until - DAY)
+        for name, (kind, passed, contract) in _RECENT.items():
+            if getattr(watching, contract) is not None:
+                yield Sample(metrics.RECENT, recent.get((kind, passed), 0), (name,))
+        bridge, stabilizer = watching.bridge, watching.stabilizer
+        if bridge is None:
+            return
+        for window, seconds in (("hour", HOUR), ("day", DAY)):
+            outcomes = totals.outcomes(until - seconds, until)
+            yield Sample(metrics.ENDED, outcomes.settled, (window, "settled"))
+            yield Sample(metrics.ENDED, outcomes.failed, (window, "failed"))
+        since = until - bridge.lookback_days * DAY
+        measures = totals.bridge(since, until)
+        latency = totals.settlements(since, until)
+        typical = latency.p95 if bridge.latency_by == "p95" else latency.median
+        for address, symbol in self._symbols.items():
+            measured = measures.get(address)
+            peak = 0 if measured is None else measured.peak[1].per_second
+            yield Sample(metrics.PEAK_OUTFLOW, peak, (symbol,))
+            if typical is not None:
+                yield Sample(metrics.LATENCY, typical, (symbol,))
+        wanted = stabilizer is not None and stabilizer.window_seconds and stabilizer.peak_minute_outflow is None
+        if wanted and self.stabilizer_currency is not None:
+            peak_minute = totals.peak_outflow(MINUTE, since, until).get(self.stabilizer_currency.lower())
+            yield Sample(metrics.STABILIZATION_PEAK, peak_minute.per_second if peak_minute else 0)

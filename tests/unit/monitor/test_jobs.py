@@ -1,0 +1,69 @@
+"""What the private store says of tasks and runs."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from attest.config import Config
+from attest.errors import ConflictError
+from attest.monitor import jobs
+from attest.store import LocalStore
+from tests.support.watched import World, configuration
+
+NOW = datetime(2026, 11, 25, 8, tzinfo=UTC)  # a Wednesday: 2026-W47 is due
+DUE = "2026-W47"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> LocalStore:
+    return LocalStore(tmp_path)
+
+
+def told(store: LocalStore, config: Config | None = None) -> dict[tuple[str, ...], object]:
+    found = jobs.samples(store, config or configuration(World()), NOW)
+    return {(each.metric.name.removeprefix("attest_"), *each.labels): each.value for each in found}
+
+
+def test_samples__empty_store__has_every_number_at_zero(store: LocalStore) -> None:
+    assert told(store) == {
+        ("job_last_success_timestamp_seconds", "weekly-attestation"): 0,
+        ("job_last_success_timestamp_seconds", "daily-check"): 0,
+        ("oracle_publish_failures_total",): 0,
+        ("oracle_circuit_breaker_open",): 0,
+    }
+
+
+def test_record__a_task__is_its_last_success(store: LocalStore) -> None:
+    jobs.record(store, "daily-check", NOW - timedelta(hours=1))
+    jobs.record(store, "daily-check", NOW)
+    jobs.record(store, "weekly-report", NOW)
+    for task in ("daily-check", "weekly-report"):
+        assert told(store)["job_last_success_timestamp_seconds", task] == NOW.timestamp()
+
+
+def test_samples__record_that_is_no_time__is_refused(store: LocalStore) -> None:
+    store.replace("jobs/daily-check", b"yesterday\n")
+    with pytest.raises(ConflictError, match="daily-check is not a time"):
+        told(store)
+
+
+def test_samples__rehearsal__has_no_cadence(store: LocalStore) -> None:
+    plain = configuration(World()).model_dump()
+    plain["schedule"]["clock"] = NOW
+    assert not any("job" in name[0] for name in told(store, Config.model_validate(plain)))
+
+
+def test_samples__replaced_transactions_and_refusals__are_failures(store: LocalStore) -> None:
+    for key in ("tx/138/0xab/0/0", "tx/138/0xab/0/1", "tx/138/0xab/1/0", "refusals/2026-W40/x"):
+        store.create(key, b"{}")
+    found = told(store)
+    assert found["oracle_publish_failures_total",] == 2
+    assert found["oracle_circuit_breaker_open",] == 0, "an old refusal"
+
+
+def test_samples__due_period_refused__the_breaker_is_open_until_it_is_published(store: LocalStore) -> None:
+    store.create(f"refusals/{DUE}/x", b"{}")
+    assert told(store)["oracle_circuit_breaker_open",] == 1

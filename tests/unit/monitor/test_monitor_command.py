@@ -1,0 +1,44 @@
+"""``attest monitor``: its exit codes and what it refuses."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import pytest
+
+from attest.cli.monitor import exit_code_of
+from attest.monitor.findings import Finding, Severity
+from tests.support.commands import attest
+
+
+def finding(alert: str, severity: Severity) -> Finding:
+    return Finding(alert, severity, "", "", "")
+
+
+BY_CODE = {
+    0: finding("ReserveRatioBelow110", "info"),
+    3: finding("VaultHealthLow", "warning"),
+    5: finding("CollectorFailed", "critical"),
+    4: finding("ReserveShortfall", "critical"),
+}
+
+
+def test_exit_code__of_two_findings__is_that_of_the_worse() -> None:
+    worse = list(BY_CODE)
+    assert exit_code_of([]) == 0
+    for better, worst in combinations(worse, 2):
+        assert exit_code_of([BY_CODE[better], BY_CODE[worst]]) == worst
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--json",), "goes with --once"),
+        (("--once", "--listen", "9464"), "is host and port"),
+        (("--once", "--listen", "127.0.0.1:99999"), "is host and port"),
+    ],
+)
+def test_monitor__words_that_mean_nothing__are_refused(words: tuple[str, ...], told: str) -> None:
+    said = attest("monitor", *words)
+    assert said.code == 2
+    assert told in said.everything

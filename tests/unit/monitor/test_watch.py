@@ -1,0 +1,386 @@
+"""The watch over a simulated deployment: what a cycle reads, what it costs, and what a failure costs."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+import rlp
+
+from attest.chain.rpc import TransportFault
+from attest.errors import ChainError, OperatorError
+from attest.monitor.findings import findings, network_findings
+from attest.monitor.watch import Snapshot
+from tests.support.chains import ORACLE, REPORTERS, Error
+from tests.support.watched import ALL, BRIDGE, LEDGER, NO_DEBT, PRICES, WAD, World, address, value, values, watching
+
+
+def alerts(snapshot: Snapshot) -> set[tuple[str, str]]:
+    return {(each.alert, each.subject) for each in findings(snapshot, max_lag_blocks=5)}
+
+
+def test_cycle__healthy_deployment__gives_every_number_and_no_finding(tmp_path: Path) -> None:
+    world = World(healths=[2 * WAD, NO_DEBT, 15 * WAD // 10])
+    world.vaults()
+    world.prices()
+    world.answers[LEDGER, f"totalDebt {address(0)}"] = (90,)  # at 90 %, not above
+    snapshot = watching(world, tmp_path, ALL).cycle()
+    assert snapshot.failures == ()
+    assert value(snapshot, "token_reserve_surplus_units", "USDW") == 200_000
+    assert value(snapshot, "token_money_multiplier_ok", "USDW") == 1
+    assert value(snapshot, "reserve_oracle_quorum_met", "USDW") == 1
+    assert values(snapshot, "reserve_oracle_reporter_last_report_timestamp_seconds") == {
+        ("USDW", reporter): world.now - 60 for reporter in REPORTERS
+    }
+    assert value(snapshot, "vaults") == 3
+    assert value(snapshot, "vault_health_ratio_min") == Fraction(3, 2)
+    assert values(snapshot, "vault_health_ratio_worst") == {("1",): Fraction(3, 2), ("2",): 2}
+    assert value(snapshot, "vault_debt_units", "USDW") == 90
+    assert value(snapshot, "vault_collateral_units", "0x" + "85" * 20) == 77
+    assert value(snapshot, "chain_head_block_number", "main") == 49
+    assert value(snapshot, "rpc_up", "main", "http://node-0.example:80") == 1
+    late = {("WeeklyAttestationMissing", "weekly-attestation")}
+    assert alerts(snapshot) == late, "nothing was attested in this store"
+
+
+def test_cycle__one_unit_short_of_an_octillion__is_a_shortfall(tmp_path: Path) -> None:
+    world = World()
+    world.set_token("USDW", supply=10**27, reserve=10**27 - 1)
+    assert float(10**27) == float(10**27 - 1)
+    snapshot = watching(world, tmp_path).cycle()
+    assert value(snapshot, "token_reserve_surplus_units", "USDW") == -1
+    assert value(snapshot, "token_money_multiplier_ok", "USDW") == 0
+    assert 'attest_token_reserve_surplus_units{token="USDW"} -1\n' in snapshot.exposition()
+    assert {("ReserveShortfall", "USDW"), ("OnchainReserveInsufficient", "USDW")} <= alerts(snapshot)
+
+
+@pytest.mark.parametrize(
+    ("supply", "reserve", "alert"),
+    [
+        (1000, 1000, "ReserveRatioLow"),
+        (1000, 1049, "ReserveRatioLow"),
+        (1000, 1050, "ReserveRatioBelow110"),
+        (1000, 1099, "ReserveRatioBelow110"),
+        (1000, 1100, None),
+        (0, 0, None),
+    ],
+)
+def test_findings__reserve_ratio_at_each_edge__is_told(
+    supply: int, reserve: int, alert: str | None, tmp_path: Path
+) -> None:
+    world = World()
+    world.set_token("USDW", supply=supply, reserve=reserve)
+    found = {name for name, subject in alerts(watching(world, tmp_path).cycle()) if subject == "USDW"}
+    assert found == ({alert} if alert else set())
+
+
+def test_cycle__quorum_lost__has_no_reserve_and_says_why(tmp_path: Path) -> None:
+    world = World()
+    world.set_token("USDW", supply=5, reserve=None, age=4000)
+    snapshot = watching(world, tmp_path).cycle()
+    assert values(snapshot, "token_reserve_units") == {}
+    assert value(snapshot, "reserve_oracle_stale_reports", "USDW") == 3
+    assert {("OracleQuorumNotMet", "USDW"), ("ReserveReportStale", "USDW")} <= alerts(snapshot)
+
+
+def test_cycle__one_token_fails__the_others_go_on_and_the_failure_is_a_metric(tmp_path: Path) -> None:
+    world = World(tokens=("USDW", "EURW"))
+    world.answers[address(0), "totalSupply"] = None  # no contract there
+    watch = watching(world, tmp_path)
+    watch.cycle()
+    snapshot = watch.cycle()
+    assert [failure.collector for failure in snapshot.failures] == ["token-USDW"]
+    assert set(values(snapshot, "token_supply_units")) == {("EURW",)}
+    assert value(snapshot, "collector_errors_total", "token-USDW") == 2
+    assert value(snapshot, "collector_last_success_timestamp_seconds", "token-USDW") == 0
+    assert value(snapshot, "collector_last_success_timestamp_seconds", "token-EURW") == world.now + 1
+    assert ("CollectorFailed", "token-USDW") in alerts(snapshot)
+
+    world.set_token("USDW", supply=1, reserve=2)
+    recovered = watch.cycle()
+    assert recovered.failures == ()
+    assert value(recovered, "collector_errors_total", "token-USDW") == 2
+
+
+def test_cycle__token_without_isReserveSufficient__has_every_other_number(tmp_path: Path) -> None:  # noqa: N802
+    world = World()
+    world.answers[address(0), "isReserveSufficient"] = Error(3, "execution reverted")
+    snapshot = watching(world, tmp_path).cycle()
+    assert snapshot.failures == ()
+    assert values(snapshot, "token_reserve_sufficient") == {}
+    assert value(snapshot, "token_supply_units", "USDW") == 1_000_000
+
+
+def test_cycle__other_decimals_than_configured__fail_that_token(tmp_path: Path) -> None:
+    world = World()
+    world.answers[address(0), "decimals"] = (18,)
+    (failure,) = watching(world, tmp_path).cycle().failures
+    assert "has 18 decimals, 6 are configured" in failure.error.message
+
+
+@pytest.mark.parametrize(
+    ("function", "answer", "said"),
+    [
+        ("vaultCount", None, "answered nothing"),
+        ("vaultCount", (2**200,), "vaults"),
+        ("vaultHealths", Error(-32000, "missing trie node"), "does not give this state"),
+        ("vaultHealths", lambda start, count: ([], []), "gave 0 of 1 vaults"),
+        ("assets", Error(3, "execution reverted"), "reverted"),
+    ],
+)
+def test_cycle__ledger_of_another_make_or_without_history__costs_the_vaults_only(
+    function: str, answer: object, said: str, tmp_path: Path
+) -> None:
+    world = World()
+    world.vaults()
+    world.prices()
+    world.answers[LEDGER, function] = answer
+    snapshot = watching(world, tmp_path, ALL).cycle()
+    assert [failure.collector for failure in snapshot.failures] == ["vaults"]
+    assert said in snapshot.failures[0].error.message
+    assert value(snapshot, "price_oracle_frozen", "USDW") == 0
+    assert values(snapshot, "vaults") == {}
+
+
+def test_cycle__no_vault_has_debt__the_lowest_health_is_infinite(tmp_path: Path) -> None:
+    world = World(healths=[NO_DEBT])
+    world.vaults()
+    snapshot = watching(world, tmp_path, {"ledger": {"address": LEDGER}}).cycle()
+    assert value(snapshot, "vault_health_ratio_min") == math.inf
+    assert values(snapshot, "vault_health_ratio_worst") == {}
+
+
+def test_cycle__vaults_named_in_the_configuration__are_asked_one_by_one(tmp_path: Path) -> None:
+    world = World()
+    world.vaults()
+    del world.answers[LEDGER, "vaultCount"], world.answers[LEDGER, "vaultHealths"]
+    vaults = tuple(address(number) for number in (71, 72))
+    for vault, health in zip(vaults, (WAD, 2 * WAD), strict=True):
+        world.answers[LEDGER, f"getVaultHealth {vault}"] = (health,)
+    snapshot = watching(world, tmp_path, {"ledger": {"address": LEDGER, "vaults": vaults}}).cycle()
+    assert snapshot.failures == ()
+    assert (value(snapshot, "vaults"), value(snapshot, "vault_health_ratio_min")) == (2, 1)
+    assert ("VaultHealthCritical", "vaults") in alerts(snapshot)
+
+
+def test_cycle__a_hundred_tokens_and_ten_thousand_vaults__are_no_more_requests_than_few(tmp_path: Path) -> None:
+    tokens = tuple(f"T{number:02}W" for number in range(100))
+    many = World(tokens=tokens, healths=[2 * WAD + n for n in range(1000)])
+    many.vaults()
+    watch = watching(many, tmp_path, {"ledger": {"address": LEDGER}})
+    watch.cycle()
+    snapshot = watch.cycle()
+    assert snapshot.failures == ()
+    assert value(snapshot, "vaults") == 1000
+    assert len(values(snapshot, "token_supply_units")) == 100
+    assert value(snapshot, "cycle_requests") < 25
+    spent = value(snapshot, "cycle_requests")
+
+    many.healths = [2 * WAD + n for n in range(10_000)]
+    many.vaults()
+    assert value(watch.cycle(), "vaults") == 10_000
+    assert value(watch.cycle(), "cycle_requests") == spent
+
+
+def test_cycle__prices_stale_and_frozen__are_critical(tmp_path: Path) -> None:
+    world = World()
+    world.prices(age=3601, frozen=True)
+    found = alerts(watching(world, tmp_path, {"price_oracles": {"USDW": {"address": PRICES}}}).cycle())
+    assert {("PriceOracleStale", "USDW"), ("PriceOracleFrozen", "USDW")} <= found
+
+
+# -- network -----------------------------------------------------------------------------------------------------------
+
+
+def test_cycle__endpoints_disagree_on_one_answer__costs_that_token_and_is_counted(tmp_path: Path) -> None:
+    world = World(tokens=("USDW", "EURW"))
+    liar = world.node({(address(0), "totalSupply"): (1,)})
+    snapshot = watching(world, tmp_path, nodes=[world.node(), liar]).cycle()
+    assert [failure.collector for failure in snapshot.failures] == ["token-USDW"]
+    assert isinstance(snapshot.failures[0].error, ChainError)
+    assert snapshot.failures[0].error.code == "endpoints-disagree"
+    assert value(snapshot, "rpc_state_disagreements", "main") == 1
+    assert value(snapshot, "token_supply_units", "EURW") == 1_000_001
+    assert ("RpcProvidersDisagree", "main") in alerts(snapshot)
+
+
+def test_cycle__endpoint_down__is_told_and_the_other_is_read(tmp_path: Path) -> None:
+    world = World()
+    dead = world.node()
+    dead.faults = [TransportFault("refused", again=False)] * 20
+    snapshot = watching(world, tmp_path, nodes=[world.node(), dead]).cycle()
+    assert snapshot.failures == ()
+    assert values(snapshot, "rpc_up") == {
+        ("main", "http://node-0.example:80"): 1,
+        ("main", "http://node-1.example:80"): 0,
+    }
+    assert value(snapshot, "rpc_requests_total", "main", "http://node-1.example:80", "failed") > 0
+    assert ("RpcEndpointDown", "http://node-1.example:80") in alerts(snapshot)
+
+
+def test_cycle__every_endpoint_down__has_no_number_of_the_chain_and_raises_nothing(tmp_path: Path) -> None:
+    world = World()
+    dead = world.node()
+    dead.faults = [TransportFault("refused", again=False)] * 50
+    snapshot = watching(world, tmp_path, nodes=[dead]).cycle()
+    assert {failure.collector for failure in snapshot.failures} == {"network-main", "token-USDW"}
+    assert values(snapshot, "token_supply_units") == values(snapshot, "chain_head_block_number") == {}
+    assert value(snapshot, "rpc_up", "main", "http://node-0.example:80") == 0
+    assert network_findings(snapshot, max_lag_blocks=5)[0].alert == "RpcEndpointDown"
+
+
+@pytest.mark.parametrize(("behind", "lags"), [(5, False), (6, True)])
+def test_cycle__endpoint_behind_the_others__lags_beyond_the_limit(behind: int, lags: bool, tmp_path: Path) -> None:
+    world = World()
+    snapshot = watching(world, tmp_path, nodes=[world.node(), world.node(behind=behind)]).cycle()
+    assert snapshot.failures == ()
+    assert (("RpcEndpointLagging", "http://node-1.example:80") in alerts(snapshot)) is lags
+
+
+def test_cycle__endpoint_of_another_chain__fails_and_says_which(tmp_path: Path) -> None:
+    world = World()
+    node = world.node()
+    node.chain_id = 1
+    snapshot = watching(world, tmp_path, nodes=[node]).cycle()
+    assert "serves chain id 1, not 138" in snapshot.failures[0].error.message
+
+
+@pytest.mark.parametrize(("ahead", "alert"), [(60, None), (61, "ChainHalted"), (-62, "ClockSkew")])
+def test_findings__newest_block_old_or_in_the_future__is_told(ahead: int, alert: str | None, tmp_path: Path) -> None:
+    from datetime import UTC, datetime
+
+    world = World()
+    watch = watching(world, tmp_path)
+    watch.now = lambda: datetime.fromtimestamp(world.now + ahead, UTC)
+    snapshot = watch.cycle()
+    assert value(snapshot, "clock_skew_seconds", "main") == ahead
+    assert {name for name, subject in alerts(snapshot) if subject == "main"} == ({alert} if alert else set())
+
+
+def qbft(validators: list[str]) -> str:
+    """``extraData`` of a QBFT block without seals."""
+    listed = [bytes.fromhex(each[2:]) for each in validators]
+    return "0x" + rlp.encode([b"\0" * 32, listed, [], b"", []]).hex()
+
+
+MIX_HASH = "0x63746963616c2062797a616e74696e65206661756c7420746f6c6572616e6365"
+
+
+def test_cycle__validator_that_proposes_nothing__falls_silent(tmp_path: Path) -> None:
+    validators = ["0x" + digits * 20 for digits in ("11", "12", "13")]
+    world = World(length=3)
+    for number in range(40):
+        world.grow(miner=validators[number % 3], mixHash=MIX_HASH, extraData=qbft(validators))
+    watch = watching(world, tmp_path)
+    seen = values(watch.cycle(), "chain_validator_last_block_timestamp_seconds")
+    assert seen == {("main", each): world.now - 2 * ((39 - number) % 3) for number, each in enumerate(validators)}
+    last = world.now
+    for number in range(180):
+        world.grow(miner=validators[number % 2], mixHash=MIX_HASH, extraData=qbft(validators))
+    snapshot = watch.cycle()
+    assert value(snapshot, "chain_validator_last_block_timestamp_seconds", "main", validators[2]) <= last
+    (silent,) = network_findings(snapshot, max_lag_blocks=5)
+    assert (silent.alert, silent.detail.split()[0]) == ("ValidatorNotProducing", validators[2])
+
+
+# -- configuration -----------------------------------------------------------------------------------------------------
+
+
+def test_unwatched__nothing_configured__names_every_section(tmp_path: Path) -> None:
+    world = World()
+    assert watching(world, tmp_path).unwatched() == [
+        f"monitor.{name}"
+        for name in ("index", "ledger", "liquidation", "price_oracles", "bridge", "guard", "stabilizer", "parity")
+    ]
+
+
+def test_digest__monitor_configured_or_not__is_the_same(tmp_path: Path) -> None:
+    world = World()
+    plain, watched = watching(world, tmp_path).loaded, watching(world, tmp_path, ALL).loaded
+    assert plain.config != watched.config
+    assert plain.digest() == watched.digest()
+
+
+def test_cycle__bridge__reserve_and_safety_of_each_token(tmp_path: Path) -> None:
+    world = World(tokens=("USDW", "EURW"))
+    for number in range(2):
+        world.answers[BRIDGE, f"bridgeReserve {address(number)}"] = (500 + number,)
+    snapshot = watching(world, tmp_path, {"bridge": {"address": BRIDGE, "safety_percent": 150}}).cycle()
+    assert values(snapshot, "bridge_reserve_units") == {("USDW",): 500, ("EURW",): 501}
+    assert value(snapshot, "bridge_safety_factor", "EURW") == Fraction(3, 2)
+
+
+def test_cycle__oracle_that_lists_another_reporter__shows_its_reports_too(tmp_path: Path) -> None:
+    world = World()
+    other = "0x" + "39" * 20
+    world.answers[ORACLE, "reporters"] = ([other, REPORTERS[0]],)
+    reporters = {
+        label[1]
+        for label in values(watching(world, tmp_path).cycle(), "reserve_oracle_reporter_last_report_timestamp_seconds")
+    }
+    assert reporters == {other, *REPORTERS}
+
+
+# -- events ------------------------------------------------------------------------------------------------------------
+
+EVERY_EVENT = {
+    "index": "sqlite:///events.sqlite",
+    "bridge": {"address": BRIDGE},
+    "guard": {"address": "0x" + "86" * 20},
+    "liquidation": {"address": "0x" + "87" * 20},
+}
+
+
+def test_cycle__index_without_events__has_every_counter_at_zero(tmp_path: Path) -> None:
+    world = World()
+    world.answers[BRIDGE, f"bridgeReserve {address(0)}"] = (0,)
+    watch = watching(world, tmp_path, EVERY_EVENT)
+    snapshot = watch.cycle()
+    assert snapshot.failures == ()
+    assert value(snapshot, "chain_indexed_block_number", "main") == 49
+    counters = {
+        name: values(snapshot, name)
+        for name in (
+            "bridge_transfers_total", "bridge_reserve_verifications_total", "bridge_compliance_checks_total",
+            "vault_liquidations_total", "compliance_violations_total", "chain_reorgs_total", "token_mints_total",
+        )
+    }  # fmt: skip
+    assert {name: len(found) for name, found in counters.items()} == {
+        "bridge_transfers_total": 5,
+        "bridge_reserve_verifications_total": 2,
+        "bridge_compliance_checks_total": 2,
+        "vault_liquidations_total": 1,
+        "compliance_violations_total": 3,
+        "chain_reorgs_total": 1,
+        "token_mints_total": 1,
+    }
+    assert {number for found in counters.values() for number in found.values()} == {0}
+    watch.close()
+
+
+def test_cycle__index_whose_folder_is_missing__costs_the_events_only(tmp_path: Path) -> None:
+    snapshot = watching(World(), tmp_path, {"index": "sqlite:///nowhere/events.sqlite"}).cycle()
+    assert {failure.collector for failure in snapshot.failures} == {"events"}
+    assert value(snapshot, "token_supply_units", "USDW") == 1_000_000
+
+
+def test_cycle__endpoint_lost_after_a_cycle__counters_stay_as_of_the_last_block(tmp_path: Path) -> None:
+    world = World()
+    node = world.node()
+    watch = watching(world, tmp_path, {"index": "sqlite:///events.sqlite"}, nodes=[node])
+    watch.cycle()
+    node.faults = [TransportFault("refused", again=False)] * 50
+    asked = len(node.requests)
+    snapshot = watch.cycle()
+    assert values(snapshot, "token_supply_units") == {}
+    assert value(snapshot, "token_mints_total", "USDW") == 0
+    assert value(snapshot, "chain_indexed_block_number", "main") == 49
+    assert len(node.requests) - asked == 1, "it is not asked again in the same cycle"
+
+
+def test_watch__event_that_no_contract_has__is_refused_at_the_start(tmp_path: Path) -> None:
+    events = {"transfer-begun": {"event": "Begun(bytes32 id)"}}
+    with pytest.raises(OperatorError, match=r"monitor\.bridge\.events\.transfer-begun"):
+        watching(World(), tmp_path, {"index": "sqlite:///e.sqlite", "bridge": {"address": BRIDGE, "events": events}})
