@@ -623,7 +623,7 @@ def test_run__sources_of_every_kind__are_all_counted_sealed_and_published_withou
     mistyped = world.attest("custody", "evidence", statement[::-1])
     assert (mistyped.code, mistyped.out, "there is no evidence" in mistyped.err) == (2, "", True)
 
-    files = world.week.stored("public")
+    files = dict(world.week.stored("public"))
     assert files.pop("verify.html") == verifier_page()  # the release's own, which knows no issuer
     public = b"".join(files.values()).lower()
     assert [one for one in PRIVATE if one.lower().encode() in public] == []
