@@ -364,7 +364,10 @@ def _verdict(config: Config, decision: Decision, verdict: Verdict, codes: Mappin
 
 def _committed(package: OpenedPackage, opened: Opened, decided: Decided) -> Committed:
     """The leaves made again with the package's salts; each must be the one that the package has."""
-    given = [records.decode_base64(encoded) for encoded in package.leaves.leaves]
+    try:
+        given = [records.decode_base64(encoded) for encoded in package.leaves.leaves]
+    except ValueError as fault:
+        _differ("leaves.json", f"a leaf {fault}")
     leaves = {leaf.account: leaf for data in given for leaf in [records.from_json(ReserveLeaf, data, "leaves.json")]}
     given_up = {token.token for token in decided.withheld}
     expected = {account.account for account in decided.verdict.accounts if account.token not in given_up}

@@ -138,6 +138,10 @@ SPOILED: dict[str, tuple[Callable[[Path], None], tuple[str, ...]]] = {
         ("account usd-operating", "not held"),
     ),
     "higher leaf": (edited("leaves.json", raise_leaf), ("minor_units is",)),
+    "leaf that is none": (
+        edited("leaves.json", lambda plain: plain["leaves"].append("!")),
+        ("leaves.json: a leaf is not base64",),
+    ),
     "leaf left out": (edited("leaves.json", lambda plain: plain["leaves"].pop()), ("has no leaf",)),
     "leaves in another order": (edited("leaves.json", lambda plain: plain["leaves"].reverse()), ("order",)),
     "higher reserve in the statement": (statement_of(more_reserve), ("token USDW", "reserve_minor_units is 120411407")),

@@ -206,6 +206,8 @@ DIFFERENT: dict[str, tuple[Change, str]] = {
         "two rules for one account",
     ),
     "a weaker rule": (ruled("usdw-0", tolerance_abs=5), "USDW was decided by another rule"),
+    "a balance of any age": (ruled("usdw-0", max_age_seconds=2**53 - 1), "USDW was decided by another rule"),
+    "a balance of no age": (ruled("usdw-0", max_age_seconds=1 - 2**53), "account 'usdw-0' is refused by the rules"),
     "another custodian": (ruled("usdw-0", custodian="Second Bank"), "with another custodian"),
     "another ownership": (ruled("usdw-0", ownership="unproven"), "with another ownership"),
     "another kind": (ruled("usdw-0", balance_kind="custody-total"), "account 'usdw-0' is refused by the rules"),
