@@ -96,7 +96,7 @@ def check(case: Case) -> Finding:
             f"{decided}; but no document was read: that they state these balances is the issuer's word",
             _INSTALL,
         )
-    return Finding("pass", f"{decided}; {case.read_again(package.folder, decision)}")
+    return Finding("pass", f"{decided}; {case.read_again(package.folder, decision, case.predicate)}")
 
 
 def _check_belongs(case: Case, decision: Decision) -> None:

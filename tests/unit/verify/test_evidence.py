@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from attest.documents import Predicate
 from attest.errors import OperatorError, VerificationError
 from attest.model import Decision, ReserveLeaf, SourceFailure
 from attest.records import from_json, to_json
@@ -27,7 +28,7 @@ FORGE = Forge()
 FILES = bundles.without_chain_proof(FORGE.files())
 
 
-def reads(folder: Path, decision: Decision) -> str:
+def reads(folder: Path, decision: Decision, predicate: Predicate) -> str:
     """A reader to whom every document says what the decision says."""
     return f"{len(decision.observations)} documents read again"
 
@@ -56,19 +57,19 @@ def test_evidence__nothing_that_reads_documents__is_skipped_and_says_what_holds(
 def test_evidence__documents_can_be_read_again__says_what_that_found(tmp_path: Path) -> None:
     asked = []
 
-    def read_again(folder: Path, decision: Decision) -> str:
-        asked.append((folder, decision.period))
+    def read_again(folder: Path, decision: Decision, predicate: Predicate) -> str:
+        asked.append((folder, decision.period, predicate.configuration))
         return "6 documents read again"
 
     report = verified(tmp_path, read_again=read_again)
 
     assert report.outcome("evidence") == "pass"
     assert detail(report, "evidence").endswith("; 6 documents read again")
-    assert asked == [(tmp_path, "2026-W47")]
+    assert asked == [(tmp_path, "2026-W47", bundles.statement_read(FILES).configuration)]
 
 
 def test_evidence__documents_read_again_say_something_else__fails(tmp_path: Path) -> None:
-    def read_again(folder: Path, decision: Decision) -> str:
+    def read_again(folder: Path, decision: Decision, predicate: Predicate) -> str:
         raise VerificationError("source bank: states 1.00 USD", code="differs")
 
     report = verified(tmp_path, read_again=read_again)
@@ -126,7 +127,9 @@ def test_verify_bundle__package_given__takes_its_leaves(tmp_path: Path) -> None:
     bundle = bundles.write(bundles.standard_files(), tmp_path / "bundle")
     package = FORGE.write_package(tmp_path / "package")
 
-    report = verify_bundle(bundle, bundles.trust(), now=bundles.NOW, brought=Brought(evidence=package, read_again=reads))
+    report = verify_bundle(
+        bundle, bundles.trust(), now=bundles.NOW, brought=Brought(evidence=package, read_again=reads)
+    )
 
     assert (report.outcome("evidence"), report.outcome("leaves")) == ("pass", "pass")
     assert report.answers[1].detail == "by 3 accounts added up"

@@ -260,7 +260,9 @@ def test_verify__leaves__are_added_up_and_the_answer_says_so(desk: Desk) -> None
     assert "pass leaves: 3 accounts lead to the signed root" in result.text
 
 
-def test_verify__audit_package_and_core_install__is_decided_again_but_not_read(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_verify__audit_package_and_core_install__is_decided_again_but_not_read(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "attest.audit.cosign", None)  # the core install
     forge = Forge()
     desk.prepare(forge)
