@@ -75,8 +75,7 @@ def redecide(folder: Path, rpcs: Sequence[Rpc] = ()) -> Redecision:
     """
     package = open_package(folder)
     decision, predicate = package.decision, package.statement.predicate
-    if (package.leaves.period, package.leaves.revision) != (predicate.period, predicate.revision):
-        _differ("leaves.json", f"is of {package.leaves.period}, revision {package.leaves.revision}")
+    _one_statement(package)
     _same_rules(package.rules, decision, predicate)
     documents = _documents(package.rules.loaded, decision)
     verdict = _decided(decision)
@@ -94,6 +93,7 @@ def redecide(folder: Path, rpcs: Sequence[Rpc] = ()) -> Redecision:
         "statement: made again from all this, byte for byte",
     ]
     taken = [
+        "the configuration (tokens, contracts, accounts, sources), which is the operator's own",
         "the balances of the last attested period, which changes are measured against",
         "attempt and abandoned attempts, software, and what it supersedes",
         "sources that failed without leaving a document",
@@ -181,6 +181,21 @@ def _fails_again(loaded: Loaded, failure: SourceFailure, evidence: Evidence, cut
 
 
 # -- what was decided ------------------------------------------------------------------------------------------------
+
+
+def _one_statement(package: OpenedPackage) -> None:
+    """Manifest and leaves are those of the statement."""
+    manifest, leaves, predicate = package.manifest, package.leaves, package.statement.predicate
+    for where, what, said, expected in (
+        ("manifest.json", "issuer", manifest.issuer, predicate.issuer),
+        ("manifest.json", "period", manifest.period, predicate.period),
+        ("manifest.json", "revision", manifest.revision, predicate.revision),
+        ("manifest.json", "statement", manifest.statement, digest(package.payload)),
+        ("leaves.json", "period", leaves.period, predicate.period),
+        ("leaves.json", "revision", leaves.revision, predicate.revision),
+    ):
+        if said != expected:
+            _differ(where, f"{what} is {said}, not {expected}")
 
 
 def _same_rules(rules: Rules, decision: Decision, predicate: Predicate) -> None:

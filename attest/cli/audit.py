@@ -219,7 +219,7 @@ def _tell(output: Output, redecision: Redecision) -> None:
     predicate = redecision.package.statement.predicate
     output.line(f"\n{printable(predicate.issuer)}, {predicate.period}, revision {predicate.revision}:")
     for token in predicate.tokens:
-        text = f"{token.verdict:<12}{printable(sentence(token, predicate.cutoff))}"
+        text = f"{token.verdict:<12}{printable(sentence(token, predicate.cutoff, witnesses=None))}"
         output.line(fill(text, _WIDTH, subsequent_indent=" " * 12, break_on_hyphens=False))
 
 
