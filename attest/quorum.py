@@ -23,7 +23,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Literal
 
 from attest.errors import ConflictError
@@ -244,7 +244,7 @@ class _Account:
             return "after-retrieval", f"is as of {_time(one.as_of)}, after it was retrieved ({_time(one.retrieved_at)})"
         if one.as_of > self.cutoff:
             return "future", f"is as of {_time(one.as_of)}, after the cutoff {_time(self.cutoff)}"
-        if self.cutoff - one.as_of > timedelta(seconds=policy.max_age_seconds):
+        if (self.cutoff - one.as_of).total_seconds() > policy.max_age_seconds:
             return "stale", (
                 f"is as of {_time(one.as_of)}, more than {policy.max_age_seconds / 3600:g} hours before the cutoff"
             )

@@ -511,17 +511,18 @@ def moment(instant: datetime) -> str:
     return f"{_WEEKDAYS[at.weekday()]} {at.day} {_MONTHS[at.month - 1]} {at.year} {at:%H:%M} UTC"
 
 
-def sentence(token: TokenStatement, cutoff: datetime, *, witnesses: int = 0, stale: bool = False) -> str:
+def sentence(token: TokenStatement, cutoff: datetime, *, witnesses: int | None = 0, stale: bool = False) -> str:
     """The answer in one sentence: is the money there, as of when, and who can check it?
 
     A supply with more decimals than its reserve is shown rounded up, so that a shown surplus is never larger than the
-    true one. ``witnesses``: how many are known to have cosigned.
+    true one. ``witnesses``: how many are known to have cosigned; None where nobody asked, and nothing is said of it.
     """
     supply, stated = f"{_shown(issued(token), token)} issued", attested(token)
     as_of = f"as of {moment(cutoff)}{', which is stale' if stale else ''}"
-    witnessed = f"cosigned by {_counted(witnesses, 'witness', 'es')}"
+    witnessed = None if witnesses is None else f"cosigned by {_counted(witnesses, 'witness', 'es')}"
     if stated is None:
-        return f"{token.token}: reserve withheld ({token.withheld_code}) against {supply}, {as_of}. C{witnessed[1:]}."
+        text = f"{token.token}: reserve withheld ({token.withheld_code}) against {supply}, {as_of}."
+        return text if witnessed is None else f"{text} C{witnessed[1:]}."
     consensus = stated.consensus
     held = money.group(money.Currency(token.currency, token.exponent).format(stated.minor_units))
     text = f"{token.token}: {held} {token.currency} held"
@@ -534,8 +535,9 @@ def sentence(token: TokenStatement, cutoff: datetime, *, witnesses: int = 0, sta
         text += f", short by {_exact(-stated.surplus_units, token)}"
     text += (
         f", {as_of}. A{agreed(stated.agreement)[1:]}, "
-        f"reported on chain by {consensus.reports} ({consensus.required_quorum} needed), {witnessed}."
+        f"reported on chain by {consensus.reports} ({consensus.required_quorum} needed)"
     )
+    text += "." if witnessed is None else f", {witnessed}."
     if stated.oldest_as_of < cutoff:
         text += f" Oldest balance: {moment(stated.oldest_as_of)}."
     return text

@@ -25,7 +25,7 @@ from attest.artifacts import (
     StatementSignature,
     WithheldToken,
 )
-from attest.audit.opened import OpenedPackage, configuration_of, open_package
+from attest.audit.opened import OpenedPackage, Rules, open_package, read_rules
 from attest.chain.state import ConfirmationReading, SupplyReading
 from attest.config import Config, Loaded
 from attest.custody import collector, ownership, policies
@@ -75,8 +75,9 @@ def redecide(folder: Path, rpcs: Sequence[Rpc] = ()) -> Redecision:
     """
     package = open_package(folder)
     decision, predicate = package.decision, package.statement.predicate
-    _same_rules(package)
-    documents = read_again(folder, decision)
+    _one_statement(package)
+    _same_rules(package.rules, decision, predicate)
+    documents = _documents(package.rules.loaded, decision)
     verdict = _decided(decision)
     run = _rebuilt(package, verdict)
     expected = _made_again(package, run)
@@ -92,12 +93,13 @@ def redecide(folder: Path, rpcs: Sequence[Rpc] = ()) -> Redecision:
         "statement: made again from all this, byte for byte",
     ]
     taken = [
+        "the configuration (tokens, contracts, accounts, sources), which is the operator's own",
         "the balances of the last attested period, which changes are measured against",
         "attempt and abandoned attempts, software, and what it supersedes",
         "sources that failed without leaving a document",
     ]
     if rpcs:
-        finding = _on_chain(package.loaded.config, predicate, rpcs)
+        finding = _on_chain(package.rules.loaded.config, predicate, rpcs)
         findings.append(f"chain: {finding}")
         taken.append("the transactions of the reports (their standing on chain is checked)")
     else:
@@ -116,7 +118,7 @@ def sign(redecision: Redecision, signer: DigestSigner) -> StatementSignature:
             reason="A published statement is never changed, so no signature can be added to it.",
             advice="Leave the key out: `attest cosign PACKAGE_DIR --check` decides again and signs nothing.",
         )
-    pinned = [attestor.address for attestor in package.loaded.config.signing.attestors]
+    pinned = [attestor.address for attestor in package.rules.loaded.config.signing.attestors]
     if signer.address not in pinned:
         raise OperatorError(
             f"--address {signer.address}: is no attestor of this issuer",
@@ -127,13 +129,22 @@ def sign(redecision: Redecision, signer: DigestSigner) -> StatementSignature:
     return statement_signature(signer, package.payload)
 
 
-def read_again(package: Path, decision: Decision) -> str:
-    """Read every document of an opened package again, under its configuration; says in a sentence what was read.
+def read_again(folder: Path, decision: Decision, predicate: Predicate) -> str:
+    """Read every document of the package in ``folder`` again, under its configuration, which must be the one that
+    ``predicate`` commits to; says in a sentence what was read.
 
-    Raises :class:`VerificationError` naming the account and source whose evidence is missing, changed, refused, or says
-    something else than ``decision``, or whose failure does not come out again.
+    Raises :class:`VerificationError` for another configuration, or a ``decision`` not made by its rules, and naming the
+    account and source whose evidence is missing, changed, refused, or says something else than ``decision``, or whose
+    failure does not come out again.
     """
-    loaded, evidence = configuration_of(package), Evidence(LocalStore(package))
+    rules = read_rules(folder)
+    _same_rules(rules, decision, predicate)
+    return f"{_documents(rules.loaded, decision)}, under the configuration that the statement commits to"
+
+
+def _documents(loaded: Loaded, decision: Decision) -> str:
+    """Every document read again, under a configuration beside which it lies; in a sentence what was read."""
+    evidence = Evidence(LocalStore(loaded.base))
     try:
         collector.reobserve(loaded, decision.observations, evidence, decision.cutoff)
         ownership.recheck(evidence, loaded.config, decision.period, decision.ownership)
@@ -172,10 +183,25 @@ def _fails_again(loaded: Loaded, failure: SourceFailure, evidence: Evidence, cut
 # -- what was decided ------------------------------------------------------------------------------------------------
 
 
-def _same_rules(package: OpenedPackage) -> None:
+def _one_statement(package: OpenedPackage) -> None:
+    """Manifest and leaves are those of the statement."""
+    manifest, leaves, predicate = package.manifest, package.leaves, package.statement.predicate
+    for where, what, said, expected in (
+        ("manifest.json", "issuer", manifest.issuer, predicate.issuer),
+        ("manifest.json", "period", manifest.period, predicate.period),
+        ("manifest.json", "revision", manifest.revision, predicate.revision),
+        ("manifest.json", "statement", manifest.statement, digest(package.payload)),
+        ("leaves.json", "period", leaves.period, predicate.period),
+        ("leaves.json", "revision", leaves.revision, predicate.revision),
+    ):
+        if said != expected:
+            _differ(where, f"{what} is {said}, not {expected}")
+
+
+def _same_rules(rules: Rules, decision: Decision, predicate: Predicate) -> None:
     """The configuration is the committed one, and the decision was made by its rules, on all of its sources."""
-    decision, predicate, config = package.decision, package.statement.predicate, package.loaded.config
-    if digest(package.salt + package.configuration) != predicate.configuration:
+    config = rules.loaded.config
+    if rules.commitment != predicate.configuration:
         _differ("configuration.json", "is not the configuration that the statement commits to")
     cutoff = config.schedule.schedule.cutoff(Period.parse(predicate.period))
     blank = _blank(predicate)
@@ -187,20 +213,15 @@ def _same_rules(package: OpenedPackage) -> None:
         ("the statement's clock", predicate.clock, "system" if config.schedule.clock is None else "pinned"),
         # A period without any balance may be stated long after nodes forgot its supply.
         ("the statement's supply_at", predicate.supply_at, predicate.supply_at if blank else config.schedule.supply_at),
-        (
-            "the leaves' period",
-            (package.leaves.period, package.leaves.revision),
-            (predicate.period, predicate.revision),
-        ),
     ):
         if stated != expected:
             _differ("decision.json", f"{what} is {stated}, not {expected}")
-    rules = () if blank else policies.account_policies(config, cutoff)
-    for policy, configured in zip(decision.policies, rules, strict=False):
-        if policy != configured:
-            _differ(f"account {policy.account}", f"its rule is not the configuration's for {configured.account}")
-    if len(decision.policies) != len(rules):
-        _differ("decision.json", f"has rules for {len(decision.policies)} accounts, {len(rules)} are configured")
+    configured = () if blank else policies.account_policies(config, cutoff)
+    for policy, own in zip(decision.policies, configured, strict=False):
+        if policy != own:
+            _differ(f"account {policy.account}", f"its rule is not the configuration's for {own.account}")
+    if len(decision.policies) != len(configured):
+        _differ("decision.json", f"has rules for {len(decision.policies)} accounts, {len(configured)} are configured")
     asked = {(policy.account, source.source) for policy in decision.policies for source in policy.sources}
     answered = [(seen.account, seen.source) for seen in decision.observations]
     answered += [(failure.account, failure.source) for failure in decision.failures]
@@ -250,7 +271,7 @@ def _decided(decision: Decision) -> Verdict:
 def _rebuilt(package: OpenedPackage, verdict: Verdict) -> Run:
     """A run in memory whose artifacts are what the package gives: the statement is made by the code that made it."""
     decision, predicate = package.decision, package.statement.predicate
-    environment = build(package.loaded, _Silent(), rehearsal=True, chains={})
+    environment = build(package.rules.loaded, _Silent(), rehearsal=True, chains={})
     # Nothing can lie below a device: what is read is only what is written here.
     store = OverlayStore(LocalStore(Path("/dev/null")))
     run = Run(replace(environment, private=store), _area(store, predicate))
@@ -270,7 +291,9 @@ def _rebuilt(package: OpenedPackage, verdict: Verdict) -> Run:
     codes = {token.token: token.withheld_code for token in predicate.tokens if token.verdict == "withheld"}
     if {*codes} != {*decision.withheld}:
         _differ("decision.json", f"withholds {sorted(decision.withheld)}, the statement {sorted(codes)}")
-    decided = run.area.artifact("verdict", Decided, lambda: _verdict(package.loaded.config, decision, verdict, codes))
+    decided = run.area.artifact(
+        "verdict", Decided, lambda: _verdict(package.rules.loaded.config, decision, verdict, codes)
+    )
     run.area.artifact("commitment", Committed, lambda: _committed(package, opened, decided))
     return run
 
@@ -323,8 +346,8 @@ def _opened(package: OpenedPackage) -> Opened:
         opened_at=decision.cutoff,
         clock=predicate.clock,
         supply_at=predicate.supply_at,
-        configuration=digest(package.configuration),
-        configuration_salt=package.salt.hex(),
+        configuration=digest(package.rules.configuration),
+        configuration_salt=package.rules.salt.hex(),
         configuration_commitment=predicate.configuration,
         policies=decision.policies,
         previous=decision.previous,
@@ -364,14 +387,17 @@ def _verdict(config: Config, decision: Decision, verdict: Verdict, codes: Mappin
 
 def _committed(package: OpenedPackage, opened: Opened, decided: Decided) -> Committed:
     """The leaves made again with the package's salts; each must be the one that the package has."""
-    given = [records.decode_base64(encoded) for encoded in package.leaves.leaves]
+    try:
+        given = [records.decode_base64(encoded) for encoded in package.leaves.leaves]
+    except ValueError as fault:
+        _differ("leaves.json", f"a leaf {fault}")
     leaves = {leaf.account: leaf for data in given for leaf in [records.from_json(ReserveLeaf, data, "leaves.json")]}
     given_up = {token.token for token in decided.withheld}
     expected = {account.account for account in decided.verdict.accounts if account.token not in given_up}
     for name in sorted(expected ^ {*leaves}):
         _differ(f"account {name}", "has no leaf" if name in expected else "has a leaf, but is not attested")
     salts = {name: leaf.salt for name, leaf in leaves.items()}
-    committed = commitment(package.loaded.config, opened, decided, salts, {})
+    committed = commitment(package.rules.loaded.config, opened, decided, salts, {})
     again = [records.from_json(ReserveLeaf, base64.b64decode(leaf), "leaves.json") for leaf in committed.leaves]
     for leaf in again:
         _same(f"account {leaf.account}", leaves[leaf.account], leaf)

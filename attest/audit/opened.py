@@ -24,29 +24,40 @@ from attest.verify.bundle import read_file
 T = TypeVar("T")
 
 _MANIFEST, _SUMS = "manifest.json", "SHA256SUMS"
-_CONFIGURATION = "configuration.json"
+_CONFIGURATION, _SALT = "configuration.json", "configuration.salt"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}(/[A-Za-z0-9][A-Za-z0-9._-]{0,127})?", re.ASCII)
 _MAX_DOCUMENT = 64 << 20
 _MAX_FILES = 100_000
 
 
 @dataclass(frozen=True)
-class OpenedPackage:
-    """The package in folder ``root``. ``payload`` is the statement's exact bytes, ``signed`` whether they came in a
-    published bundle. ``configuration`` are its exact bytes, ``loaded`` what they say: of use to read documents, not to
-    reach anything."""
+class Rules:
+    """The configuration in a package: its exact bytes, the salt of its commitment, and what it says (``loaded``: of use
+    to read the documents beside it, not to reach anything)."""
 
-    root: Path
+    configuration: bytes
+    salt: bytes
+    loaded: Loaded
+
+    @property
+    def commitment(self) -> Hex32:
+        """What a statement that was made by these rules has as its ``configuration``."""
+        return digest(self.salt + self.configuration)
+
+
+@dataclass(frozen=True)
+class OpenedPackage:
+    """The package in a folder. ``payload`` is the statement's exact bytes, ``signed`` whether they came in a published
+    bundle."""
+
     manifest: AuditManifest
     payload: bytes
     signed: bool
     statement: Statement
     decision: Decision
     leaves: ReserveLeaves
-    configuration: bytes
-    salt: bytes
+    rules: Rules
     disclosures: Mapping[Hex32, bytes]
-    loaded: Loaded
 
 
 def open_package(root: Path) -> OpenedPackage:
@@ -63,7 +74,7 @@ def open_package(root: Path) -> OpenedPackage:
     if found != expected:
         missing, besides = sorted(expected - found), sorted(found - expected)
         raise _refuse(f"{missing[0]} is missing" if missing else f"{besides[0]} is not listed in {_MANIFEST}")
-    lacking = [name for name in (_CONFIGURATION, "decision.json", "leaves.json") if name not in listed]
+    lacking = [name for name in (_CONFIGURATION, _SALT, "decision.json", "leaves.json") if name not in listed]
     if lacking:
         raise OperatorError(
             f"{root}: the package has no {', '.join(lacking)}",
@@ -85,25 +96,30 @@ def open_package(root: Path) -> OpenedPackage:
     else:
         payload = files["payload.json"]
     return OpenedPackage(
-        root=root,
         manifest=manifest,
         payload=payload,
         signed=signed,
         statement=statement.read(payload),
         decision=from_json(Decision, files["decision.json"], "decision.json"),
         leaves=from_json(ReserveLeaves, files["leaves.json"], "leaves.json"),
-        configuration=files[_CONFIGURATION],
-        salt=files.get("configuration.salt", b""),
+        rules=_rules(root, files[_CONFIGURATION], files[_SALT]),
         disclosures={digest(data): data for name, data in files.items() if name.startswith("disclosures/")},
-        loaded=configuration_of(root, files[_CONFIGURATION]),
     )
 
 
-def configuration_of(root: Path, data: bytes | None = None) -> Loaded:
-    """The configuration in the package, the files that it names where the package keeps them. Raises
-    :class:`VerificationError` if this release does not understand it."""
-    loaded = restored(_read(root, _CONFIGURATION) if data is None else data, root, _CONFIGURATION)
-    return Loaded(_with_own_files(loaded.config), root)
+def read_rules(root: Path) -> Rules:
+    """The configuration in the package in folder ``root``. Raises :class:`VerificationError` if it or its salt is not
+    there, or this release does not understand it."""
+    for name in (_CONFIGURATION, _SALT):
+        if not (root / name).is_file():
+            raise _refuse(f"{name} is missing")
+    return _rules(root, _read(root, _CONFIGURATION), _read(root, _SALT))
+
+
+def _rules(root: Path, configuration: bytes, salt: bytes) -> Rules:
+    """The files that the configuration names are looked for where the package keeps them."""
+    loaded = restored(configuration, root, _CONFIGURATION)
+    return Rules(configuration, salt, Loaded(_with_own_files(loaded.config), root))
 
 
 def _with_own_files(config: Config) -> Config:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from attest.cli.common import chosen_period, config_option, json_option, load, period_option, write_private
+from attest.cli.common import chosen_period, config_option, json_option, load, period_option, write_new
 from attest.cli.output import Output
 from attest.errors import OperatorError, printable
 
@@ -65,7 +65,7 @@ def audit_package(
     dossier = _dossier(loaded, output, period, revision)
     made = package.contents(dossier, auditor, granted, Labels.of(loaded.config))
     where, now = f"auditors.{auditor}", datetime.now(UTC)
-    write_private(out, encrypt(package.archive(made.files), granted, base=loaded.base, where=where, now=now))
+    write_new(out, encrypt(package.archive(made.files), granted, base=loaded.base, where=where, now=now), private=True)
     if output.json:
         output.result(
             {
@@ -123,7 +123,7 @@ def audit_report(
     loaded = load(config_path)
     _refuse_existing(out)
     page = report.html(_dossier(loaded, output, period, revision), report.Labels.of(loaded.config))
-    write_private(out, page if out.suffix == ".html" else report.pdf(page))
+    write_new(out, page if out.suffix == ".html" else report.pdf(page), private=True)
     output.line(f"{out}: private, it names accounts and custodians.")
     if output.json:
         output.result({"file": str(out), "exit_code": 0})
@@ -197,7 +197,7 @@ def cosign(
             password=None if password is None else resolve(password, base=Path.cwd()),
             base=Path.cwd(),
         )
-        write_private(out, to_json(sign(redecision, signer)))
+        write_new(out, to_json(sign(redecision, signer)), private=True)
         output.line(f"\n{out}: signed by {signer.address}.")
         output.line("Send it to the issuer, who runs")
         output.line(f"  attest run --period {redecision.package.manifest.period} --cosignature {out.name}")
@@ -219,7 +219,7 @@ def _tell(output: Output, redecision: Redecision) -> None:
     predicate = redecision.package.statement.predicate
     output.line(f"\n{printable(predicate.issuer)}, {predicate.period}, revision {predicate.revision}:")
     for token in predicate.tokens:
-        text = f"{token.verdict:<12}{printable(sentence(token, predicate.cutoff))}"
+        text = f"{token.verdict:<12}{printable(sentence(token, predicate.cutoff, witnesses=None))}"
         output.line(fill(text, _WIDTH, subsequent_indent=" " * 12, break_on_hyphens=False))
 
 

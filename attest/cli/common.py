@@ -62,12 +62,12 @@ def chosen_period(text: str | None, loaded: Loaded) -> Period:
     return loaded.config.schedule.schedule.latest_due(clock(loaded)())
 
 
-def write_private(path: Path, data: bytes) -> None:
-    """Create a file that only its owner can read, whole or not at all; raises :class:`OperatorError` if it exists or
-    cannot be written."""
+def write_new(path: Path, data: bytes, *, private: bool = False) -> None:
+    """Create a file, whole or not at all, if ``private`` for its owner alone; raises :class:`OperatorError` if it
+    exists or cannot be written."""
     partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if private else 0o666)
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(data)
@@ -80,7 +80,7 @@ def write_private(path: Path, data: bytes) -> None:
         raise OperatorError(
             f"{path}: cannot be written ({fault.strerror})",
             code="not-writable",
-            reason="It is private and a file of its own; nothing is overwritten.",
+            reason="It is a file of its own, and nothing is overwritten.",
             advice="Name a new file in a folder that you may write to.",
         ) from None
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from attest.cli.common import chosen_period, config_option, json_option, load, period_option, write_private
+from attest.cli.common import chosen_period, config_option, json_option, load, period_option, write_new
 from attest.cli.output import Output
 from attest.errors import OperatorError
 
@@ -55,7 +55,7 @@ def prove(
     if data is None:
         raise _missing(account, name, present, None if area is None else area.blank)
     if out is not None:
-        write_private(out, data)
+        write_new(out, data, private=True)
     if output.json:
         output.result(
             {

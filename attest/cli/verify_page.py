@@ -6,9 +6,8 @@ from pathlib import Path
 
 import click
 
-from attest.cli.common import json_option
+from attest.cli.common import json_option, write_new
 from attest.cli.output import Output
-from attest.errors import OperatorError
 
 
 @click.command(
@@ -34,23 +33,10 @@ def verify_page(output: Output, out: Path | None, as_json: bool) -> int:
 
     page = verifier_page()
     if out is not None:
-        _write(out, page)
+        write_new(out, page)
     sha256 = digest(page)
     if output.json:
         output.result({"file": None if out is None else str(out), "sha256": sha256, "exit_code": 0})
     else:
         output.line(f"{sha256}  {out or 'verify.html'}")
     return 0
-
-
-def _write(path: Path, data: bytes) -> None:
-    try:
-        with path.open("xb") as file:
-            file.write(data)
-    except OSError as fault:
-        raise OperatorError(
-            f"{path}: cannot be written ({fault.strerror})",
-            code="not-writable",
-            reason="The page is a file of its own, and nothing is overwritten.",
-            advice="Name a new file in a folder that you may write to.",
-        ) from None

@@ -68,9 +68,9 @@ class Package(Protocol):
         """The sha256 of the evidence kept under ``name`` (itself a sha256), None if there is none."""
 
 
-#: Reads the documents of an audit package again and says what it found; raises :class:`VerificationError` if they say
-#: something else than the decision's observations.
-ReadAgain = Callable[[Path, "Decision"], str]
+#: Reads the documents of an audit package again, under the configuration that the statement commits to; says what it
+#: found, raises :class:`VerificationError` if they say something else than the decision's observations.
+ReadAgain = Callable[[Path, "Decision", Predicate], str]
 
 
 @dataclass(frozen=True)

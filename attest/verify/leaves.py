@@ -48,12 +48,12 @@ def read_leaves(case: Case) -> list[ReserveLeaf]:
         raise ValueError("no leaves were given")
     if (given.period, given.revision) != (predicate.period, predicate.revision):
         raise _differs(f"they are of {given.period}, revision {given.revision}, not of this statement")
+    if len(given.leaves) != predicate.merkle.size:
+        raise _differs(f"there are {len(given.leaves)}, the statement commits to {predicate.merkle.size}")
     try:
         exact = [decode_base64(text) for text in given.leaves]
     except ValueError as fault:
         raise _differs(f"a leaf {fault}") from None
-    if len(exact) != predicate.merkle.size:
-        raise _differs(f"there are {len(exact)}, the statement commits to {predicate.merkle.size}")
     root = root_from_leaf_hashes([leaf_hash(leaf) for leaf in exact]).hex()
     if root != predicate.merkle.root:
         raise _differs(f"they lead to root {root}, the statement commits to {predicate.merkle.root}")

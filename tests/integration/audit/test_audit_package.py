@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from attest import statement
 from attest.audit import package
 from attest.audit.control_log import control_log
 from attest.audit.cosign import read_again
 from attest.audit.dossier import gather
 from attest.audit.report import Labels
 from attest.devnet import PERIOD
+from attest.documents import Predicate
 from attest.errors import (
     EXIT_CONFLICT,
     EXIT_DONE,
@@ -28,6 +30,7 @@ from attest.errors import (
 from attest.model import Decision
 from attest.pipeline import abandon
 from attest.records import from_json
+from attest.signing.dsse import parse_envelope
 from attest.steps.context import Choices
 from tests.support.auditors import Gpg, appoint, unpacked
 from tests.support.commands import Said, attest
@@ -44,6 +47,12 @@ def opened(week: Week, gpg: Gpg, tmp_path: Path, name: str = "package") -> Path:
     said = packaged(week, tmp_path / f"{name}.gpg")
     assert said.code == EXIT_DONE, said.everything
     return unpacked(gpg, tmp_path / f"{name}.gpg", tmp_path / name)
+
+
+def statement_in(root: Path) -> Predicate:
+    return statement.read(
+        parse_envelope((root / "bundle/attestation.dsse.json").read_bytes(), "envelope").body
+    ).predicate
 
 
 def files(root: Path) -> set[str]:
@@ -107,6 +116,41 @@ def test_audit_package__given_to_verify__is_read_again_decided_again_and_added_u
     assert attest(*words, "--evidence", root, "--no-state").code == EXIT_VERIFICATION
 
 
+def test_verify__configuration_that_the_statement_does_not_commit_to__fails(
+    audited: Week, gpg: Gpg, tmp_path: Path
+) -> None:
+    audited.run()
+    root = opened(audited, gpg, tmp_path)
+    configuration, salt = root / "configuration.json", root / "configuration.salt"
+    good = configuration.read_bytes()
+
+    def evidence() -> tuple[int, str]:
+        said = attest(
+            *("verify", root / "bundle", "--trust", audited.folder / "trust.json", "--at", "2026-11-24T08:00:00Z"),
+            *("--evidence", root, "--no-state", "--json"),
+        )
+        return said.code, next(check["detail"] for check in said.document["checks"] if check["name"] == "evidence")
+
+    code, detail = evidence()
+    assert (code, detail.rpartition(", ")[2]) == (EXIT_DONE, "under the configuration that the statement commits to")
+    changed = json.loads(good)
+    changed["accounts"]["usd-operating"]["sources"][0]["origin"] = "elsewhere.example"
+    configuration.write_text(json.dumps(changed))
+    code, detail = evidence()
+    assert (code, "configuration.json: is not the configuration" in detail) == (EXIT_VERIFICATION, True), detail
+    configuration.write_bytes(good)
+    decision = (root / "decision.json").read_text()
+    (root / "decision.json").write_text(
+        decision.replace('"business_date":"2026-11-20"', '"business_date":"2026-11-19"')
+    )
+    code, detail = evidence()
+    assert (code, "its rule is not the configuration's" in detail) == (EXIT_VERIFICATION, True), detail
+    (root / "decision.json").write_text(decision)
+    salt.unlink()
+    code, detail = evidence()
+    assert (code, "configuration.salt is missing" in detail) == (EXIT_VERIFICATION, True), detail
+
+
 def test_audit_package__made_twice__encrypts_the_same_archive(audited: Week) -> None:
     audited.run()
     config = audited.environment().config
@@ -147,7 +191,7 @@ def test_audit_package__sealed_evidence__is_opened_for_the_auditor(audited: Week
     root = opened(audited, gpg, tmp_path)
     assert not (audited.folder / "private/evidence").exists()
     decision = from_json(Decision, (root / "decision.json").read_bytes(), "decision.json")
-    assert read_again(root, decision).startswith("10 documents read again, 15 balances")
+    assert read_again(root, decision, statement_in(root)).startswith("10 documents read again, 15 balances")
 
 
 def test_audit_package__auditor_added_in_the_middle_of_a_period__stops_no_run(
@@ -297,7 +341,7 @@ def test_read_again__source_that_is_said_to_have_failed__must_fail_again(
     decision["failures"].append(failure)
     changed = from_json(Decision, json.dumps(decision).encode(), "decision.json")
     with pytest.raises(VerificationError, match=f"account {left_out['account']}, source {left_out['source']}"):
-        read_again(root, changed)
+        read_again(root, changed, statement_in(root))
 
 
 def test_control_log__published_week__tells_every_transaction_and_who_signed(audited: Week) -> None:
@@ -329,7 +373,7 @@ def test_read_again__custodian_that_signs__is_checked_by_the_key_in_the_package(
     decision = from_json(Decision, (root / "decision.json").read_bytes(), "decision.json")
     gpg.export("auditor@firm.example", next((root / "configuration").iterdir()))
     with pytest.raises(VerificationError, match="account usd-operating, source bank-statement"):
-        read_again(root, decision)
+        read_again(root, decision, statement_in(root))
 
 
 def test_audit_package__what_prints_is_missing__leaves_the_pdf_out_and_says_so(

@@ -39,6 +39,7 @@ def test_cosign__two_operators__attest_together(two: Two) -> None:
         two.address,
     ):
         assert words in said.out
+    assert "witness" not in said.out  # it is not logged yet
     signature = two.folder / "signature.json"
     assert stat.S_IMODE(signature.stat().st_mode) == 0o600
     ended = two.run("--cosignature", signature)
@@ -65,6 +66,7 @@ def test_cosign__package_as_it_was_made__checks_without_signing(two: Two) -> Non
     said = attest("cosign", two.package, "--check", "--without-chain", "--json")
     assert said.code == EXIT_DONE
     assert "supply, blocks and consensus: no node of your own was asked" in said.document["as_stated"]
+    assert said.document["as_stated"][0].startswith("the configuration (tokens, contracts, accounts, sources)")
     assert said.document["file"] is None
     assert len(said.document["same"]) == 6
 

@@ -7,6 +7,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ def spoiled(two: Two, change: Callable[[Path], None], *, listed: bool = True) ->
             for name, data in names.items()
             if name not in {"manifest.json", "SHA256SUMS"}
         )
-        path.write_bytes(to_json(AuditManifest(**{**vars(manifest), "files": entries})))
+        path.write_bytes(to_json(replace(manifest, files=entries)))
     return copy
 
 
@@ -93,8 +94,20 @@ def raise_leaf(plain: Any) -> None:
     plain["leaves"][0] = base64.b64encode(data).decode()
 
 
+def manifest_of(**fields: Any) -> Callable[[Path], None]:
+    return edited("manifest.json", lambda plain: plain.update(fields))
+
+
 def statement_of(change: Callable[[Any], None]) -> Callable[[Path], None]:
-    return edited("payload.json", lambda plain: change(plain["predicate"]))
+    edit = edited("payload.json", lambda plain: change(plain["predicate"]))
+    return lambda copy: edit(copy) or restated(copy)
+
+
+def restated(copy: Path) -> None:
+    """The manifest names the statement as it is now."""
+    payload = json.loads((copy / "payload.json").read_text())
+    issuer, sha256 = payload["predicate"]["issuer"], digest((copy / "payload.json").read_bytes())
+    manifest_of(issuer=issuer, statement=sha256)(copy)
 
 
 def more_reserve(predicate: Any) -> None:
@@ -107,6 +120,7 @@ def more_reserve(predicate: Any) -> None:
 def spelled_otherwise(copy: Path) -> None:
     payload = copy / "payload.json"
     payload.write_text(json.dumps(json.loads(payload.read_text())))
+    restated(copy)
 
 
 SPOILED: dict[str, tuple[Callable[[Path], None], tuple[str, ...]]] = {
@@ -116,6 +130,14 @@ SPOILED: dict[str, tuple[Callable[[Path], None], tuple[str, ...]]] = {
     "balance in the decision": (
         edited("decision.json", lambda plain: plain["observations"][0].update(minor_units="1")),
         ("account usd-operating", "says something else"),
+    ),
+    "manifest of another issuer": (manifest_of(issuer="Another"), ("manifest.json: issuer is Another",)),
+    "manifest of another period": (manifest_of(period="2026-W46"), ("manifest.json: period is 2026-W46",)),
+    "manifest of another revision": (manifest_of(revision=1), ("manifest.json: revision is 1",)),
+    "manifest of another statement": (manifest_of(statement="0" * 64), ("manifest.json: statement is 000",)),
+    "leaves of another period": (
+        edited("leaves.json", lambda plain: plain.update(period="2026-W46")),
+        ("leaves.json: period is 2026-W46",),
     ),
     "softer rule": (
         edited("decision.json", lambda plain: plain["policies"][0].update(min_sources=1)),
@@ -138,6 +160,10 @@ SPOILED: dict[str, tuple[Callable[[Path], None], tuple[str, ...]]] = {
         ("account usd-operating", "not held"),
     ),
     "higher leaf": (edited("leaves.json", raise_leaf), ("minor_units is",)),
+    "leaf that is none": (
+        edited("leaves.json", lambda plain: plain["leaves"].append("!")),
+        ("leaves.json: a leaf is not base64",),
+    ),
     "leaf left out": (edited("leaves.json", lambda plain: plain["leaves"].pop()), ("has no leaf",)),
     "leaves in another order": (edited("leaves.json", lambda plain: plain["leaves"].reverse()), ("order",)),
     "higher reserve in the statement": (statement_of(more_reserve), ("token USDW", "reserve_minor_units is 120411407")),

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import os
 import re
+import resource
 import subprocess
 from pathlib import Path
 
@@ -33,6 +34,17 @@ def test_verify_page__out__writes_the_page_and_never_over_another_file(tmp_path:
     again = attest("verify-page", "--out", file)
     assert again.code == 2
     assert "nothing is overwritten" in again.err
+
+
+def test_verify_page__no_room_for_it__leaves_nothing(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        said = attest("verify-page", "--out", tmp_path / "verify.html", "--json")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert (said.code, said.document["code"]) == (2, "not-writable")
+    assert not list(tmp_path.iterdir())
 
 
 def test_page__policy__names_its_own_script_and_style_by_digest() -> None:

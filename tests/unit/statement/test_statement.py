@@ -580,6 +580,15 @@ def test_sentence__withheld__gives_the_code_and_no_figure_of_a_reserve() -> None
     )
 
 
+def test_sentence__nobody_asked_for_witnesses__says_nothing_of_them() -> None:
+    token = bundles.sufficient_token()
+    text = statement.sentence(token, bundles.CUTOFF, witnesses=None)
+    withheld = statement.sentence(bundles.withheld_token(token), bundles.CUTOFF, witnesses=None)
+
+    assert "reported on chain by 3 (2 needed). Oldest balance" in text
+    assert withheld.endswith("Sun 22 Nov 2026 23:59 UTC.")
+
+
 def test_sentence__stale__says_so() -> None:
     assert "23:59 UTC, which is stale." in statement.sentence(bundles.sufficient_token(), bundles.CUTOFF, stale=True)
 

@@ -10,8 +10,11 @@ from typing import Any
 
 import pytest
 
+from attest.documents import Predicate
 from attest.errors import OperatorError, VerificationError
-from attest.model import Decision, SourceFailure
+from attest.model import Decision, ReserveLeaf, SourceFailure
+from attest.records import from_json, to_json
+from attest.verify.case import ReadAgain
 from attest.verify.evidence import open_package
 from attest.verify.report import exit_code
 from attest.verify.verifier import Brought, verify_bundle
@@ -25,40 +28,48 @@ FORGE = Forge()
 FILES = bundles.without_chain_proof(FORGE.files())
 
 
+def reads(folder: Path, decision: Decision, predicate: Predicate) -> str:
+    """A reader to whom every document says what the decision says."""
+    return f"{len(decision.observations)} documents read again"
+
+
 def verified(folder: Path, change: Change = lambda decision: decision, forge: Forge = FORGE, **brought: Any) -> Any:
-    """The report with the forge's package, whose decision is changed."""
+    """The report with the forge's package, whose decision is changed; the documents are not read."""
     decision = change(make_decision(forge.tokens, forge.leaves))
     package = open_package(forge.write_package(folder, decision))
     files = FILES if forge is FORGE else forge.files()
     return judged(files, package=package, leaves_file=package.leaves, **brought)
 
 
-def test_evidence__complete_package__decides_again_and_says_what_was_not_read(tmp_path: Path) -> None:
+def test_evidence__nothing_that_reads_documents__is_skipped_and_says_what_holds(tmp_path: Path) -> None:
     report = verified(tmp_path)
 
     assert failed(report) == []
+    assert (report.outcome("leaves"), report.outcome("evidence")) == ("pass", "skipped")
     said = detail(report, "evidence")
     assert said.startswith("decided again: 3 accounts have the balances")
     assert "6 documents have the digests named" in said
-    assert "the documents themselves were not read again" in said
-    assert report.outcome("leaves") == "pass"
+    assert "no document was read" in said
+    (skipped,) = (check for check in report.checks if check.name == "evidence")
+    assert "reserve-attest[run]" in skipped.advice
 
 
 def test_evidence__documents_can_be_read_again__says_what_that_found(tmp_path: Path) -> None:
     asked = []
 
-    def read_again(folder: Path, decision: Decision) -> str:
-        asked.append((folder, decision.period))
+    def read_again(folder: Path, decision: Decision, predicate: Predicate) -> str:
+        asked.append((folder, decision.period, predicate.configuration))
         return "6 documents read again"
 
     report = verified(tmp_path, read_again=read_again)
 
+    assert report.outcome("evidence") == "pass"
     assert detail(report, "evidence").endswith("; 6 documents read again")
-    assert asked == [(tmp_path, "2026-W47")]
+    assert asked == [(tmp_path, "2026-W47", bundles.statement_read(FILES).configuration)]
 
 
 def test_evidence__documents_read_again_say_something_else__fails(tmp_path: Path) -> None:
-    def read_again(folder: Path, decision: Decision) -> str:
+    def read_again(folder: Path, decision: Decision, predicate: Predicate) -> str:
         raise VerificationError("source bank: states 1.00 USD", code="differs")
 
     report = verified(tmp_path, read_again=read_again)
@@ -74,18 +85,51 @@ def test_evidence__not_given__skipped_with_advice() -> None:
     assert exit_code(judged(FILES, replace(bundles.trust(), demands=("evidence",)))) == 6
 
 
-def test_evidence__demanded_and_given__is_met(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("reader", "code"), [(reads, 0), (None, 6)])
+def test_evidence__demanded_and_given__is_met_once_the_documents_were_read(
+    tmp_path: Path, reader: ReadAgain | None, code: int
+) -> None:
     package = open_package(FORGE.write_package(tmp_path))
     demanding = replace(bundles.trust(), demands=("evidence", "leaves"))
 
-    assert exit_code(judged(FILES, demanding, package=package, leaves_file=package.leaves)) == 0
+    report = judged(FILES, demanding, package=package, leaves_file=package.leaves, read_again=reader)
+
+    assert (failed(report), exit_code(report)) == ([], code)
+    assert report.unmet == (() if code == 0 else ("evidence",))
+
+
+def test_evidence__committed_to_without_any_document__fails_and_names_the_account(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = bundles.make_leaves
+
+    def make(tokens: Any) -> list[bytes]:
+        return [to_json(replace(from_json(ReserveLeaf, leaf, "leaf"), evidence=())) for leaf in original(tokens)]
+
+    monkeypatch.setattr(bundles, "make_leaves", make)
+    forge = Forge()
+    forge.files()
+
+    report = verified(
+        tmp_path,
+        lambda decision: replace(
+            decision, observations=tuple(replace(one, evidence=()) for one in decision.observations)
+        ),
+        forge,
+        read_again=reads,
+    )
+
+    assert failed(report) == ["evidence"]
+    assert detail(report, "evidence") == "account 'eurw-0': source 'bank' names no document"
 
 
 def test_verify_bundle__package_given__takes_its_leaves(tmp_path: Path) -> None:
     bundle = bundles.write(bundles.standard_files(), tmp_path / "bundle")
     package = FORGE.write_package(tmp_path / "package")
 
-    report = verify_bundle(bundle, bundles.trust(), now=bundles.NOW, brought=Brought(evidence=package))
+    report = verify_bundle(
+        bundle, bundles.trust(), now=bundles.NOW, brought=Brought(evidence=package, read_again=reads)
+    )
 
     assert (report.outcome("evidence"), report.outcome("leaves")) == ("pass", "pass")
     assert report.answers[1].detail == "by 3 accounts added up"
@@ -206,6 +250,8 @@ DIFFERENT: dict[str, tuple[Change, str]] = {
         "two rules for one account",
     ),
     "a weaker rule": (ruled("usdw-0", tolerance_abs=5), "USDW was decided by another rule"),
+    "a balance of any age": (ruled("usdw-0", max_age_seconds=2**53 - 1), "USDW was decided by another rule"),
+    "a balance of no age": (ruled("usdw-0", max_age_seconds=1 - 2**53), "account 'usdw-0' is refused by the rules"),
     "another custodian": (ruled("usdw-0", custodian="Second Bank"), "with another custodian"),
     "another ownership": (ruled("usdw-0", ownership="unproven"), "with another ownership"),
     "another kind": (ruled("usdw-0", balance_kind="custody-total"), "account 'usdw-0' is refused by the rules"),
@@ -234,7 +280,7 @@ def test_evidence__acknowledged_change__counts(tmp_path: Path) -> None:
         held = replace(ruled("usdw-0", change_limit_bps=100)(decision), previous={"usdw-0": 1})
         return replace(held, acknowledged=("usdw-0",))
 
-    assert failed(verified(tmp_path, change)) == []
+    assert verified(tmp_path, change, read_again=reads).outcome("evidence") == "pass"
 
 
 def test_evidence__token_withheld__its_accounts_decide_nothing(tmp_path: Path) -> None:
@@ -242,7 +288,7 @@ def test_evidence__token_withheld__its_accounts_decide_nothing(tmp_path: Path) -
     forge = Forge(tokens=(eurw, bundles.withheld_token(usdw)))
     forge.files()
 
-    report = verified(tmp_path, forge=forge)
+    report = verified(tmp_path, forge=forge, read_again=reads)
 
     assert failed(report) == []
     assert "decided again: 1 accounts" in detail(report, "evidence")

@@ -82,6 +82,7 @@ def test_leaves__balance_changed__fails() -> None:
         ({"period": "2026-W46"}, "of 2026-W46, revision 0"),
         ({"revision": 1}, "of 2026-W47, revision 1"),
         ({"leaves": ("!", "!", "!")}, "is not base64"),
+        ({"leaves": ("!", "!")}, "there are 2, the statement commits to 3"),  # counted before it is decoded
         ({"leaves": ("AB==", "AA==", "AA==")}, "is not canonical base64"),
     ],
 )

@@ -260,7 +260,9 @@ def test_verify__leaves__are_added_up_and_the_answer_says_so(desk: Desk) -> None
     assert "pass leaves: 3 accounts lead to the signed root" in result.text
 
 
-def test_verify__audit_package__is_decided_again(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_verify__audit_package_and_core_install__is_decided_again_but_not_read(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "attest.audit.cosign", None)  # the core install
     forge = Forge()
     desk.prepare(forge)
@@ -269,8 +271,9 @@ def test_verify__audit_package__is_decided_again(desk: Desk, monkeypatch: pytest
     result = desk.verify("--evidence", str(package))
 
     assert result.code == 0
-    assert "pass evidence: decided again: 3 accounts" in result.text
-    assert "were not read again" in result.text
+    assert "skipped evidence: decided again: 3 accounts" in result.text
+    assert "no document was read" in result.text
+    assert "pip install 'reserve-attest[run]'" in result.text
     next((package / "evidence").iterdir()).write_bytes(b"another document")
     result = desk.verify("--evidence", str(package))
     assert result.code == 6

@@ -41,14 +41,14 @@ export async function readLeaves(subject) {
   if (given.period !== predicate.period || given.revision !== predicate.revision) {
     throw differs(`they are of ${given.period}, revision ${given.revision}, not of this statement`);
   }
+  const { root: signed, size } = predicate.merkle;
+  if (given.leaves.length !== size) throw differs(`there are ${given.leaves.length}, the statement commits to ${size}`);
   let exact;
   try {
     exact = given.leaves.map(fromBase64);
   } catch (fault) {
     throw differs(`a leaf ${fault.message}`);
   }
-  const { root: signed, size } = predicate.merkle;
-  if (exact.length !== size) throw differs(`there are ${exact.length}, the statement commits to ${size}`);
   const root = toHex(await rootFromLeafHashes(await Promise.all(exact.map(leafHash))));
   if (root !== signed) throw differs(`they lead to root ${root}, the statement commits to ${signed}`);
   const read = [];
