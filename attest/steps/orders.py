@@ -3,7 +3,6 @@ recorded once, before anything of it is done; the weekly run then carries it out
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -12,10 +11,10 @@ from attest import runs
 from attest.config import Config
 from attest.errors import OperatorError
 from attest.period import Period, revision_name
-from attest.quorum import account_key
 from attest.records import digest, format_instant, to_json
 from attest.runs import Revision, RunArea, order_key
 from attest.steps.context import Environment
+from attest.steps.reasons import check_reason
 from attest.steps.reports import check_newest
 from attest.steps.reserves import check_past
 from attest.steps.revisions import published_statement
@@ -142,38 +141,6 @@ def _record(environment: Environment, area: RunArea, kind: Literal["revision", "
         at=environment.now(),
     )
     environment.private.create(order_key(area.period, number), to_json(order))
-
-
-# -- reasons ---------------------------------------------------------------------------------------------------------
-
-
-def check_reason(config: Config, reason: str) -> None:
-    """Raises :class:`OperatorError` for a reason that cannot stand in the public statement: more than a line, or with
-    the name of an account or a bank in it."""
-    if not reason.strip() or len(reason) > 500 or not reason.isprintable():
-        raise OperatorError(
-            "--reason must be one line of 1 to 500 printable characters",
-            code="malformed-reason",
-            reason="The reason stands in the public statement.",
-            advice="Say in plain words why; name no account and no bank.",
-        )
-    text, squeezed = reason.casefold(), account_key(reason)
-    for name, account in config.accounts.items():
-        named = [word for word in (name, account.custodian) if _says(text, word.casefold())]
-        number = account_key(account.external_account)
-        if number in squeezed if len(number) > 5 else _says(text, number):
-            named.append(account.external_account)
-        if named:
-            raise OperatorError(
-                f"--reason names {named[0]!r}, which is private",
-                code="private-reason",
-                reason="The reason stands in the public statement.",
-                advice="Say it without accounts and banks: `a custodian sent a corrected statement`.",
-            )
-
-
-def _says(text: str, word: str) -> bool:
-    return re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text) is not None
 
 
 # -- what waits for an order -----------------------------------------------------------------------------------------
