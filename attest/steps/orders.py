@@ -3,7 +3,8 @@ recorded once, before anything of it is done; the weekly run then carries it out
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -13,12 +14,12 @@ from attest.errors import OperatorError
 from attest.period import Period, revision_name
 from attest.records import digest, format_instant, to_json
 from attest.runs import Revision, RunArea, order_key
-from attest.steps.context import Environment
+from attest.steps.context import Environment, Run
 from attest.steps.reasons import check_reason
 from attest.steps.reports import check_newest
-from attest.steps.reserves import check_past
+from attest.steps.reserves import check_past, open_period
 from attest.steps.revisions import published_statement
-from attest.store import Store
+from attest.store import OverlayStore, Store
 
 
 def revise(environment: Environment, period: Period, reason: str) -> None:
@@ -27,9 +28,13 @@ def revise(environment: Environment, period: Period, reason: str) -> None:
 
     Raises :class:`OperatorError` for a reason that cannot be published (:func:`check_reason`), a period without a
     published attestation, and while another revision is under way; :class:`ConflictError` once a later period was
-    reported.
+    reported; and what :func:`attest.steps.reserves.open_period` raises if the revision could not begin.
     """
     check_reason(environment.config, reason)
+    _rehearsed(environment, period, reason, _revise)
+
+
+def _revise(environment: Environment, period: Period, reason: str) -> None:
     while not _is_ordered(area := RunArea.current(environment.private, period), "revision", reason):
         _check_published(area)
         check_newest(environment, period)
@@ -43,6 +48,10 @@ def revoke(environment: Environment, period: Period, reason: str) -> None:
     Raises as :func:`revise`, whatever later periods did; :class:`OperatorError` too if no reserve is stated anyway.
     """
     check_reason(environment.config, reason)
+    _rehearsed(environment, period, reason, _revoke)
+
+
+def _revoke(environment: Environment, period: Period, reason: str) -> None:
     while not _is_ordered(area := RunArea.current(environment.private, period), "revocation", reason):
         if area.order is not None and area.blank is None and area.bytes_of("publication") is None:
             area.abandon(reason, environment.now(), blank="revoked")
@@ -63,13 +72,19 @@ def withhold(environment: Environment, period: Period, reason: str) -> None:
     not, is given up for ``reason``, which the statement tells.
 
     Raises :class:`OperatorError` for a reason that cannot be published, a period in the future, before its run's
-    deadline, or published already; :class:`ConflictError` once its reports were begun.
+    deadline, before the first that was published, or published already; :class:`ConflictError` once its reports were
+    begun; and what :func:`attest.steps.reserves.open_period` raises if its statement could not be begun.
     """
+    check_reason(environment.config, reason)
+    _rehearsed(environment, period, reason, _withhold)
+
+
+def _withhold(environment: Environment, period: Period, reason: str) -> None:
     config, now = environment.config, environment.now()
-    check_reason(config, reason)
     check_past(config, period, now)
     while (area := RunArea.current(environment.private, period)).blank != "missed":
         _check_unpublished(area)
+        _check_not_before_the_first(environment.private, period)
         deadline = run_deadline(config, period)
         if now < deadline:
             raise OperatorError(
@@ -82,6 +97,19 @@ def withhold(environment: Environment, period: Period, reason: str) -> None:
     if area.abandoned[-1].reason != reason:
         _check_unpublished(area)
         raise _under_way(area, area.abandoned[-1].reason)
+
+
+def _rehearsed(
+    environment: Environment, period: Period, reason: str, order: Callable[[Environment, Period, str], None]
+) -> None:
+    """Give the order, once it was given in memory and its run could be opened there: nobody can take an order back."""
+    rehearsal = replace(environment, private=OverlayStore(environment.private), token_bytes=bytes)
+    before = RunArea.current(rehearsal.private, period)
+    order(rehearsal, period, reason)
+    area = RunArea.current(rehearsal.private, period)
+    if (area.revision, area.attempt) != (before.revision, before.attempt):
+        open_period(Run(rehearsal, area))
+        order(environment, period, reason)
 
 
 def run_deadline(config: Config, period: Period) -> datetime:
@@ -116,6 +144,17 @@ def _check_unpublished(area: RunArea) -> None:
             reason="A published attestation is never changed.",
             advice=f"`attest revise --period {area.period}` replaces it, `attest revoke --period {area.period}` "
             "withdraws it.",
+        )
+
+
+def _check_not_before_the_first(private: Store, period: Period) -> None:
+    first = min(runs.newest(private, "publication"), default=period)
+    if period < first:
+        raise OperatorError(
+            f"period {period} is before {first}, the first that was published",
+            code="before-first",
+            reason="A statement that a week was missed fills a gap; nothing was published before the first.",
+            advice=f"Nothing has to be stated for it: whoever verifies begins with {first}, at the earliest.",
         )
 
 
