@@ -22,7 +22,7 @@ from attest.runs import RunArea
 from attest.signing.dsse import parse_envelope
 from attest.steps import publication, reports, reserves, statements
 from attest.steps.context import NO_CHOICES, Choices, Environment, Run
-from attest.steps.orders import check_reason
+from attest.steps.reasons import check_reason
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 """Create-once object stores: what is decided is written once, and a second writer reads the first one's.
 
 A store maps keys (``/``-separated, relative) to immutable bytes. ``create`` is atomic put-if-absent; there is no
-delete. ``replace`` exists for the few public objects that are pointers (``checkpoint``, ``index.html``) and is never
-used for evidence or decisions. Local disk is ours, because it must be durable (file and folder fsynced); S3, Azure Blob
-and Google Cloud Storage are obstore's.
+delete, but for the one object that only asks whether the store can be written. ``replace`` exists for the few public
+objects that are pointers (``checkpoint``, ``index.html``) and is never used for evidence or decisions. Local disk is
+ours, because it must be durable (file and folder fsynced); S3, Azure Blob and Google Cloud Storage are obstore's.
 """
 
 from __future__ import annotations
@@ -52,6 +52,9 @@ class Store(Protocol):
     def list(self, prefix: str) -> list[str]:
         """All keys below the folder ``prefix`` (no final slash; empty for all), sorted."""
 
+    def discard_probe(self) -> None:
+        """Take :data:`PROBE` away, if this identity may: nothing depends on it."""
+
 
 def get_or_create(store: Store, key: str, compute: Callable[[], bytes]) -> bytes:
     """The idiom of the whole run: the stored artifact if there is one, else compute and create; the winner's bytes."""
@@ -72,16 +75,15 @@ def get_or_create(store: Store, key: str, compute: Callable[[], bytes]) -> bytes
     return winner
 
 
-#: One object of each store: written by whoever asks whether the store can be written.
+#: One object of each store: written by whoever asks whether the store can be written, and taken away again.
 PROBE = "doctor-probe"
 
 
 def check_writable(store: Store) -> None:
     """Write :data:`PROBE`, then try to create it. Raises :class:`OperatorError` if the store cannot be written, or lets
     the second writer in: two runners could then decide differently."""
-    data = b"attest doctor\n"
-    store.replace(PROBE, data)
-    if store.create(PROBE, b"another\n") or store.get(PROBE) != data:
+    # Another who asks at the same time may take the probe away in between, but hardly each time.
+    if not any(_keeps_first(store) for _ in range(3)):
         raise OperatorError(
             f"{store.url} does not keep the first of two writes (put-if-absent)",
             code="store-overwrites",
@@ -89,6 +91,15 @@ def check_writable(store: Store) -> None:
             advice="Use a store that honours If-None-Match: AWS S3, Azure Blob, Google Cloud Storage, a recent MinIO "
             "or Ceph.",
         )
+
+
+def _keeps_first(store: Store) -> bool:
+    data = b"attest doctor\n"
+    try:
+        store.replace(PROBE, data)
+        return not store.create(PROBE, b"another\n") and store.get(PROBE) == data
+    finally:
+        store.discard_probe()
 
 
 def check_key(key: str) -> str:
@@ -181,6 +192,10 @@ class LocalStore:
             keys += [Path(folder, name).relative_to(self.root).as_posix() for name in names]
         # What no key can name is not ours: a temporary file, or what a file manager left.
         return sorted(filter(_is_key, keys))
+
+    def discard_probe(self) -> None:
+        with contextlib.suppress(OSError):
+            self._path(PROBE).unlink()
 
     def _path(self, key: str) -> Path:
         return self.root / check_key(key)
@@ -283,6 +298,10 @@ class ObjectStore:
         except Exception as fault:
             raise self._failed("list", prefix, fault) from fault
 
+    def discard_probe(self) -> None:
+        with contextlib.suppress(Exception):  # without the right to delete, it stays
+            self._backend.delete(PROBE)
+
     def _failed(self, action: str, key: str, fault: Exception) -> OperatorError:
         detail = str(fault).strip().splitlines()[0][:200] if str(fault).strip() else type(fault).__name__
         return OperatorError(
@@ -323,6 +342,9 @@ class OverlayStore:
     def list(self, prefix: str) -> list[str]:
         below = f"{prefix}/" if prefix else ""
         return sorted({*self.base.list(prefix), *(key for key in self._written if key.startswith(below))})
+
+    def discard_probe(self) -> None:
+        self._written.pop(PROBE, None)
 
 
 def open_store(url: str, *, base: Path, secret: bool = False) -> Store:

@@ -86,13 +86,17 @@ def write_new(path: Path, data: bytes, *, private: bool = False) -> None:
 
 
 def judged_at(text: str | None) -> datetime:
-    """The time that ``--at`` names, or now. Raises :class:`OperatorError` for anything but a UTC time."""
+    """The time that ``--at`` names, or now. Raises :class:`OperatorError` for anything but a UTC time within the years
+    that have periods, but for the last."""
     from attest.records import parse_instant
 
     if text is None:
         return datetime.now(UTC)
     try:
-        return parse_instant(text)
+        instant = parse_instant(text)
+        if not 2000 <= instant.year < 9999:
+            raise ValueError("is not within the years 2000 to 9998")
+        return instant
     except ValueError as fault:
         raise OperatorError(
             f"--at {text!r}: {fault}",

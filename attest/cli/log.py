@@ -161,13 +161,13 @@ With --every: those of the last look."""
 )
 @click.option(
     "--max-age",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, 100 * 366 * 86_400),
     metavar="SECONDS",
     help="The newest cutoff's age. Default: maximum_age_seconds of the trust file.",
 )
 @click.option(
     "--grace-hours",
-    type=click.IntRange(min=0),
+    type=click.IntRange(0, 10 * 366 * 24),
     default=54,
     show_default=True,
     help="Hours after a week's end (UTC) until it counts as missing.",
@@ -175,7 +175,7 @@ With --every: those of the last look."""
 @click.option("--at", metavar="TIME", help="Judge as of this time (2026-11-23T08:00:00Z). Default: now.")
 @click.option("--acknowledge", multiple=True, metavar="ID", help="An alert that is known and shall no longer count.")
 @click.option("--once", is_flag=True, help="Look once and end (the default).")
-@click.option("--every", type=click.IntRange(min=1), metavar="SECONDS", help="Go on looking, until Ctrl-C.")
+@click.option("--every", type=click.IntRange(1, 366 * 86_400), metavar="SECONDS", help="Go on looking, until Ctrl-C.")
 @json_option
 @click.pass_obj
 def watch(
@@ -213,7 +213,7 @@ def watch(
         *(witness_place(url, files_below(url), trust.log.origin) for url in witnesses),
     ]
     limit = max_age if max_age is not None else trust.maximum_age_seconds
-    expected = Expectations(timedelta(hours=grace_hours), None if limit is None else timedelta(seconds=limit))
+    expected = Expectations(timedelta(hours=grace_hours), limit)
     state = StateFile(state_path or _default_state(trust), "watch")
     try:
         watching = Watch(log, others, trust, state, expected)
@@ -241,7 +241,7 @@ def _go_on(output: Output, watching: Watch, every: int, acknowledge: Sequence[st
     last: Look | None = None
     try:
         while True:
-            look = watching.look(judged_at(None), acknowledge)
+            look = watching.look(judged_at(None), acknowledge if last is None else ())
             if output.json:
                 click.echo(json.dumps(look.as_json()))
             elif last is None:
@@ -262,7 +262,7 @@ def _print_look(output: Output, look: Look) -> None:
     _print_alerts(look, known=True)
     for detail in look.unreachable:
         _paragraph("no answer", detail)
-    if not look.unreachable and not any(alert.counts for alert in look.alerts):
+    if look.exit_code == EXIT_DONE:
         click.echo("Nothing to act on.")
 
 

@@ -3,8 +3,8 @@ recorded once, before anything of it is done; the weekly run then carries it out
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -12,14 +12,14 @@ from attest import runs
 from attest.config import Config
 from attest.errors import OperatorError
 from attest.period import Period, revision_name
-from attest.quorum import account_key
 from attest.records import digest, format_instant, to_json
 from attest.runs import Revision, RunArea, order_key
-from attest.steps.context import Environment
+from attest.steps.context import Environment, Run
+from attest.steps.reasons import check_reason
 from attest.steps.reports import check_newest
-from attest.steps.reserves import check_past
+from attest.steps.reserves import check_past, open_period
 from attest.steps.revisions import published_statement
-from attest.store import Store
+from attest.store import OverlayStore, Store
 
 
 def revise(environment: Environment, period: Period, reason: str) -> None:
@@ -28,9 +28,13 @@ def revise(environment: Environment, period: Period, reason: str) -> None:
 
     Raises :class:`OperatorError` for a reason that cannot be published (:func:`check_reason`), a period without a
     published attestation, and while another revision is under way; :class:`ConflictError` once a later period was
-    reported.
+    reported; and what :func:`attest.steps.reserves.open_period` raises if the revision could not begin.
     """
     check_reason(environment.config, reason)
+    _rehearsed(environment, period, reason, _revise)
+
+
+def _revise(environment: Environment, period: Period, reason: str) -> None:
     while not _is_ordered(area := RunArea.current(environment.private, period), "revision", reason):
         _check_published(area)
         check_newest(environment, period)
@@ -44,6 +48,10 @@ def revoke(environment: Environment, period: Period, reason: str) -> None:
     Raises as :func:`revise`, whatever later periods did; :class:`OperatorError` too if no reserve is stated anyway.
     """
     check_reason(environment.config, reason)
+    _rehearsed(environment, period, reason, _revoke)
+
+
+def _revoke(environment: Environment, period: Period, reason: str) -> None:
     while not _is_ordered(area := RunArea.current(environment.private, period), "revocation", reason):
         if area.order is not None and area.blank is None and area.bytes_of("publication") is None:
             area.abandon(reason, environment.now(), blank="revoked")
@@ -64,13 +72,19 @@ def withhold(environment: Environment, period: Period, reason: str) -> None:
     not, is given up for ``reason``, which the statement tells.
 
     Raises :class:`OperatorError` for a reason that cannot be published, a period in the future, before its run's
-    deadline, or published already; :class:`ConflictError` once its reports were begun.
+    deadline, before the first that was published, or published already; :class:`ConflictError` once its reports were
+    begun; and what :func:`attest.steps.reserves.open_period` raises if its statement could not be begun.
     """
+    check_reason(environment.config, reason)
+    _rehearsed(environment, period, reason, _withhold)
+
+
+def _withhold(environment: Environment, period: Period, reason: str) -> None:
     config, now = environment.config, environment.now()
-    check_reason(config, reason)
     check_past(config, period, now)
     while (area := RunArea.current(environment.private, period)).blank != "missed":
         _check_unpublished(area)
+        _check_not_before_the_first(environment.private, period)
         deadline = run_deadline(config, period)
         if now < deadline:
             raise OperatorError(
@@ -83,6 +97,19 @@ def withhold(environment: Environment, period: Period, reason: str) -> None:
     if area.abandoned[-1].reason != reason:
         _check_unpublished(area)
         raise _under_way(area, area.abandoned[-1].reason)
+
+
+def _rehearsed(
+    environment: Environment, period: Period, reason: str, order: Callable[[Environment, Period, str], None]
+) -> None:
+    """Give the order, once it was given in memory and its run could be opened there: nobody can take an order back."""
+    rehearsal = replace(environment, private=OverlayStore(environment.private), token_bytes=bytes)
+    before = RunArea.current(rehearsal.private, period)
+    order(rehearsal, period, reason)
+    area = RunArea.current(rehearsal.private, period)
+    if (area.revision, area.attempt) != (before.revision, before.attempt):
+        open_period(Run(rehearsal, area))
+        order(environment, period, reason)
 
 
 def run_deadline(config: Config, period: Period) -> datetime:
@@ -120,6 +147,17 @@ def _check_unpublished(area: RunArea) -> None:
         )
 
 
+def _check_not_before_the_first(private: Store, period: Period) -> None:
+    first = min(runs.newest(private, "publication"), default=period)
+    if period < first:
+        raise OperatorError(
+            f"period {period} is before {first}, the first that was published",
+            code="before-first",
+            reason="A statement that a week was missed fills a gap; nothing was published before the first.",
+            advice=f"Nothing has to be stated for it: whoever verifies begins with {first}, at the earliest.",
+        )
+
+
 def _under_way(area: RunArea, reason: str) -> OperatorError:
     return OperatorError(
         f"period {area.name} is under way already, for another reason: {reason}",
@@ -142,38 +180,6 @@ def _record(environment: Environment, area: RunArea, kind: Literal["revision", "
         at=environment.now(),
     )
     environment.private.create(order_key(area.period, number), to_json(order))
-
-
-# -- reasons ---------------------------------------------------------------------------------------------------------
-
-
-def check_reason(config: Config, reason: str) -> None:
-    """Raises :class:`OperatorError` for a reason that cannot stand in the public statement: more than a line, or with
-    the name of an account or a bank in it."""
-    if not reason.strip() or len(reason) > 500 or not reason.isprintable():
-        raise OperatorError(
-            "--reason must be one line of 1 to 500 printable characters",
-            code="malformed-reason",
-            reason="The reason stands in the public statement.",
-            advice="Say in plain words why; name no account and no bank.",
-        )
-    text, squeezed = reason.casefold(), account_key(reason)
-    for name, account in config.accounts.items():
-        named = [word for word in (name, account.custodian) if _says(text, word.casefold())]
-        number = account_key(account.external_account)
-        if number in squeezed if len(number) > 5 else _says(text, number):
-            named.append(account.external_account)
-        if named:
-            raise OperatorError(
-                f"--reason names {named[0]!r}, which is private",
-                code="private-reason",
-                reason="The reason stands in the public statement.",
-                advice="Say it without accounts and banks: `a custodian sent a corrected statement`.",
-            )
-
-
-def _says(text: str, word: str) -> bool:
-    return re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text) is not None
 
 
 # -- what waits for an order -----------------------------------------------------------------------------------------

@@ -10,10 +10,10 @@ Heads are compared by the log's entries: those under the newest head lead to its
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from attest.errors import EXIT_DONE, EXIT_USAGE, EXIT_VERIFICATION, OperatorError, VerificationError
@@ -24,7 +24,7 @@ from attest.log.state import StateFile, evidence_name
 from attest.merkle.proof import leaf_hash, root_from_leaf_hashes
 from attest.period import Period
 from attest.records import digest, format_instant, from_json, to_json
-from attest.verify.entries import History, contradictions, gaps, read_history, replacements
+from attest.verify.entries import Gap, History, contradictions, gaps, read_history, replacements
 from attest.verify.trust import Trust
 
 #: ``rewrite``: the log lost or changed what it had signed. ``fork``: it signed two heads that contradict each other.
@@ -37,6 +37,8 @@ Kind = Literal["rewrite", "fork", "shrunk", "damaged", "stale", "missing", "entr
 MAX_ENTRIES = 10_000
 _INFORMATION = {"revision", "revocation"}
 _ABOUT_HEADS = {"rewrite", "fork", "shrunk"}
+#: When the first week that a period can name was over.
+_FIRST_OVER = datetime(2000, 1, 10, tzinfo=UTC)
 _ADVICE: Mapping[Kind, str] = {
     "rewrite": "Keep the evidence files; they are signed by the log's own key. Ask other auditors and witnesses for "
     "the heads that they hold, and do not rely on this log.",
@@ -86,7 +88,8 @@ class WatchState:
 @dataclass(frozen=True)
 class Look:
     """One look at a log. ``unreachable`` says which places did not answer; nothing is concluded from that.
-    ``recovered``: alerts of the last look that no longer stand."""
+    ``entries_read``: all entries were there to be judged. ``recovered``: alerts of the last look that no longer
+    stand."""
 
     origin: str
     at: datetime
@@ -97,13 +100,14 @@ class Look:
     alerts: tuple[Alert, ...]
     recovered: tuple[str, ...]
     unreachable: tuple[str, ...]
+    entries_read: bool
 
     @property
     def exit_code(self) -> int:
         """6 when an alarm stands, else 2 when a place did not answer, else 0."""
         if any(alert.counts for alert in self.alerts):
             return EXIT_VERIFICATION
-        return EXIT_USAGE if self.unreachable else EXIT_DONE
+        return EXIT_USAGE if self.unreachable or not self.entries_read else EXIT_DONE
 
     def as_json(self) -> dict[str, Any]:
         """The ``--json`` form, with the exit code."""
@@ -115,10 +119,10 @@ class Look:
 @dataclass(frozen=True)
 class Expectations:
     """``grace``: how long after its last day a week may be without a statement. ``max_age``: how old the newest
-    statement's cutoff may be; None for no limit."""
+    statement's cutoff may be, in seconds; None for no limit."""
 
     grace: timedelta
-    max_age: timedelta | None
+    max_age: int | None
 
 
 @dataclass(frozen=True)
@@ -134,7 +138,11 @@ class Place:
         data = self.read(self.path)
         where = f"{self.where}/{self.path}"
         if data is None:
-            raise VerificationError(f"{where} is missing", code="log-file-missing")
+            raise VerificationError(
+                f"{where} is missing",
+                code="log-file-missing",
+                advice="Check the address; a witness serves it once it has cosigned this log.",
+            )
         return open_checkpoint(data, key, where)
 
 
@@ -145,10 +153,17 @@ def witness_place(url: str, read: ReadFile, origin: str) -> Place:
 
 @dataclass(frozen=True)
 class _Found:
+    """``blinds``: it left the log's own files unread, so who acknowledges it watches nothing any more."""
+
     id: str
     kind: Kind
     detail: str
     heads: tuple[SignedCheckpoint, ...] = ()
+    blinds: bool = False
+
+    @property
+    def acknowledgeable(self) -> bool:
+        return self.kind not in _ABOUT_HEADS and not self.blinds
 
 
 @dataclass
@@ -164,14 +179,18 @@ class _Sight:
     extends: bool = False
 
     @contextmanager
-    def reading(self, what: str) -> Iterator[None]:
-        """Notes what cannot be reached or is not what the log signed, and goes on."""
+    def reading(self, what: str, *, blinds: bool = False, absent: bool = False) -> Iterator[None]:
+        """Notes what cannot be reached or is not what the log signed, and goes on. ``absent``: a file that is not
+        there is no answer."""
         try:
             yield
         except OperatorError as fault:
             self.unreachable.append(fault.message)
         except VerificationError as fault:
-            self.found.append(_Found(f"damaged:{what}", "damaged", fault.message))
+            if absent and fault.code == "log-file-missing":
+                self.unreachable.append(f"{fault.message}. {fault.advice}")
+            else:
+                self.found.append(_Found(f"damaged:{what}", "damaged", fault.message, blinds=blinds))
 
 
 class Watch:
@@ -207,9 +226,10 @@ class Watch:
         return open_checkpoint(self._state.checkpoint.encode(), self._trust.log.key, "its checkpoint")
 
     def look(self, now: datetime, acknowledge: Sequence[str] = ()) -> Look:
-        """Look once, and remember. Raises :class:`OperatorError` when evidence or state cannot be stored."""
-        sight = self._see(now)
+        """Look once, and remember. Raises :class:`OperatorError` when evidence or state cannot be stored, and, with
+        nothing remembered, for an id in ``acknowledge`` that no alert has, or whose alert left the log unread."""
         known = {*self._state.acknowledged, *acknowledge}
+        sight = self._see(now, known)
         alerts = tuple(
             Alert(
                 item.id,
@@ -217,7 +237,7 @@ class Watch:
                 item.detail,
                 _ADVICE[item.kind],
                 new=item.id not in self._state.standing,
-                acknowledged=item.id in known and item.kind not in _ABOUT_HEADS,
+                acknowledged=item.id in known and item.acknowledgeable,
                 evidence=tuple(self._keep(signed) for signed in item.heads),
             )
             for item in sight.found
@@ -226,6 +246,7 @@ class Watch:
         # What could not be looked at is not over.
         complete = sight.history is not None and not sight.unreachable
         before = () if complete else self._state.standing
+        _check_acknowledged(acknowledge, sight, before)
         recovered = tuple(name for name in self._state.standing if complete and name not in ids)
         self._remember(
             replace(
@@ -247,6 +268,7 @@ class Watch:
             alerts=alerts,
             recovered=recovered,
             unreachable=tuple(sight.unreachable),
+            entries_read=sight.history is not None,
         )
 
     def _to_remember(self, sight: _Sight) -> str | None:
@@ -268,27 +290,28 @@ class Watch:
 
     # -- looking ---------------------------------------------------------------------------------------------------
 
-    def _see(self, now: datetime) -> _Sight:
+    def _see(self, now: datetime, known: Collection[str]) -> _Sight:
         sight = _Sight()
         others = []
         for place in self._others:  # before the log itself: what they have copied, it must have already
-            with sight.reading(place.where):
+            with sight.reading(place.where, absent=True):
                 others.append((place.where, place.head(self._trust.log.key)))
-        with sight.reading("checkpoint"):
+        # Where no log was ever seen, the address is wrong; where one was, it lost its head.
+        with sight.reading("checkpoint", blinds=True, absent=self._kept is None):
             sight.head = self._log.newest()
         if sight.head is None:
             return sight
-        with sight.reading("entries"):
+        with sight.reading("entries", blinds=True):
             entries = self._entries(sight.head.checkpoint)
             sight.hashes = [leaf_hash(entry) for entry in entries]
             sight.history = read_history(entries, self._trust)
-        with sight.reading("tiles"):
+        with sight.reading("tiles", blinds=True):
             sight.found += self._against_memory(sight, sight.head)
         for where, other in others:
             sight.found += _against(where, other, sight.head, sight.hashes)
         if sight.history is not None:
             sight.found += _about_entries(sight.history)
-            sight.found += self._overdue(sight.history, now)
+            sight.found += self._overdue(sight.history, now, known)
         return sight
 
     def _entries(self, head: Checkpoint) -> list[bytes]:
@@ -317,13 +340,14 @@ class Watch:
             self._log.check_consistent(old, new)
             sight.extends = True
 
-    def _overdue(self, history: History, now: datetime) -> Iterator[_Found]:
-        last_due = Period.containing((now - self._expected.grace).date()).shifted(-1)
-        for gap in gaps(history, self._trust, last_due):
-            yield _Found(f"missing:{str(gap).replace(' to ', '..')}", "missing", f"nothing was attested for {gap}")
-        if self._expected.max_age is None:
+    def _overdue(self, history: History, now: datetime, known: Collection[str]) -> Iterator[_Found]:
+        if now - _FIRST_OVER >= self._expected.grace:
+            last_due = Period.containing((now - self._expected.grace).date()).shifted(-1)
+            for gap in _told(gaps(history, self._trust, last_due), known, self._state.standing):
+                yield _Found(_missing(gap), "missing", f"nothing was attested for {gap}")
+        limit = self._expected.max_age
+        if limit is None:
             return
-        limit = int(self._expected.max_age.total_seconds())
         # A cutoff in the future makes nothing recent.
         predicates = (logged.predicate for logged in history.statements if logged.predicate.cutoff <= now)
         past = sorted(predicates, key=lambda predicate: predicate.cutoff)
@@ -334,6 +358,74 @@ class Watch:
         if age > limit:
             detail = f"the newest statement ({past[-1].period}) has its cutoff {age} seconds ago, you accept {limit}"
             yield _Found(f"stale:{past[-1].period}", "stale", detail)
+
+
+def _check_acknowledged(acknowledge: Sequence[str], sight: _Sight, before: Sequence[str]) -> None:
+    """``before``: alerts of the last look that this one could not see the end of."""
+    found = {item.id: item for item in sight.found}
+    for name in acknowledge:
+        if name in found and found[name].blinds:
+            raise OperatorError(
+                f"--acknowledge {name}: this alert cannot be acknowledged: {found[name].detail}",
+                code="usage",
+                reason="As long as it stands the log cannot be checked, and what else happened to it stays unseen.",
+                advice=_ADVICE["damaged"],
+            )
+        standing = list(dict.fromkeys([*found, *before]))
+        if name not in standing:
+            raise OperatorError(
+                f"--acknowledge {name}: no alert has this id",
+                code="usage",
+                reason="An alert is acknowledged once it stands, so that nothing is silenced unseen.",
+                advice=f"These stand: {', '.join(standing)}." if standing else "None stands: leave it out.",
+            )
+
+
+def _missing(gap: Gap) -> str:
+    """The alert's id."""
+    return f"missing:{str(gap).replace(' to ', '..')}"
+
+
+def _told(missing: Iterable[Gap], acknowledged: Iterable[str], standing: Iterable[str]) -> Iterator[Gap]:
+    """Gaps without a week between them, as one. But one that was told by itself before (by these alerts' ids) stays by
+    itself: who acknowledged it has not acknowledged the next."""
+    before = [_ends(acknowledged), _ends(standing)]
+    for run in _runs(missing):
+        places = {str(gap.last): number for number, gap in enumerate(run)}
+        begun = number = 0
+        while number < len(run):
+            first = str(run[number].first)
+            ends = (max((places.get(last, -1) for last in told.get(first, ())), default=-1) for told in before)
+            end = next((end for end in ends if end >= number), None)
+            if end is None:
+                number += 1
+                continue
+            if begun < number:
+                yield Gap(run[begun].first, run[number - 1].last)
+            yield Gap(run[number].first, run[end].last)
+            begun = number = end + 1
+        if begun < len(run):
+            yield Gap(run[begun].first, run[-1].last)
+
+
+def _ends(names: Iterable[str]) -> Mapping[str, list[str]]:
+    """The last weeks of the gaps that have these ids, by the first."""
+    ends: dict[str, list[str]] = {}
+    for name in names:
+        first, _, last = name.removeprefix("missing:").partition("..")
+        ends.setdefault(first, []).append(last or first)
+    return ends
+
+
+def _runs(missing: Iterable[Gap]) -> Iterator[list[Gap]]:
+    run: list[Gap] = []
+    for gap in missing:
+        if run and gap.first != run[-1].last.shifted(1):
+            yield run
+            run = []
+        run.append(gap)
+    if run:
+        yield run
 
 
 def _against(

@@ -185,10 +185,43 @@ def test_get_or_create__store_refuses_and_shows_nothing__raises(store: LocalStor
     assert store.url in caught.value.message
 
 
-def test_check_writable__store_that_keeps_the_first_write__passes_again_and_again(store: LocalStore) -> None:
+def test_check_writable__store_that_keeps_the_first_write__passes_again_and_again_and_leaves_nothing(
+    store: LocalStore,
+) -> None:
     check_writable(store)
     check_writable(store)
+    assert store.list("") == []
+
+
+class Undeletable(LocalStore):
+    """Whose identity may not delete."""
+
+    def discard_probe(self) -> None:
+        pass
+
+
+def test_check_writable__probe_that_cannot_be_taken_away__passes_and_leaves_one_object(store: LocalStore) -> None:
+    undeletable = Undeletable(store.root)
+    check_writable(undeletable)
+    check_writable(undeletable)
     assert store.list("") == [PROBE]
+
+
+class Crowded(LocalStore):
+    """Another who asks at the same time takes the probe away, once."""
+
+    crowd = 1
+
+    def replace(self, key: str, data: bytes) -> None:
+        super().replace(key, data)
+        if self.crowd:
+            self.crowd -= 1
+            self.discard_probe()
+
+
+def test_check_writable__probe_taken_away_by_another__asks_again(store: LocalStore) -> None:
+    check_writable(Crowded(store.root))
+    assert store.list("") == []
 
 
 class Overwriting(OverlayStore):

@@ -120,7 +120,7 @@ def test_doctor__something_is_broken__names_it_beside_all_the_rest_and_exits_2(b
     assert lines[-1] == f"{len(errors)} would stop a run."
     assert text.err == ""
     assert operator.sent() == sent
-    assert set(operator.stored()) | set(operator.stored("public")) <= {"doctor-probe"}
+    assert operator.stored() == operator.stored("public") == {}
 
 
 def test_doctor__source_that_the_others_outweigh__is_a_warning_and_stops_nothing(operator: Week) -> None:

@@ -399,6 +399,37 @@ def test_withhold__future_period__is_refused(operator: Week) -> None:
         orders.withhold(operator.environment(), Period(2026, 48), REASON)
 
 
+def test_withhold__chain_had_not_begun__records_nothing(operator: Week) -> None:
+    with pytest.raises(ChainError):
+        orders.withhold(operator.environment(now=lambda: PAST_DEADLINE), Period(2026, 46), REASON)
+    assert operator.stored() == {}
+
+
+def test_withhold__before_the_first_published__is_refused_and_names_the_first(operator: Week) -> None:
+    operator.run()
+    before = operator.stored()
+    with pytest.raises(OperatorError, match="2026-W47, the first that was published") as refused:
+        orders.withhold(operator.environment(now=lambda: PAST_DEADLINE), Period(2026, 46), REASON)
+    assert refused.value.code == "before-first"
+    assert operator.stored() == before
+
+
+@pytest.mark.parametrize("order", [orders.revise, orders.revoke])
+def test_order__supply_must_be_read_and_cannot__records_nothing(
+    operator: Week, monkeypatch: pytest.MonkeyPatch, order: Callable[..., None]
+) -> None:
+    def down(self: ChainClient, timestamp: int, finality: str) -> Block:
+        raise ChainError("no answer", code="endpoints-down", reason="down", advice="none")
+
+    operator.run()
+    before = operator.stored()
+    monkeypatch.setattr(ChainClient, "block_at", down)
+    monkeypatch.setattr("attest.steps.revisions.keeps_supply", lambda opened, config: False)
+    with pytest.raises(ChainError, match="no answer"):
+        order(operator.environment(), devnet.PERIOD, REASON)
+    assert operator.stored() == before
+
+
 def test_withhold__published__is_refused_with_what_to_do_instead(operator: Week) -> None:
     operator.run()
     with pytest.raises(OperatorError, match="published already") as refused:
@@ -449,6 +480,7 @@ def test_withhold__supply_unreadable_for_another_reason__is_refused(
     monkeypatch.setattr(ChainClient, "block_at", down)
     with pytest.raises(ChainError, match="no answer"):
         withhold(operator)
+    assert operator.stored() == {}
 
 
 def test_run__every_source_fails_past_the_deadline__is_published_with_every_token_withheld(operator: Week) -> None:

@@ -211,6 +211,53 @@ def test_watch__hash_tiles_contradict_the_entries__alerts(desk: Desk) -> None:
     assert desk.remembered_size() == 3
 
 
+def damage_tiles(log: Path) -> None:
+    path = log / "tile/0/000.p/4"
+    path.write_bytes(bytes([path.read_bytes()[0] ^ 1]) + path.read_bytes()[1:])
+
+
+@pytest.mark.parametrize("damage", [damage_entry, lose_entries, damage_checkpoint, lose_checkpoint, damage_tiles])
+def test_watch__damage_that_leaves_the_log_unread__cannot_be_acknowledged(
+    desk: Desk, damage: Callable[[Path], None]
+) -> None:
+    desk.serve(WEEKS[:3])
+    desk.look("--max-age", "9999999")
+    damage(desk.serve(WEEKS[:4]))
+    (alert,) = desk.look()["alerts"]
+    before = desk.state.read_bytes()
+    code, output, errors = desk.command("--at", AT, "--acknowledge", alert["id"])
+    assert (code, output) == (2, "")
+    assert f"--acknowledge {alert['id']}: this alert cannot be acknowledged" in errors
+    assert desk.state.read_bytes() == before
+    code, output, _ = desk.command("--at", AT)
+    assert code == 6
+    assert "Nothing to act on" not in output
+
+
+def test_watch__damage_acknowledged_in_an_older_memory__counts_all_the_same(desk: Desk) -> None:
+    desk.look()
+    lose_entries(desk.log)
+    desk.look()
+    desk.state.write_bytes(to_json(replace(desk.remembered(), acknowledged=("damaged:entries",))))
+    code, output, _ = desk.command("--at", AT)
+    assert code == 6
+    assert "ALERT damaged" in output
+    assert "Nothing to act on" not in output
+
+
+def test_watch__acknowledged_id_that_no_alert_has__is_a_usage_error_that_names_those_that_stand(desk: Desk) -> None:
+    code, _, errors = desk.command("--at", AT, "--acknowledge", "missing:2026-W31")
+    assert code == 2
+    assert "--acknowledge missing:2026-W31: no alert has this id" in errors
+    assert "None stands" in errors
+    desk.serve([*WEEKS[:1], *WEEKS[2:4]])
+    code, _, errors = desk.command("--at", AT, "--acknowledge", "missing:2026-W46")
+    assert code == 2
+    assert "These stand: missing:2026-W45." in errors
+    assert desk.look("--acknowledge", "missing:2026-W45")["exit_code"] == 0
+    assert desk.look("--acknowledge", "missing:2026-W45")["exit_code"] == 0
+
+
 # -- the log against what others saw ---------------------------------------------------------------------------------
 
 
@@ -255,6 +302,31 @@ def test_watch__mirror_of_another_log__alerts_without_stopping_the_rest(desk: De
     assert desk.remembered_size() == 4
 
 
+def test_watch__nothing_at_the_address__is_no_answer_unless_a_log_was_there(desk: Desk) -> None:
+    shutil.rmtree(desk.log)
+    code, output, _ = desk.command("--at", AT)
+    assert code == 2
+    assert "no answer:" in output
+    assert "Name the log's own folder or address" in output
+    assert "ALERT" not in output
+    assert "Nothing to act on" not in output
+    desk.serve(WEEKS[:4])
+    desk.look()
+    shutil.rmtree(desk.log)
+    assert kinds(desk.look()) == ["damaged"]
+
+
+@pytest.mark.parametrize("option", ["--mirror", "--witness"])
+def test_watch__mirror_or_witness_that_has_no_checkpoint__is_no_answer(desk: Desk, option: str) -> None:
+    """An honest witness has none before it cosigned this log."""
+    for _ in range(2):
+        document = desk.look(option, str(desk.folder / "nobody"))
+        assert (document["exit_code"], document["alerts"]) == (2, [])
+        (detail,) = document["unreachable"]
+        assert "is missing" in detail
+        assert desk.remembered_size() == 4
+
+
 # -- what is expected of the entries ---------------------------------------------------------------------------------
 
 
@@ -268,6 +340,28 @@ def test_watch__week_without_a_statement__alerts_once_it_is_due(desk: Desk) -> N
     late = json.loads(desk.command("--json", "--at", "2026-11-25T06:00:00Z")[1])
     assert [alert["id"] for alert in late["alerts"]] == ["missing:2026-W47"]
     assert kinds(json.loads(desk.command("--json", "--at", "2026-11-25T06:00:00Z", "--grace-hours", "55")[1])) == []
+
+
+def test_watch__many_weeks_without_a_statement__are_one_alert_that_does_not_hide_the_next(desk: Desk) -> None:
+    desk.trust(replace(TRUST, earliest_period="2023-W20"))
+    missing = [alert["id"] for alert in desk.look()["alerts"]]
+    assert missing == ["missing:2023-W20..2026-W43"]
+    assert desk.look("--acknowledge", missing[0])["exit_code"] == 0
+
+    def later(*words: str) -> list[tuple[str, bool]]:
+        document = json.loads(desk.command("--json", "--at", "2026-12-10T08:00:00Z", "--max-age", "9999999", *words)[1])
+        return [(alert["id"], alert["acknowledged"]) for alert in document["alerts"]]
+
+    assert later() == [(missing[0], True), ("missing:2026-W48..2026-W49", False)]
+    one = ("missing:2026-W48", True)
+    assert later("--acknowledge", one[0]) == [(missing[0], True), one, ("missing:2026-W49", False)]
+    desk.serve([*WEEKS[:4], entry(payload("2026-W40"))])
+    assert later() == [
+        ("missing:2023-W20..2026-W39", False),
+        ("missing:2026-W41..2026-W43", False),
+        one,
+        ("missing:2026-W49", False),
+    ]
 
 
 def test_watch__newest_statement_is_too_old__is_stale_by_trust_file_or_option(desk: Desk) -> None:
@@ -297,7 +391,7 @@ def test_watch__log_larger_than_any_can_be__is_not_read(desk: Desk, monkeypatch:
 def test_watch__log_without_a_statement_that_counts__is_stale(desk: Desk) -> None:
     desk.serve([entry(payload("2026-W47"), signers=(0,))])
     document = desk.look()
-    assert kinds(document) == ["entry", *["missing"] * 4, "stale"]
+    assert kinds(document) == ["entry", "missing", "stale"]
     assert document["newest_period"] is None
 
 
@@ -434,6 +528,31 @@ def test_watch__no_state_named__keeps_one_per_log_at_home(
         main(words)
     assert ended.value.code == 0
     assert len(list((desk.folder / "home/attest").glob("watch-*.json"))) == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--at", "0001-01-01T00:00:00Z"),
+        ("--at", "1999-12-31T23:59:59Z"),
+        ("--at", "9999-12-31T00:00:00Z"),
+        ("--grace-hours", "90000000"),
+        ("--max-age", "999999999999999999"),
+        ("--every", "999999999999999999"),
+    ],
+)
+def test_watch__option_beyond_all_bounds__is_a_usage_error_that_names_it(desk: Desk, words: tuple[str, ...]) -> None:
+    code, output, errors = desk.command(*words)
+    assert (code, output) == (2, "")
+    assert words[0] in errors
+
+
+def test_watch__option_at_its_bounds__is_judged(desk: Desk) -> None:
+    desk.trust(replace(TRUST, maximum_age_seconds=2**53 - 1, cadence_weeks=5_000))
+    for at in ("2000-01-01T00:00:00Z", "2000-01-20T00:00:00Z", "9998-12-31T00:00:00Z"):
+        for more in ((), ("--grace-hours", "87840"), ("--max-age", "3162240000")):
+            code, _, errors = desk.command("--at", at, *more)
+            assert code in {0, 6}, errors
 
 
 @pytest.mark.parametrize("words", [("--every", "5", "--once"), ("--every", "5", "--at", AT), ("--every", "0")])
