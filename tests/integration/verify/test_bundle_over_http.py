@@ -122,6 +122,7 @@ def listing(*files: tuple[str, int]) -> bytes:
         ([("a", 1), ("a", 1)], "twice"),
         ([(f"f{number}", 1) for number in range(65)], "more than 64 files"),
         ([("reserves.json", 2 << 20)], "it can have 1048576"),
+        ([("reserves.json", -1)], "lists reserves.json with -1 bytes"),
         ([(f"f{number}", 60 << 20) for number in range(3)], "f0 is listed in manifest.json but missing"),
     ],
 )
@@ -157,6 +158,21 @@ def endless(handler: BaseHTTPRequestHandler) -> None:
             handler.wfile.write(bytes(65536))
     except OSError:
         pass
+
+
+@pytest.mark.parametrize("data", [b"", b"{"])
+def test_open_bundle__download_cut_short__is_a_failed_fetch(site: Site, url: str, data: bytes) -> None:
+    def cut(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", "10")
+        handler.end_headers()
+        handler.wfile.write(data)
+
+    site.answers[f"{FOLDER}/receipts.json"] = cut
+
+    with pytest.raises(OperatorError, match=f"cut short: {10 - len(data)} bytes are missing") as caught:
+        open_bundle(url)
+    assert caught.value.code == "fetch-failed"
 
 
 def test_verify_bundle__endless_body__cut_where_the_manifest_says_it_ends(site: Site, url: str) -> None:

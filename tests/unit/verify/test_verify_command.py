@@ -52,7 +52,7 @@ class Desk:
     def trust(self, trust: Trust) -> None:
         (self.folder / "trust.json").write_bytes(to_json(trust))
 
-    def run(self, *words: str, trust: Path | None = None) -> Result:
+    def run(self, *words: str, trust: Path | str | None = None) -> Result:
         self.capture.readouterr()
         with pytest.raises(SystemExit) as ended:
             main([*words, "--trust", str(trust or self.folder / "trust.json")])
@@ -357,6 +357,36 @@ def test_verify__memory_is_damaged__is_told_and_left_alone(desk: Desk) -> None:
     assert "your memory of logs cannot be read" in result.errors
     assert "--no-state" in result.errors
     assert state.read_text() == "[]"
+
+
+@pytest.mark.parametrize("option", ["BUNDLE", "--trust", "--log", "--rpc"])
+def test_verify__address_with_half_a_bracket__is_told(desk: Desk, option: str) -> None:
+    bad = "http://[x"
+    if option == "BUNDLE":
+        result = desk.run("verify", bad, *AT)
+    elif option == "--trust":
+        result = desk.run("verify", str(desk.bundle), *AT, trust=bad)
+    else:
+        result = desk.verify(option, bad)
+
+    assert result.code == 2
+    assert "unexpected" not in result.errors
+
+
+@pytest.mark.parametrize(
+    "address", ["https://u:SECRET@h/", "https://u:SECRET@[h/", "https://u:S@a/SECRET@h", "https://h/t?key=SECRET"]
+)
+@pytest.mark.parametrize("option", ["BUNDLE", "--trust", "--log"])
+def test_verify__secret_in_an_address__is_not_repeated(desk: Desk, option: str, address: str) -> None:
+    if option == "BUNDLE":
+        result = desk.run("verify", address, *AT)
+    elif option == "--trust":
+        result = desk.run("verify", str(desk.bundle), *AT, trust=address)
+    else:
+        result = desk.verify(option, address)
+
+    assert result.code == 2
+    assert "SECRET" not in result.errors
 
 
 # -- verify-proof ----------------------------------------------------------------------------------------------------
