@@ -91,7 +91,7 @@ def verify(
     if output.json:
         output.result(report.as_json())
     else:
-        _print_report(report, exit_code(report))
+        _print_report(report, exit_code(report), trust.demands)
     return exit_code(report)
 
 
@@ -150,7 +150,9 @@ def _endpoints(urls: Sequence[str]) -> list[Rpc]:
 # -- for people ------------------------------------------------------------------------------------------------------
 
 
-def _print_report(report: Report, code: int) -> None:
+def _print_report(report: Report, code: int, demands: Sequence[str]) -> None:
+    from attest.verify.verifier import NOT_COMPARED
+
     for token in report.tokens:
         _entry(token.state, token.sentence, 12)
     if not report.tokens:
@@ -161,11 +163,21 @@ def _print_report(report: Report, code: int) -> None:
     click.echo()
     _print_checks(report.checks)
     for note in report.notes:
-        _entry("note", note, 9, plain=True)
-    for demand in report.unmet:
-        _entry("FAIL", f"your trust file demands {demand!r}, and that was not met", 9)
+        if note != NOT_COMPARED:
+            _entry("note", note, 9, plain=True)
+    _print_unmet(report.unmet, demands)
     click.echo()
     click.echo(_ENDINGS[code])
+    if NOT_COMPARED in report.notes:
+        click.echo(NOT_COMPARED)
+
+
+def _print_unmet(unmet: Sequence[str], demands: Sequence[str]) -> None:
+    for demand in unmet:
+        if demand in demands:
+            _entry("FAIL", f"your trust file demands {demand!r}, and that was not met", 9)
+        else:
+            _entry("FAIL", "the log could not be compared with your checkpoint (--since), as you asked", 9)
 
 
 def _print_checks(results: Sequence[CheckResult]) -> None:

@@ -39,6 +39,7 @@ CHECKS: tuple[Check, ...] = (
     Check("freshness", "Is it recent enough?", checks.freshness, required=False),
 )
 
+NOT_COMPARED = "The log was not compared with what you remember of it."
 #: What a statement's sufficiency rests on besides its authenticity.
 _AUTHENTIC = tuple(check.name for check in AUTHENTIC)
 _SUFFICIENT = ("tokens", "policy", "consensus", "receipts")
@@ -95,6 +96,7 @@ def verify_bundle(
         leaves_file=packed if brought.leaves is None else read_given(brought.leaves, MAX_FILE_BYTES),
         since=None if brought.since is None else read_given(brought.since, MAX_NOTE_BYTES),
         remembered=remembered,
+        first=brought.state is not None and remembered is None and not forgotten,
         log=_log(place, brought.log, trust),
         package=package,
         read_again=brought.read_again,
@@ -179,7 +181,7 @@ def judge(case: Case) -> Report:
         answers=answers,
         checks=results,
         unmet=unmet,
-        notes=_notes(case),
+        notes=(*_notes(case), *not_compared(case, outcomes)),
     )
 
 
@@ -232,12 +234,22 @@ def _independent(case: Case, outcomes: Mapping[str, Outcome]) -> Answer:
 
 
 def _unmet(case: Case, outcomes: Mapping[str, Outcome], independent: Answer) -> tuple[str, ...]:
+    """The demands that were not met. To name a checkpoint is to demand that the log is compared with it."""
+    compared = outcomes["consistency"]
     met: Mapping[Demand, bool] = {
         "chain": "pass" in (outcomes["chain-proof"], outcomes["chain-rpc"]),
         "independent": independent.answer == "yes",
+        "consistency": compared == "pass" or (compared == "skipped" and case.first and case.since is None),
     }
     # All others are the names of checks.
-    return tuple(demand for demand in case.trust.demands if not met.get(demand, outcomes.get(demand) == "pass"))
+    unmet = tuple(demand for demand in case.trust.demands if not met.get(demand, outcomes.get(demand) == "pass"))
+    asked = case.since is not None and compared == "skipped" and "consistency" not in unmet
+    return (*unmet, "consistency") if asked else unmet
+
+
+def not_compared(case: Case, outcomes: Mapping[str, Outcome]) -> tuple[str, ...]:
+    """In words, if a head was remembered and could not be compared."""
+    return (NOT_COMPARED,) if case.remembered is not None and outcomes["consistency"] == "skipped" else ()
 
 
 def _token(case: Case, token: TokenStatement, outcomes: Mapping[str, Outcome], witnesses: int) -> TokenReport:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import zipfile
 from dataclasses import dataclass, replace
@@ -324,6 +325,33 @@ def test_verify__no_state_option__remembers_where_the_person_keeps_state(
     assert (desk.folder / "state/attest/logs.json").exists()
     assert "pass consistency" in desk.verify().text
     assert "skipped consistency" in desk.verify("--no-state").text
+
+
+def test_verify__remembered_head_not_comparable__is_the_last_word(desk: Desk) -> None:
+    prepare_log(desk, b"one")
+    state = desk.folder / "logs.json"
+    assert desk.verify("--state", str(state)).code == 0
+    prepare_log(desk)
+
+    result = desk.verify("--state", str(state))
+
+    assert result.code == 0
+    assert result.output.endswith(
+        "Everything that your trust file demands passed.\nThe log was not compared with what you remember of it.\n"
+    )
+
+
+def test_verify__kept_checkpoint_not_comparable__exit_6_and_says_so(desk: Desk) -> None:
+    prepare_log(desk, b"one")
+    kept = desk.folder / "kept"
+    shutil.copy(desk.folder / "log" / "checkpoint", kept)
+    prepare_log(desk)
+
+    result = desk.verify("--no-state", "--since", str(kept))
+
+    assert result.code == 6
+    assert "FAIL the log could not be compared with your checkpoint (--since), as you asked" in result.text
+    assert result.output.endswith("Do not rely on this bundle.\n")
 
 
 def test_verify__log_rewritten__exit_6_and_says_to_keep_the_evidence(desk: Desk) -> None:

@@ -212,9 +212,12 @@ function answer(name, said, detail) {
   return { name, answer: said, detail };
 }
 
+/** The demands that were not met. To give a checkpoint is to demand that the log is compared with it. */
 function demandsUnmet(subject, outcomes, independently) {
   const met = { chain: false, independent: independently.answer === "yes" };
-  return subject.trust.demands.filter((demand) => !(met[demand] ?? outcomes[demand] === "pass"));
+  const unmet = subject.trust.demands.filter((demand) => !(met[demand] ?? outcomes[demand] === "pass"));
+  const asked = subject.since !== null && outcomes.consistency === "skipped" && !unmet.includes("consistency");
+  return asked ? [...unmet, "consistency"] : unmet;
 }
 
 function tokenReport(token, cutoff, outcomes, seen) {
