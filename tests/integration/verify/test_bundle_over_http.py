@@ -16,6 +16,7 @@ from attest.cli.main import main
 from attest.errors import OperatorError, VerificationError
 from attest.records import to_json
 from attest.static import http_files
+from attest.verify.inclusion import verify_proof
 from attest.verify.places import open_bundle
 from attest.verify.report import exit_code
 from attest.verify.verifier import Brought, verify_bundle
@@ -91,6 +92,18 @@ def test_verify_bundle__address__verifies_as_the_folder_does(site: Site, url: st
         (check.name, check.outcome) for check in verify_bundle(folder, bundles.trust(), now=bundles.NOW).checks
     ]
     assert exit_code(report) == 0
+
+
+def test_verify_proof__address_of_the_statement__is_fetched_with_its_log(site: Site, url: str, tmp_path: Path) -> None:
+    file = tmp_path / "proof.json"
+    forge = bundles.Forge()
+    forge.files()
+    file.write_bytes(to_json(forge.inclusion_proof(1)))
+
+    found = verify_proof(file, url, bundles.trust(), now=bundles.NOW)
+
+    assert found.leaf is not None
+    assert "/log/checkpoint" in site.asked
 
 
 def test_open_bundle__address__asks_for_the_manifest_then_for_what_it_lists(site: Site, url: str) -> None:

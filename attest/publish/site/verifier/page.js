@@ -325,7 +325,7 @@ async function verdict(input, bundle) {
       html("h2", { id: "answer" }, "The answer"),
       tokenList(report, proof),
       ...(report === null ? [] : [answers(report)]),
-      ...besides(report, subject.trust.demands),
+      ...besides(report ?? { notes: proof.not_checked, unmet: proof.unmet }, subject.trust.demands),
       html("h2", {}, "Check by check"),
       html("p", { class: "lead" }, `${words} Open one to see its rule, its working and the bytes.`),
       ...groups(checks, subject, input),
@@ -389,8 +389,8 @@ function besides(report, demands) {
       ? ` Your trust file demands “${demand}”, and that was not met.`
       : " The log could not be compared with your checkpoint, which you gave for that.";
   const items = [
-    ...(report?.notes ?? []).map((note) => html("li", {}, note)),
-    ...(report?.unmet ?? []).map((demand) => html("li", {}, badge("fail"), unmetWords(demand))),
+    ...report.notes.map((note) => html("li", {}, prose(note))),
+    ...report.unmet.map((demand) => html("li", {}, badge("fail"), unmetWords(demand))),
   ];
   return items.length === 0 ? [] : [html("ul", { class: "besides" }, items)];
 }
