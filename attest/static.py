@@ -3,6 +3,7 @@ library. What they say is for the caller to verify; here only sizes, links and p
 
 from __future__ import annotations
 
+import re
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -27,7 +28,15 @@ class Reader(Protocol):
 
 def is_url(text: str) -> bool:
     """Whether ``text`` names a place on the web rather than on this disk."""
-    return urlsplit(text).scheme in {"http", "https"}
+    try:
+        return urlsplit(text).scheme in {"http", "https"}
+    except ValueError:  # malformed after its scheme
+        return text.partition(":")[0].lower() in {"http", "https"}
+
+
+def shown(text: str) -> str:
+    """``text`` for a message: of an address only what is no secret (no user, password or query)."""
+    return re.sub(r"^([A-Za-z][A-Za-z0-9+.-]*:/+)(?:.*@)?([^?#]*).*", r"\1\2", text, flags=re.DOTALL)
 
 
 def folder_files(folder: Path) -> Reader:
@@ -70,17 +79,21 @@ def http_files(url: str, *, timeout: float = TIMEOUT_SECONDS, file_seconds: floa
         def redirect_request(self, *arguments: Any) -> None:
             return None
 
-    parts = urlsplit(url)
-    if "@" in parts.netloc:
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # of a bracket without its other, or of a port that is none
+        usable = False
+    if "@" in url.partition("://")[2].partition("/")[0]:
         raise OperatorError(
             "the address has a user's name or a password in it",
             code="usage",
             reason="Public files need none, and it would be shown in messages.",
             advice="Leave out what stands before the @.",
         )
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+    if not usable or parts.query or parts.fragment:
         raise OperatorError(
-            f"{url!r} is not an http or https address of a folder",
+            f"{shown(url)!r} is not an http or https address of a folder",
             code="usage",
             reason="Public files are fetched below it.",
             advice="Give an address such as https://reserves.issuer.example/attestations/2026-W47.",
@@ -92,7 +105,10 @@ def http_files(url: str, *, timeout: float = TIMEOUT_SECONDS, file_seconds: floa
 
         def fetch() -> bytes:
             with opener.open(place, timeout=timeout) as response:
-                return bytes(response.read(limit + 1))
+                data = bytes(response.read(limit + 1))
+                if len(data) <= limit and response.length:  # what of its announced length has not come
+                    raise OSError(f"cut short: {response.length} bytes are missing")
+                return data
 
         try:
             return _bounded(_within(file_seconds, fetch), limit, place)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from attest.cli.common import json_option, judged_at
+from attest.cli.common import Command, json_option, judged_at
 from attest.cli.output import Output
 from attest.errors import EXIT_DONE, EXIT_SHORTFALL, EXIT_VERIFICATION, printable
 
@@ -29,6 +29,23 @@ _ENDINGS = {
 }
 
 
+_LOG_OPTIONS = (
+    click.option("--log", metavar="PLACE", help="The log's folder or address. Default: the one beside the bundle."),
+    click.option("--since", type=_FILE, help="A checkpoint of the log that you kept: it must have only grown since."),
+    click.option(
+        "--state", type=_FILE, help="Where logs are remembered. Default: attest/logs.json in your state folder."
+    ),
+    click.option("--no-state", is_flag=True, help="Neither compare with what was remembered, nor remember."),
+)
+
+
+def _log_options(command: Command) -> Command:
+    """``--log``, ``--since``, ``--state`` and ``--no-state``: what is known of the log."""
+    for option in reversed(_LOG_OPTIONS):
+        command = option(command)
+    return command
+
+
 @click.command(
     epilog="""\b
 Examples:
@@ -45,10 +62,7 @@ was skipped, or nothing was checked, 2 usage."""
 @click.option(
     "--rpc", "urls", multiple=True, metavar="URL", help="Your own node; once for each chain. Default: offline."
 )
-@click.option("--log", metavar="PLACE", help="The log's folder or address. Default: the one beside the bundle.")
-@click.option("--since", type=_FILE, help="A checkpoint of the log that you kept: it must have only grown since.")
-@click.option("--state", type=_FILE, help="Where logs are remembered. Default: attest/logs.json in your state folder.")
-@click.option("--no-state", is_flag=True, help="Neither compare with what was remembered, nor remember.")
+@_log_options
 @click.option("--leaves", type=_FILE, help="All accounts (leaves.json), from the issuer: add them up.")
 @click.option("--evidence", type=_FILE, metavar="DIR", help="An opened audit package, from the issuer: decide again.")
 @click.option("--at", metavar="TIME", help="Judge as of this time (2026-11-23T08:00:00Z). Default: now.")
@@ -75,15 +89,12 @@ def verify(
     Says for each token whether the money is there, then whether that is authentic, sufficient and independently
     checked, then every check: pass, FAIL or skipped, and how to get a skipped one done.
     """
-    from attest.verify.memory import default_path
     from attest.verify.report import exit_code
     from attest.verify.trust import load_trust
     from attest.verify.verifier import Brought, verify_bundle
 
     now = judged_at(at)
-    if state is not None and no_state:
-        raise click.UsageError("--state and --no-state exclude each other")
-    remembered = None if no_state else state or default_path()
+    remembered = _memory(state, no_state)
     reader = None if evidence is None else _document_reader()
     brought = Brought(leaves=leaves, since=since, log=log, state=remembered, evidence=evidence, read_again=reader)
     trust = load_trust(trust_place, bundle)
@@ -91,7 +102,7 @@ def verify(
     if output.json:
         output.result(report.as_json())
     else:
-        _print_report(report, exit_code(report))
+        _print_report(report, exit_code(report), trust.demands)
     return exit_code(report)
 
 
@@ -102,32 +113,60 @@ Example:
   attest verify-proof usd-operating.proof.json \\
     --statement attestations/2026-W47 --trust trust.json
 
-Exit codes: 0 the account is in the signed statement, 6 it is not or the statement does not verify, 2 usage.""",
+Exit codes: 0 the account is in the signed statement, 6 it is not, the statement does not verify or is not in force any
+more, or a demand of the trust file is not met, 2 usage.""",
 )
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option(
     "--statement",
-    type=click.Path(path_type=Path),
+    metavar="PLACE",
+    type=click.Path(),
     required=True,
-    help="The bundle's folder, or its attestation.dsse.json.",
+    help="The bundle: its folder, a zip of it or its address; or attestation.dsse.json alone.",
 )
-@click.option("--trust", "trust_path", type=click.Path(path_type=Path), required=True, help="Your own trust file.")
+@click.option("--trust", "trust_place", type=click.Path(), required=True, help="Your own trust file.")
+@_log_options
 @click.option("--at", metavar="TIME", help="Judge as of this time (2026-11-23T08:00:00Z). Default: now.")
 @json_option
 @click.pass_obj
-def verify_proof(output: Output, file: Path, statement: Path, trust_path: Path, at: str | None, as_json: bool) -> int:
-    """Verify one account's inclusion proof against the signed statement."""
+def verify_proof(
+    output: Output,
+    file: Path,
+    statement: str,
+    trust_place: str,
+    log: str | None,
+    since: Path | None,
+    state: Path | None,
+    no_state: bool,
+    at: str | None,
+    as_json: bool,
+) -> int:
+    """Verify one account's inclusion proof against the signed statement.
+
+    The statement must be authentic, in the log and in force there; what the log was before is compared, and not
+    remembered. Says what was not checked.
+    """
     from attest.verify import inclusion
     from attest.verify.trust import load_trust
+    from attest.verify.verifier import Brought
 
-    trust = load_trust(trust_path, statement)
-    found = inclusion.verify_proof(file, statement, trust, now=judged_at(at))
+    trust = load_trust(trust_place, statement)
+    brought = Brought(since=since, log=log, state=_memory(state, no_state))
+    found = inclusion.verify_proof(file, statement, trust, now=judged_at(at), brought=brought)
     code = EXIT_VERIFICATION if found.leaf is None else EXIT_DONE
     if output.json:
         output.result(_inclusion_json(found, code))
     else:
-        _print_inclusion(found)
+        _print_inclusion(found, trust.demands)
     return code
+
+
+def _memory(state: Path | None, no_state: bool) -> Path | None:
+    from attest.verify.memory import default_path
+
+    if state is not None and no_state:
+        raise click.UsageError("--state and --no-state exclude each other")
+    return None if no_state else state or default_path()
 
 
 def _document_reader() -> ReadAgain | None:
@@ -150,7 +189,9 @@ def _endpoints(urls: Sequence[str]) -> list[Rpc]:
 # -- for people ------------------------------------------------------------------------------------------------------
 
 
-def _print_report(report: Report, code: int) -> None:
+def _print_report(report: Report, code: int, demands: Sequence[str]) -> None:
+    from attest.verify.verifier import NOT_COMPARED
+
     for token in report.tokens:
         _entry(token.state, token.sentence, 12)
     if not report.tokens:
@@ -161,11 +202,21 @@ def _print_report(report: Report, code: int) -> None:
     click.echo()
     _print_checks(report.checks)
     for note in report.notes:
-        _entry("note", note, 9, plain=True)
-    for demand in report.unmet:
-        _entry("FAIL", f"your trust file demands {demand!r}, and that was not met", 9)
+        if note != NOT_COMPARED:
+            _entry("note", note, 9, plain=True)
+    _print_unmet(report.unmet, demands)
     click.echo()
     click.echo(_ENDINGS[code])
+    if NOT_COMPARED in report.notes:
+        click.echo(NOT_COMPARED)
+
+
+def _print_unmet(unmet: Sequence[str], demands: Sequence[str]) -> None:
+    for demand in unmet:
+        if demand in demands:
+            _entry("FAIL", f"your trust file demands {demand!r}, and that was not met", 9)
+        else:
+            _entry("FAIL", "the log could not be compared with your checkpoint (--since), as you asked", 9)
 
 
 def _print_checks(results: Sequence[CheckResult]) -> None:
@@ -182,7 +233,7 @@ def _print_checks(results: Sequence[CheckResult]) -> None:
             _entry("-", f"{result.question} ({result.name}) {result.advice}", 2, plain=True)
 
 
-def _print_inclusion(found: Inclusion) -> None:
+def _print_inclusion(found: Inclusion, demands: Sequence[str]) -> None:
     leaf = found.leaf
     if leaf is None:
         _entry("unproven", "This proof does not show the account in a statement that you can rely on.", 12)
@@ -206,6 +257,10 @@ def _print_inclusion(found: Inclusion) -> None:
         )
     click.echo()
     _print_checks(found.checks)
+    _print_unmet(found.unmet, demands)
+    click.echo()
+    for words in found.not_checked:
+        _entry("open", words, 9, plain=True)
 
 
 def _inclusion_json(found: Inclusion, code: int) -> dict[str, Any]:

@@ -125,6 +125,9 @@ def read_manifest(data: bytes) -> Manifest:
     for name in names:
         if not _NAME.fullmatch(name):
             raise refuse(f"{MANIFEST} lists {name[:200]!r}, which is no name of a bundle's file")
+    for entry in manifest.files:
+        if entry.size < 0:
+            raise refuse(f"{MANIFEST} lists {entry.name} with {entry.size} bytes")
     if len(names) > MAX_FILES:
         raise refuse(f"{MANIFEST} lists more than {MAX_FILES} files")
     return manifest

@@ -78,8 +78,8 @@ class Case:
     """One bundle against one trust file. ``files`` is empty and ``fault`` set when the folder itself was refused.
 
     What an auditor may have besides: their own nodes (``rpcs``), all leaves (``leaves_file``), a checkpoint that they
-    kept (``since``), the head of this log that was remembered (``remembered``), the log itself, and an audit package
-    with what can read its documents again.
+    kept (``since``), the head of this log that was remembered (``remembered``), or certainty that none ever was
+    (``first``), the log itself, and an audit package with what can read its documents again.
     """
 
     files: Mapping[str, bytes]
@@ -90,6 +90,7 @@ class Case:
     leaves_file: bytes | None = None
     since: bytes | None = None
     remembered: Checkpoint | None = None
+    first: bool = False
     log: LogReader | None = None
     package: Package | None = None
     read_again: ReadAgain | None = None

@@ -199,6 +199,13 @@ def expect_issuer_and_period(case: Case) -> None:
         raise refuse(f"{case.period} is before {trust.earliest_period}, your earliest", advice)
 
 
+def expect_past_cutoff(case: Case) -> None:
+    """What is stated has been already; raises :class:`VerificationError`."""
+    cutoff = case.predicate.cutoff
+    if cutoff > case.now:
+        raise refuse(f"the cutoff {moment(cutoff)} is in the future (it is {moment(case.now)})", _PERIOD_ADVICE)
+
+
 def period(case: Case) -> str:
     expect_issuer_and_period(case)
     predicate, advice = case.predicate, _PERIOD_ADVICE
@@ -206,8 +213,7 @@ def period(case: Case) -> str:
     # A cutoff is local: in UTC it can lie up to a day outside of the ISO week.
     if not -1 <= (predicate.cutoff.date() - monday).days <= 7:
         raise refuse(f"the cutoff {moment(predicate.cutoff)} is not in {case.period}", advice)
-    if predicate.cutoff > case.now:
-        raise refuse(f"the cutoff {moment(predicate.cutoff)} is in the future (it is {moment(case.now)})", advice)
+    expect_past_cutoff(case)
     manifest = case.manifest
     for name, found in (
         ("the manifest", (manifest.period, manifest.revision)),

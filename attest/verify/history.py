@@ -50,9 +50,10 @@ class _Seen:
 def consistency(case: Case) -> Finding:
     seen = earlier(case)
     if not seen:
+        first = "; none was ever remembered, so there is nothing that it could contradict" if case.first else ""
         return Finding(
             "skipped",
-            "you have no earlier checkpoint of this log to compare with",
+            f"you have no earlier checkpoint of this log to compare with{first}",
             "`attest verify` remembers this one for the next time; name one that you kept with --since FILE.",
         )
     own = _own_head(case)

@@ -48,8 +48,9 @@ class TokenReport:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that a verification found. ``unmet`` are the trust file's demands that were not met; ``notes`` what a
-    reader must know besides (a rehearsal, for example)."""
+    """Everything that a verification found. ``unmet`` are the trust file's demands that were not met, and
+    ``consistency`` if a checkpoint was given and could not be compared; ``notes`` what a reader must know besides (a
+    rehearsal, for example)."""
 
     period: str | None
     revision: int | None

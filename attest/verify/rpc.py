@@ -29,8 +29,12 @@ def open_rpc(url: str, *, timeout: float = TIMEOUT_SECONDS) -> Rpc:
     Raises :class:`OperatorError` for another kind of URL; calling raises :class:`EndpointError`, which never repeats
     the URL (it may carry credentials).
     """
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # of a bracket without its other, or of a port that is none
+        usable = False
+    if not usable:
         raise OperatorError(
             "--rpc is not an http or https URL",
             code="usage",

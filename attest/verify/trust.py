@@ -18,7 +18,7 @@ from attest.log.timestamp import load_certificates
 from attest.period import Period
 from attest.records import Amount, Hex32, from_json
 from attest.signing import dsse
-from attest.static import is_url
+from attest.static import is_url, shown
 
 MAX_TRUST_BYTES = 1 << 20
 _OWN_TRUST = (
@@ -363,7 +363,7 @@ def load_trust(place: Path | str, bundle: Path | str) -> Trust:
     """
     if is_url(str(place)):
         raise OperatorError(
-            f"{place}: a trust file is not fetched",
+            f"{shown(str(place))}: a trust file is not fetched",
             code="trust-from-web",
             reason="What a verdict rests on must be yours: whoever serves that address could change it at any time.",
             advice=_OWN_TRUST,
@@ -383,7 +383,7 @@ def load_trust(place: Path | str, bundle: Path | str) -> Trust:
             data = file.read(MAX_TRUST_BYTES + 1)
     except OSError as fault:
         raise OperatorError(
-            f"{path}: cannot be read ({fault.strerror})",
+            f"{shown(str(path))}: cannot be read ({fault.strerror})",
             code="trust-unreadable",
             reason="Without a trust file nothing can be verified: a bundle does not vouch for itself.",
             advice="Name your trust file with --trust.",

@@ -21,12 +21,17 @@ from attest.verify.places import log_beside, open_bundle, read_given
 from attest.verify.report import Answer, CheckResult, Outcome, Report, TokenReport
 from attest.verify.trust import Demand, Trust
 
-CHECKS: tuple[Check, ...] = (
-    *AUTHENTIC,
+#: What the log says, and who else saw it.
+LOGGED: tuple[Check, ...] = (
     Check("consistency", "Does that log extend what you saw before?", history.consistency, required=False),
     Check("history", "Is any period missing, replaced or revoked?", history.history, required=False),
     Check("witnesses", "Who else saw that log?", checks.witnesses, required=False),
     Check("timestamp", "Did an authority outside see that log, and when?", timestamp.check, required=False),
+)
+FRESHNESS = Check("freshness", "Is it recent enough?", checks.freshness, required=False)
+CHECKS: tuple[Check, ...] = (
+    *AUTHENTIC,
+    *LOGGED,
     Check("tokens", "Does it speak of exactly the tokens and deployments that you expect?", checks.tokens),
     Check("policy", "Was it decided by a rule as strict as you ask for?", checks.policy),
     Check("coverage", "Is each reserve at least the supply?", checks.coverage),
@@ -36,9 +41,10 @@ CHECKS: tuple[Check, ...] = (
     Check("chain-rpc", "Does your own node say the same?", chain_rpc.check, required=False),
     Check("leaves", "Do the accounts add up to the totals?", leaves.check, required=False),
     Check("evidence", "Do the documents give these balances by these rules?", evidence.check, required=False),
-    Check("freshness", "Is it recent enough?", checks.freshness, required=False),
+    FRESHNESS,
 )
 
+NOT_COMPARED = "The log was not compared with what you remember of it."
 #: What a statement's sufficiency rests on besides its authenticity.
 _AUTHENTIC = tuple(check.name for check in AUTHENTIC)
 _SUFFICIENT = ("tokens", "policy", "consensus", "receipts")
@@ -78,6 +84,23 @@ def verify_bundle(
     was named, cannot be reached; everything else is in the report.
     """
     brought = brought or Brought()
+    case, forgotten = open_case(place, trust, rpc=rpc, now=now, brought=brought)
+    report = judge(case)
+    if brought.state is not None and not forgotten:
+        forgotten = _remember(brought.state, case, report)
+    return replace(report, notes=(*report.notes, *forgotten))
+
+
+def open_case(
+    place: Path | str,
+    trust: Trust,
+    *,
+    rpc: Rpc | Sequence[Rpc] | None = None,
+    now: datetime,
+    brought: Brought,
+) -> tuple[Case, tuple[str, ...]]:
+    """What :func:`verify_bundle` looks at, and in words why what was seen before could not be recalled; raises as it
+    does."""
     package = None if brought.evidence is None else evidence.open_package(brought.evidence)
     packed = None if package is None else package.leaves
     remembered, forgotten = _recall(brought.state, trust)
@@ -95,14 +118,12 @@ def verify_bundle(
         leaves_file=packed if brought.leaves is None else read_given(brought.leaves, MAX_FILE_BYTES),
         since=None if brought.since is None else read_given(brought.since, MAX_NOTE_BYTES),
         remembered=remembered,
+        first=brought.state is not None and remembered is None and not forgotten,
         log=_log(place, brought.log, trust),
         package=package,
         read_again=brought.read_again,
     )
-    report = judge(case)
-    if brought.state is not None and not forgotten:
-        forgotten = _remember(brought.state, case, report)
-    return replace(report, notes=(*report.notes, *forgotten))
+    return case, forgotten
 
 
 def _log(place: Path | str, named: str | None, trust: Trust) -> LogReader | None:
@@ -165,7 +186,7 @@ def judge(case: Case) -> Report:
     results = tuple(check.result(case) for check in CHECKS)
     outcomes: Mapping[str, Outcome] = {result.name: result.outcome for result in results}
     answers = (_authentic(case, outcomes, results), _sufficient(case, outcomes), _independent(case, outcomes))
-    unmet = _unmet(case, outcomes, answers[2])
+    unmet = demands_unmet(case, outcomes)
     witnesses = len(case.cosignatures) if outcomes["witnesses"] == "pass" else 0
     try:
         predicate = case.predicate
@@ -179,7 +200,7 @@ def judge(case: Case) -> Report:
         answers=answers,
         checks=results,
         unmet=unmet,
-        notes=_notes(case),
+        notes=(*_notes(case), *not_compared(case, outcomes)),
     )
 
 
@@ -222,7 +243,7 @@ def _independent(case: Case, outcomes: Mapping[str, Outcome]) -> Answer:
     if outcomes["consistency"] == "pass" and (kept := history.grown_from(case)):
         memories.append(f"your own, of the log at size {kept}")
     chain = case.trust.chain(case.trust.registry.chain_id)
-    on_chain = "pass" in (outcomes["chain-proof"], outcomes["chain-rpc"])
+    on_chain = _on_chain(outcomes)
     if on_chain and chain is not None and chain.independent:
         memories.append(f"chain {chain.chain_id}, which you call independent")
     if memories and outcomes["log-inclusion"] == "pass":
@@ -231,13 +252,27 @@ def _independent(case: Case, outcomes: Mapping[str, Outcome]) -> Answer:
     return Answer("independently checked", "no", f"only the issuer's word: no witness counted, and {reason}")
 
 
-def _unmet(case: Case, outcomes: Mapping[str, Outcome], independent: Answer) -> tuple[str, ...]:
+def _on_chain(outcomes: Mapping[str, Outcome]) -> bool:
+    return "pass" in (outcomes.get("chain-proof"), outcomes.get("chain-rpc"))
+
+
+def demands_unmet(case: Case, outcomes: Mapping[str, Outcome]) -> tuple[str, ...]:
+    """The demands that were not met. To name a checkpoint is to demand that the log is compared with it."""
+    compared = outcomes["consistency"]
     met: Mapping[Demand, bool] = {
-        "chain": "pass" in (outcomes["chain-proof"], outcomes["chain-rpc"]),
-        "independent": independent.answer == "yes",
+        "chain": _on_chain(outcomes),
+        "independent": _independent(case, outcomes).answer == "yes",
+        "consistency": compared == "pass" or (compared == "skipped" and case.first and case.since is None),
     }
     # All others are the names of checks.
-    return tuple(demand for demand in case.trust.demands if not met.get(demand, outcomes.get(demand) == "pass"))
+    unmet = tuple(demand for demand in case.trust.demands if not met.get(demand, outcomes.get(demand) == "pass"))
+    asked = case.since is not None and compared == "skipped" and "consistency" not in unmet
+    return (*unmet, "consistency") if asked else unmet
+
+
+def not_compared(case: Case, outcomes: Mapping[str, Outcome]) -> tuple[str, ...]:
+    """In words, if a head was remembered and could not be compared."""
+    return (NOT_COMPARED,) if case.remembered is not None and outcomes["consistency"] == "skipped" else ()
 
 
 def _token(case: Case, token: TokenStatement, outcomes: Mapping[str, Outcome], witnesses: int) -> TokenReport:

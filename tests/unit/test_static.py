@@ -38,7 +38,17 @@ def test_folder_files__path_that_leaves_the_folder__is_no_path(tmp_path: Path, p
         folder_files(tmp_path)(path)
 
 
-@pytest.mark.parametrize("url", ["ftp://issuer.example/x", "file:///etc", "http:///x", "https://issuer.example/?q=1"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://issuer.example/x",
+        "file:///etc",
+        "http:///x",
+        "https://a.example/?q=1",
+        "http://[x",
+        "http://a.example:99999",
+    ],
+)
 def test_http_files__another_kind_of_address__refused(url: str) -> None:
     with pytest.raises(OperatorError, match="not an http or https address"):
         http_files(url)

@@ -92,7 +92,12 @@ def _proof(data: Plain, at: str, folder: Path) -> dict[str, Any]:
     proof = folder / "proof.json"
     proof.write_bytes(decode_base64(data["proof"]))
     found = verify_proof(proof, statement, _trust(data, folder, statement), now=parse_instant(at))
-    outcome: dict[str, Any] = {"verdict": "invalid", "exit_code": 6, "checks": _outcomes(found.checks)}
+    outcome: dict[str, Any] = {
+        "verdict": "invalid",
+        "exit_code": 6,
+        "checks": _outcomes(found.checks),
+        "unmet": list(found.unmet),
+    }
     if found.leaf is not None:
         leaf = {"token": found.leaf.token, "account": found.leaf.account, "minor_units": str(found.leaf.minor_units)}
         outcome |= {"verdict": "valid", "exit_code": 0, "leaf": leaf}

@@ -45,7 +45,7 @@ def said(release: Path, at: str) -> dict[str, Any]:
     verified = {bundle.name: attest("verify", bundle, "--no-state", *options).document for bundle in bundles(release)}
     proof = json.loads((release / "proof.json").read_bytes())
     folder = next(path for path in bundles(release) if _is_of(verified[path.name], proof))
-    included = attest("verify-proof", release / "proof.json", "--statement", folder, *options).document
+    included = attest("verify-proof", release / "proof.json", "--statement", folder, "--no-state", *options).document
     return {"verify": {name: dict(_kept(document)) for name, document in verified.items()}} | {
         "verify-proof": {
             "statement": folder.name,

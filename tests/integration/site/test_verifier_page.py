@@ -463,20 +463,38 @@ def proofs() -> dict[str, tuple[dict[str, bytes], bytes]]:
     }
 
 
-@pytest.mark.parametrize("name", proofs())
-def test_page__proof__is_judged_as_by_python(page: BrowserPage, name: str, tmp_path: Path) -> None:
+#: Trust files under which a proof shows nothing, or leaves something open.
+TRUSTS_OF_PROOF: dict[str, Callable[[Trust], Trust]] = {
+    "one minute": lambda trust: replace(trust, maximum_age_seconds=60),
+    "no independence": lambda trust: replace(trust, witnesses=replace(trust.witnesses, threshold=0, vkeys=())),
+    "an independent chain": lambda trust: replace(
+        TRUSTS_OF_PROOF["no independence"](trust),
+        chains=tuple(replace(chain, independent=True) for chain in trust.chains),
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "by"),
+    [
+        *((name, None) for name in proofs()),
+        *((name, by) for name in ("leaf 0", "envelope alone") for by in [*TRUSTS_OF_PROOF, "all demands"]),
+    ],
+)
+def test_page__proof__is_judged_as_by_python(page: BrowserPage, name: str, by: str | None, tmp_path: Path) -> None:
     files, proof = proofs()[name]
+    trusted = trust() if by is None else (TRUSTS | TRUSTS_OF_PROOF)[by](trust())
     (tmp_path / "proof.json").write_bytes(proof)
     statement = bundles.write(files, tmp_path / "bundle")
     if len(files) == 1:
         statement /= "attestation.dsse.json"
-    (tmp_path / "trust.json").write_bytes(to_json(trust()))
+    (tmp_path / "trust.json").write_bytes(to_json(trusted))
     said = attest(
         *("verify-proof", tmp_path / "proof.json", "--statement", statement, "--trust", tmp_path / "trust.json"),
-        *("--at", AT, "--json"),
+        *("--no-state", "--at", AT, "--json"),
     )
 
-    given = {"trust": to_json(trust()).decode(), "statement": encoded(files), "proof": encode_base64(proof)}
+    given = {"trust": to_json(trusted).decode(), "statement": encoded(files), "proof": encode_base64(proof)}
 
     assert comparable(ask(page, "proof", given)) == comparable(said.document)
 

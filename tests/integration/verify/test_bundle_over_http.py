@@ -16,6 +16,7 @@ from attest.cli.main import main
 from attest.errors import OperatorError, VerificationError
 from attest.records import to_json
 from attest.static import http_files
+from attest.verify.inclusion import verify_proof
 from attest.verify.places import open_bundle
 from attest.verify.report import exit_code
 from attest.verify.verifier import Brought, verify_bundle
@@ -93,6 +94,18 @@ def test_verify_bundle__address__verifies_as_the_folder_does(site: Site, url: st
     assert exit_code(report) == 0
 
 
+def test_verify_proof__address_of_the_statement__is_fetched_with_its_log(site: Site, url: str, tmp_path: Path) -> None:
+    file = tmp_path / "proof.json"
+    forge = bundles.Forge()
+    forge.files()
+    file.write_bytes(to_json(forge.inclusion_proof(1)))
+
+    found = verify_proof(file, url, bundles.trust(), now=bundles.NOW)
+
+    assert found.leaf is not None
+    assert "/log/checkpoint" in site.asked
+
+
 def test_open_bundle__address__asks_for_the_manifest_then_for_what_it_lists(site: Site, url: str) -> None:
     site.files[f"{FOLDER}/secret.json"] = b"{}"
 
@@ -122,6 +135,7 @@ def listing(*files: tuple[str, int]) -> bytes:
         ([("a", 1), ("a", 1)], "twice"),
         ([(f"f{number}", 1) for number in range(65)], "more than 64 files"),
         ([("reserves.json", 2 << 20)], "it can have 1048576"),
+        ([("reserves.json", -1)], "lists reserves.json with -1 bytes"),
         ([(f"f{number}", 60 << 20) for number in range(3)], "f0 is listed in manifest.json but missing"),
     ],
 )
@@ -157,6 +171,21 @@ def endless(handler: BaseHTTPRequestHandler) -> None:
             handler.wfile.write(bytes(65536))
     except OSError:
         pass
+
+
+@pytest.mark.parametrize("data", [b"", b"{"])
+def test_open_bundle__download_cut_short__is_a_failed_fetch(site: Site, url: str, data: bytes) -> None:
+    def cut(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", "10")
+        handler.end_headers()
+        handler.wfile.write(data)
+
+    site.answers[f"{FOLDER}/receipts.json"] = cut
+
+    with pytest.raises(OperatorError, match=f"cut short: {10 - len(data)} bytes are missing") as caught:
+        open_bundle(url)
+    assert caught.value.code == "fetch-failed"
 
 
 def test_verify_bundle__endless_body__cut_where_the_manifest_says_it_ends(site: Site, url: str) -> None:

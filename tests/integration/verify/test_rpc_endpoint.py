@@ -159,7 +159,10 @@ def test_rpc__credentials_in_the_url__never_appear_in_errors(endpoint: Endpoint)
     assert "canary-secret" not in str(caught.value)
 
 
-@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://x/", "localhost:8545", "http://", ""])
+@pytest.mark.parametrize(
+    "url",
+    ["file:///etc/passwd", "ftp://x/", "localhost:8545", "http://", "", "http://[x", "http://x:port", "http://x:99999"],
+)
 def test_rpc__url_of_another_kind__refused(url: str) -> None:
     with pytest.raises(OperatorError, match="not an http or https URL"):
         open_rpc(url)

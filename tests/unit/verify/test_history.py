@@ -302,6 +302,17 @@ def test_consistency__nothing_kept__skipped_and_not_independent() -> None:
     assert report.answers[2].answer == "no"
 
 
+def test_consistency__demanded_with_nothing_to_compare__is_met_the_first_time_only() -> None:
+    demanding = replace(TRUST, demands=("consistency",))
+
+    first = judged(FILES, demanding, first=True)
+
+    assert (first.outcome("consistency"), first.unmet) == ("skipped", ())
+    assert "none was ever remembered" in detail(first, "consistency")
+    assert judged(FILES, demanding).unmet == ("consistency",)
+    assert judged(FILES, demanding, first=True, since=kept(W44)).unmet == ("consistency",)
+
+
 def test_consistency__smaller_checkpoint_kept__passes_by_the_logs_tiles_and_is_a_memory() -> None:
     report = seen(*LOG, since=kept(W44, W45))
 
@@ -340,6 +351,7 @@ def test_consistency__no_log_at_hand__skipped_with_advice() -> None:
 
     assert report.outcome("consistency") == "skipped"
     assert "shows in its hash tiles" in detail(report, "consistency")
+    assert (report.unmet, exit_code(report)) == (("consistency",), 6)
     assert exit_code(judged(FILES, replace(TRUST, demands=("consistency",)), since=kept(W44))) == 6
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -10,13 +11,16 @@ from typing import Any
 
 import pytest
 
+from attest.errors import OperatorError
 from attest.merkle.proof import InclusionProof
 from attest.model import ReserveLeaf
 from attest.records import from_json, to_json
 from attest.verify.inclusion import Inclusion, verify_proof
 from attest.verify.trust import Trust
+from attest.verify.verifier import Brought, verify_bundle
 from tests.support import bundles
 from tests.support.bundles import Forge
+from tests.unit.verify.test_history import statement
 
 
 class Case:
@@ -55,16 +59,138 @@ def test_verify_proof__against_the_bundle__shows_the_leaf(case: Case) -> None:
         "subject",
         "period",
         "log-inclusion",
+        "consistency",
+        "history",
+        "witnesses",
+        "timestamp",
+        "freshness",
         "inclusion",
     }
-    assert set(outcome(found).values()) == {"pass"}
+    skipped = {"consistency", "history", "timestamp"}
+    assert {name: result for name, result in outcome(found).items() if result != "pass"} == dict.fromkeys(
+        skipped, "skipped"
+    )
+    assert found.unmet == ()
+    assert found.not_checked[1] == "Your trust file demands chain: see `attest verify`."
 
 
 def test_verify_proof__against_the_envelope_alone__checks_what_it_can(case: Case) -> None:
     found = case.verify(statement=case.bundle / "attestation.dsse.json")
 
     assert found.leaf is not None
-    assert outcome(found) == {"statement": "pass", "signatures": "pass", "inclusion": "pass"}
+    assert outcome(found) == {"statement": "pass", "signatures": "pass", "freshness": "pass", "inclusion": "pass"}
+    assert "it is not checked whether it is in the log" in found.not_checked[0]
+    assert found.not_checked[1] == "Your trust file demands witnesses, chain, independent: see `attest verify`."
+
+
+def test_verify_proof__envelope_with_a_cutoff_in_the_future__fails(case: Case) -> None:
+    case.file.write_bytes(to_json(case.proof))
+    early = bundles.CUTOFF - timedelta(seconds=1)
+
+    found = verify_proof(case.file, case.bundle / "attestation.dsse.json", bundles.trust(), now=early)
+
+    assert found.leaf is None
+    assert "is in the future" in found.checks[-1].detail
+
+
+@pytest.mark.parametrize("option", [{"log": "x"}, {"since": Path("x")}])
+def test_verify_proof__log_with_an_envelope_alone__is_a_usage_error(case: Case, option: dict[str, Any]) -> None:
+    case.file.write_bytes(to_json(case.proof))
+
+    with pytest.raises(OperatorError, match="an envelope alone shows nothing of the log"):
+        verify_proof(
+            *(case.file, case.bundle / "attestation.dsse.json", bundles.trust()),
+            now=bundles.NOW,
+            brought=Brought(**option),
+        )
+
+
+def published(folder: Path, kind: str | None) -> tuple[Path, Path]:
+    """A bundle in a store beside its log, in which a revision of that kind follows; and the first account's proof."""
+    forge = Forge(before=())
+    bundle = forge.write(folder / "attestations" / "2026-W47")
+    own = (bundle / "attestation.dsse.json").read_bytes()
+    later = [] if kind is None else [statement(bundles.PERIOD, 1, replaces=own, kind=kind)]
+    for path, data in bundles.log_files([own, *later]).items():
+        place = folder / "log" / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(data)
+    (folder / "proof.json").write_bytes(to_json(forge.inclusion_proof(1)))
+    return bundle, folder / "proof.json"
+
+
+@pytest.mark.parametrize(("kind", "word"), [("revision", "replaced"), ("revocation", "revoked")])
+def test_verify_proof__statement_not_in_force_any_more__shows_nothing(tmp_path: Path, kind: str, word: str) -> None:
+    bundle, file = published(tmp_path, kind)
+
+    found = verify_proof(file, bundle, bundles.trust(), now=bundles.NOW)
+
+    assert found.leaf is None
+    assert {name for name, result in outcome(found).items() if result == "fail"} == {"history"}
+    assert any(check.detail.startswith(f"{word} by revision 1") for check in found.checks)
+
+
+def test_verify_proof__remembered_head__is_compared_and_never_replaced(tmp_path: Path) -> None:
+    bundle, file = published(tmp_path / "one", None)
+    state = tmp_path / "logs.json"
+    verify_proof(file, bundle, bundles.trust(), now=bundles.NOW, brought=Brought(state=state))
+    assert not state.exists()
+    other = Forge(before=(), signers=(0, 2)).write(tmp_path / "other")
+    verify_bundle(other, bundles.trust(), now=bundles.NOW, brought=Brought(state=state))
+    before = state.read_bytes()
+
+    found = verify_proof(file, bundle, bundles.trust(), now=bundles.NOW, brought=Brought(state=state))
+
+    assert found.leaf is None
+    assert outcome(found)["consistency"] == "fail"
+    assert state.read_bytes() == before
+
+
+def test_verify_proof__too_old__shows_nothing(case: Case) -> None:
+    found = case.verify(replace(bundles.trust(), maximum_age_seconds=60))
+
+    assert found.leaf is None
+    assert outcome(found)["freshness"] == "fail"
+
+
+def test_verify_proof__too_few_witnesses__shows_nothing(tmp_path: Path) -> None:
+    found = Case(tmp_path, Forge(witnesses=())).verify()
+
+    assert found.leaf is None
+    assert outcome(found)["witnesses"] == "fail"
+
+
+@pytest.mark.parametrize("demand", ["history", "timestamp", "consistency"])
+def test_verify_proof__demand_not_met__shows_nothing(case: Case, demand: Any) -> None:
+    found = case.verify(replace(bundles.trust(), demands=(demand,)))
+
+    assert (found.leaf, found.unmet) == (None, (demand,))
+
+
+@pytest.mark.parametrize(("independent", "unmet"), [(True, ()), (False, ("independent",))])
+def test_verify_proof__independence_that_only_a_chain_could_give__is_left_open(
+    case: Case, independent: bool, unmet: tuple[str, ...]
+) -> None:
+    trust = bundles.trust()
+    trust = replace(
+        trust,
+        demands=("independent",),
+        witnesses=replace(trust.witnesses, threshold=0, vkeys=()),
+        chains=tuple(replace(chain, independent=independent) for chain in trust.chains),
+    )
+
+    found = case.verify(trust)
+
+    assert (found.leaf is None, found.unmet) == (not independent, unmet)
+    assert ("Your trust file demands independent: see `attest verify`." in found.not_checked) == independent
+
+
+def test_verify_proof__zip_of_the_bundle__is_as_the_folder(case: Case, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "bundle.zip", "w") as archive:
+        for path in case.bundle.iterdir():
+            archive.write(path, path.name)
+
+    assert case.verify(statement=tmp_path / "bundle.zip") == case.verify()
 
 
 def test_verify_proof__every_leaf__is_included(tmp_path: Path) -> None:
@@ -105,18 +231,14 @@ def test_verify_proof__bundle_with_a_link__shows_nothing(case: Case) -> None:
     assert outcome(found)["files"] == "fail"
 
 
-def test_verify_proof__no_statement_there__shows_nothing(case: Case, tmp_path: Path) -> None:
-    found = case.verify(statement=tmp_path / "none.json")
-
-    assert found.leaf is None
-    assert set(outcome(found).values()) <= {"fail", "skipped"}
+def test_verify_proof__no_statement_there__is_told(case: Case, tmp_path: Path) -> None:
+    with pytest.raises(OperatorError, match=r"none.json: cannot be read"):
+        case.verify(statement=tmp_path / "none.json")
 
 
-def test_verify_proof__file_missing__fails_inclusion(case: Case) -> None:
-    found = verify_proof(case.bundle / "none.json", case.bundle, bundles.trust(), now=bundles.NOW)
-
-    assert found.leaf is None
-    assert outcome(found)["inclusion"] == "fail"
+def test_verify_proof__file_missing__is_told(case: Case) -> None:
+    with pytest.raises(OperatorError, match=r"none.json: cannot be read"):
+        verify_proof(case.bundle / "none.json", case.bundle, bundles.trust(), now=bundles.NOW)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from attest.log.note import sign_note
 from attest.merkle.proof import leaf_hash
 from attest.verify.memory import default_path, recall, remember
 from attest.verify.report import exit_code
-from attest.verify.verifier import Brought, verify_bundle
+from attest.verify.verifier import NOT_COMPARED, Brought, verify_bundle
 from tests.support import bundles
 from tests.support.bundles import Forge, detail
 
@@ -236,7 +236,23 @@ def test_verify__not_compared_for_want_of_the_log__the_older_memory_stays(tmp_pa
     report = verify(published(tmp_path, Forge(before=BEFORE), log=False), state)
 
     assert report.outcome("consistency") == "skipped"
+    assert NOT_COMPARED in report.notes
+    assert exit_code(report) == 0
     assert recall(state, ORIGIN) == head(1).checkpoint
+
+
+def test_verify__consistency_demanded__is_met_at_first_and_not_by_forgetting(tmp_path: Path, state: Path) -> None:
+    bundle = published(tmp_path, Forge(before=BEFORE), log=False)
+    demanding = replace(bundles.trust(), demands=("consistency",))
+
+    def unmet(state: Path | None) -> tuple[str, ...]:
+        return verify_bundle(bundle, demanding, now=bundles.NOW, brought=Brought(state=state)).unmet
+
+    assert unmet(None) == ("consistency",)
+    assert unmet(state) == ()  # for the first time
+    assert unmet(state) == ()  # compared
+    (tmp_path / "file").touch()
+    assert unmet(tmp_path / "file" / "logs.json") == ("consistency",)  # whether there was one cannot be said
 
 
 def test_verify__false_log_proof__is_not_remembered(tmp_path: Path, state: Path) -> None:

@@ -32,7 +32,9 @@ def test_release__by_the_commands__says_what_it_said(release: Path) -> None:
     kept = expected(release)
     now = said(release, kept["at"])
 
-    assert now["verify-proof"] == kept["verify-proof"]
+    proven = kept["verify-proof"]
+    assert set(proven["passed"]) <= set(now["verify-proof"]["passed"])
+    assert now["verify-proof"] | {"passed": proven["passed"]} == proven
     assert now["verify"].keys() == kept["verify"].keys()
     for name, before in kept["verify"].items():
         after = now["verify"][name]

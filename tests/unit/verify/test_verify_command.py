@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import zipfile
 from dataclasses import dataclass, replace
@@ -52,7 +53,7 @@ class Desk:
     def trust(self, trust: Trust) -> None:
         (self.folder / "trust.json").write_bytes(to_json(trust))
 
-    def run(self, *words: str, trust: Path | None = None) -> Result:
+    def run(self, *words: str, trust: Path | str | None = None) -> Result:
         self.capture.readouterr()
         with pytest.raises(SystemExit) as ended:
             main([*words, "--trust", str(trust or self.folder / "trust.json")])
@@ -329,6 +330,33 @@ def test_verify__no_state_option__remembers_where_the_person_keeps_state(
     assert "skipped consistency" in desk.verify("--no-state").text
 
 
+def test_verify__remembered_head_not_comparable__is_the_last_word(desk: Desk) -> None:
+    prepare_log(desk, b"one")
+    state = desk.folder / "logs.json"
+    assert desk.verify("--state", str(state)).code == 0
+    prepare_log(desk)
+
+    result = desk.verify("--state", str(state))
+
+    assert result.code == 0
+    assert result.output.endswith(
+        "Everything that your trust file demands passed.\nThe log was not compared with what you remember of it.\n"
+    )
+
+
+def test_verify__kept_checkpoint_not_comparable__exit_6_and_says_so(desk: Desk) -> None:
+    prepare_log(desk, b"one")
+    kept = desk.folder / "kept"
+    shutil.copy(desk.folder / "log" / "checkpoint", kept)
+    prepare_log(desk)
+
+    result = desk.verify("--no-state", "--since", str(kept))
+
+    assert result.code == 6
+    assert "FAIL the log could not be compared with your checkpoint (--since), as you asked" in result.text
+    assert result.output.endswith("Do not rely on this bundle.\n")
+
+
 def test_verify__log_rewritten__exit_6_and_says_to_keep_the_evidence(desk: Desk) -> None:
     prepare_log(desk)
     assert desk.verify().code == 0
@@ -360,6 +388,36 @@ def test_verify__memory_is_damaged__is_told_and_left_alone(desk: Desk) -> None:
     assert "your memory of logs cannot be read" in result.errors
     assert "--no-state" in result.errors
     assert state.read_text() == "[]"
+
+
+@pytest.mark.parametrize("option", ["BUNDLE", "--trust", "--log", "--rpc"])
+def test_verify__address_with_half_a_bracket__is_told(desk: Desk, option: str) -> None:
+    bad = "http://[x"
+    if option == "BUNDLE":
+        result = desk.run("verify", bad, *AT)
+    elif option == "--trust":
+        result = desk.run("verify", str(desk.bundle), *AT, trust=bad)
+    else:
+        result = desk.verify(option, bad)
+
+    assert result.code == 2
+    assert "unexpected" not in result.errors
+
+
+@pytest.mark.parametrize(
+    "address", ["https://u:SECRET@h/", "https://u:SECRET@[h/", "https://u:S@a/SECRET@h", "https://h/t?key=SECRET"]
+)
+@pytest.mark.parametrize("option", ["BUNDLE", "--trust", "--log"])
+def test_verify__secret_in_an_address__is_not_repeated(desk: Desk, option: str, address: str) -> None:
+    if option == "BUNDLE":
+        result = desk.run("verify", address, *AT)
+    elif option == "--trust":
+        result = desk.run("verify", str(desk.bundle), *AT, trust=address)
+    else:
+        result = desk.verify(option, address)
+
+    assert result.code == 2
+    assert "SECRET" not in result.errors
 
 
 # -- verify-proof ----------------------------------------------------------------------------------------------------

@@ -150,9 +150,10 @@ _CONSISTENCY: tuple[Case, ...] = (
     ),
     line(
         *("consistency-without-the-log", "The reader kept a head of two entries; the log is not at hand."),
-        "The bundle alone does not show it: skipped, and in words.",
+        "The bundle alone does not show it, and a comparison that was asked for and not made is no success.",
         since(head(LOG[:2])),
-        exit_code=0,
+        attack=11,
+        unmet=["consistency"],
     ),
     line(
         *("consistency-without-the-log-demanded", "The same, and the reader demands it."),

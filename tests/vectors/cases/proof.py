@@ -36,7 +36,9 @@ def proof(
     trust: Trust = SMALL_TRUST,
     exit_code: int = 6,
     fails: Iterable[str] = INCLUSION,
+    unmet: Iterable[str] = (),
     alone: bool = False,
+    at: str = AT,
 ) -> Case:
     """A line about a proof that ``make`` gives of the bundle's forge; ``alone``: its envelope only is at hand."""
     used = three() if made is None else made
@@ -53,7 +55,9 @@ def proof(
         }
 
     failing = frozenset(fails if exit_code else ())
-    return Case("proof", name, attack, description, reason, data, exit_code, fails=failing, at=AT)
+    return Case(
+        "proof", name, attack, description, reason, data, exit_code, fails=failing, unmet=frozenset(unmet), at=at
+    )
 
 
 def changed(**fields: Any) -> Callable[[Forge], InclusionProof]:
@@ -459,6 +463,42 @@ _HOSTILE: tuple[Case, ...] = (
         fails=["signatures"],
     ),
     proof(
+        "statement-of-the-future",
+        "The envelope alone is at hand, and its cutoff is not yet.",
+        "Nobody knows a balance before its time.",
+        first,
+        at="2026-11-22T12:00:00Z",
+        alone=True,
+    ),
+    proof(
+        "statement-too-old",
+        "The proof is right, and the statement older than the reader accepts.",
+        "The trust file's maximum age is of every statement.",
+        first,
+        attack=15,
+        trust=replace(SMALL_TRUST, maximum_age_seconds=60),
+        fails=["freshness"],
+    ),
+    proof(
+        "statement-without-its-witnesses",
+        "The proof is right, and no witness cosigned the log.",
+        "Below the reader's threshold a rewritten log goes unseen.",
+        first,
+        three(witnesses=()),
+        attack=20,
+        fails=["witnesses"],
+    ),
+    proof(
+        "statement-whose-history-is-demanded",
+        "The proof is right; the reader demands the log's history, and the log is not at hand.",
+        "A demanded check that is skipped is no success.",
+        first,
+        attack=11,
+        trust=replace(SMALL_TRUST, demands=("history",)),
+        fails=[],
+        unmet=["history"],
+    ),
+    proof(
         "statement-of-another-issuer",
         "The envelope alone is at hand, and it is another issuer's.",
         "The reader expects one issuer.",
@@ -474,7 +514,7 @@ _HOSTILE: tuple[Case, ...] = (
         first,
         three(log_name="example.com/other"),
         attack=20,
-        fails=["log-inclusion"],
+        fails=["log-inclusion", "witnesses"],
     ),
     proof(
         "statement-withholds-the-token",

@@ -77,6 +77,9 @@ async function readManifest(data) {
     if (NAME.test(name)) continue;
     throw refuse(`${MANIFEST} lists ${repr(cut(name, 200))}, which is no name of a bundle's file`);
   }
+  for (const { name, size } of manifest.files) {
+    if (size < 0) throw refuse(`${MANIFEST} lists ${name} with ${size} bytes`);
+  }
   if (names.length > MAX_FILES) throw refuse(`${MANIFEST} lists more than ${MAX_FILES} files`);
   return manifest;
 }

@@ -197,6 +197,14 @@ export async function expectIssuerAndPeriod(subject) {
   }
 }
 
+/** What is stated has been already. */
+export async function expectPastCutoff(subject) {
+  const { cutoff } = await subject.predicate();
+  if (cutoff > subject.now) {
+    throw refuse(`the cutoff ${moment(cutoff)} is in the future (it is ${moment(subject.now)})`, PERIOD_ADVICE);
+  }
+}
+
 async function period(subject) {
   await expectIssuerAndPeriod(subject);
   const predicate = await subject.predicate();
@@ -207,9 +215,7 @@ async function period(subject) {
   if (!(-1 <= day && day <= 7)) {
     throw refuse(`the cutoff ${moment(cutoff)} is not in ${own.text}`, PERIOD_ADVICE);
   }
-  if (cutoff > subject.now) {
-    throw refuse(`the cutoff ${moment(cutoff)} is in the future (it is ${moment(subject.now)})`, PERIOD_ADVICE);
-  }
+  await expectPastCutoff(subject);
   for (const [name, document] of [
     ["the manifest", await subject.manifest()],
     [RESERVES, await subject.reserves()],

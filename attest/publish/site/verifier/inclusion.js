@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // An account owner's check: is my account, with my balance, in what was signed? (attest/verify/inclusion.py)
 
-import { AUTHENTIC, expectIssuerAndPeriod, refuse, result } from "./checks.js";
+import { AUTHENTIC, expectIssuerAndPeriod, expectPastCutoff, refuse, result } from "./checks.js";
 import { InclusionProof, ReserveLeaf } from "./documents.js";
 import { VerificationError } from "./errors.js";
 import { verifyInclusionProof } from "./merkle.js";
@@ -12,15 +12,24 @@ import { attested } from "./statement.js";
 const MAX_PROOF_BYTES = 1 << 20;
 /** Of a lone envelope only these can be checked; a bundle shows also that it is in the log. */
 const OF_ENVELOPE = ["statement", "signatures"];
+const NOT_OF_ENVELOPE =
+  "Of an envelope alone it is not checked whether it is in the log (log-inclusion), whether that log only grew " +
+  "(consistency) and has replaced or revoked it since (history), who else saw it (witnesses, timestamp), and all that " +
+  "only `attest verify` checks. Name the attestation's whole folder instead.";
+const NOT_OF_BUNDLE =
+  "Whether the reserve is enough, decided by your rules and reported on chain is not checked here: see `attest verify`.";
+/** Demands that only `attest verify` looks at. */
+const ELSEWHERE = ["chain", "leaves", "evidence"];
 
 /**
  * What `attest verify-proof --json` says of the proof's bytes against a case. `alone`: the case has an envelope only.
- * `name` is the file's, for messages.
+ * `name` is the file's, for messages; `logged` and `freshness` are checks of the verifier, and `demandsUnmet` tells from
+ * their outcomes which demands were not met.
  */
-export async function verifyProof(data, subject, { alone, name }) {
-  const wanted = alone ? AUTHENTIC.filter((check) => OF_ENVELOPE.includes(check.name)) : AUTHENTIC;
+export async function verifyProof(data, subject, { alone, name, logged, freshness, demandsUnmet }) {
+  const wanted = alone ? AUTHENTIC.filter((check) => OF_ENVELOPE.includes(check.name)) : [...AUTHENTIC, ...logged];
   const checks = [];
-  for (const check of wanted) checks.push(await result(check, subject));
+  for (const check of [...wanted, freshness]) checks.push(await result(check, subject));
   let found = null;
   const included = {
     name: "inclusion",
@@ -32,7 +41,16 @@ export async function verifyProof(data, subject, { alone, name }) {
     },
   };
   checks.push(await result(included, subject));
-  if (found === null || checks.some((check) => check.outcome !== "pass")) {
+  const { demands } = subject.trust;
+  const elsewhere = alone ? demands : shownElsewhere(subject.trust);
+  const outcomes = Object.fromEntries(checks.map(({ name: each, outcome }) => [each, outcome]));
+  const lacking = alone ? [] : await demandsUnmet(subject, outcomes);
+  const unmet = lacking.filter((demand) => !elsewhere.includes(demand));
+  const open = demands.filter((demand) => elsewhere.includes(demand) && (alone || lacking.includes(demand)));
+  const not_checked = [alone ? NOT_OF_ENVELOPE : NOT_OF_BUNDLE];
+  if (open.length > 0) not_checked.push(`Your trust file demands ${open.join(", ")}: see \`attest verify\`.`);
+  const bad = ({ outcome, required }) => outcome === "fail" || (required && outcome !== "pass");
+  if (checks.some(bad) || unmet.length > 0) {
     return {
       leaf: null,
       exponent: 0,
@@ -42,6 +60,8 @@ export async function verifyProof(data, subject, { alone, name }) {
       accounts: 0,
       total_minor_units: "0",
       checks,
+      unmet,
+      not_checked,
       exit_code: 6,
     };
   }
@@ -55,8 +75,16 @@ export async function verifyProof(data, subject, { alone, name }) {
     accounts: predicate.merkle.size,
     total_minor_units: String(found.stated.minorUnits),
     checks,
+    unmet,
+    not_checked,
     exit_code: 0,
   };
+}
+
+/** The demands that only `attest verify` can show to be met. */
+function shownElsewhere({ chains, registry }) {
+  const byChain = chains.some(({ chain_id: chain, independent }) => chain === registry.chain_id && independent);
+  return byChain ? [...ELSEWHERE, "independent"] : ELSEWHERE;
 }
 
 async function inclusion(data, subject, name) {
@@ -65,6 +93,7 @@ async function inclusion(data, subject, name) {
   }
   const proof = await fromJson(InclusionProof, data, name);
   await expectIssuerAndPeriod(subject);
+  await expectPastCutoff(subject);
   const predicate = await subject.predicate();
   if (proof.period !== predicate.period || proof.revision !== predicate.revision) {
     throw differs(`the proof is of ${proof.period}, revision ${proof.revision}, not of this statement`);

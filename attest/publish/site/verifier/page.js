@@ -325,7 +325,7 @@ async function verdict(input, bundle) {
       html("h2", { id: "answer" }, "The answer"),
       tokenList(report, proof),
       ...(report === null ? [] : [answers(report)]),
-      ...besides(report),
+      ...besides(report ?? { notes: proof.not_checked, unmet: proof.unmet }, subject.trust.demands),
       html("h2", {}, "Check by check"),
       html("p", { class: "lead" }, `${words} Open one to see its rule, its working and the bytes.`),
       ...groups(checks, subject, input),
@@ -383,12 +383,14 @@ function answers(report) {
 }
 
 /** What a reader must know besides, and the demands that were not met. */
-function besides(report) {
+function besides(report, demands) {
+  const unmetWords = (demand) =>
+    demands.includes(demand)
+      ? ` Your trust file demands “${demand}”, and that was not met.`
+      : " The log could not be compared with your checkpoint, which you gave for that.";
   const items = [
-    ...(report?.notes ?? []).map((note) => html("li", {}, note)),
-    ...(report?.unmet ?? []).map((demand) =>
-      html("li", {}, badge("fail"), ` Your trust file demands “${demand}”, and that was not met.`),
-    ),
+    ...report.notes.map((note) => html("li", {}, prose(note))),
+    ...report.unmet.map((demand) => html("li", {}, badge("fail"), unmetWords(demand))),
   ];
   return items.length === 0 ? [] : [html("ul", { class: "besides" }, items)];
 }

@@ -62,12 +62,17 @@ function evidence() {
   );
 }
 
-const CHECKS = [
-  ...AUTHENTIC,
+/** What the log says, and who else saw it. */
+const LOGGED = [
   check("consistency", "Does that log extend what you saw before?", consistency, false),
   check("history", "Is any period missing, replaced or revoked?", history, false),
   check("witnesses", "Who else saw that log?", witnesses, false),
   check("timestamp", "Did an authority outside see that log, and when?", timestamp, false),
+];
+const FRESHNESS = check("freshness", "Is it recent enough?", freshness, false);
+const CHECKS = [
+  ...AUTHENTIC,
+  ...LOGGED,
   check("tokens", "Does it speak of exactly the tokens and deployments that you expect?", tokens),
   check("policy", "Was it decided by a rule as strict as you ask for?", policy),
   check("coverage", "Is each reserve at least the supply?", coverage),
@@ -77,7 +82,7 @@ const CHECKS = [
   check("chain-rpc", "Does your own node say the same?", chainRpc, false),
   check("leaves", "Do the accounts add up to the totals?", leaves, false),
   check("evidence", "Do the documents give these balances by these rules?", evidence, false),
-  check("freshness", "Is it recent enough?", freshness, false),
+  FRESHNESS,
 ];
 
 function check(name, question, run, required = true) {
@@ -124,7 +129,8 @@ export async function verify(input) {
 export function judgeProof(input, subject) {
   const names = Object.keys(input.files);
   const alone = names.length === 1 && names[0] === ENVELOPE;
-  return verifyProof(input.proof, subject, { alone, name: input.proofName ?? "the proof" });
+  const name = input.proofName ?? "the proof";
+  return verifyProof(input.proof, subject, { alone, name, logged: LOGGED, freshness: FRESHNESS, demandsUnmet });
 }
 
 export async function judge(subject) {
@@ -136,7 +142,7 @@ export async function judge(subject) {
     await sufficient(subject, outcomes),
     await independent(subject, outcomes),
   ];
-  const unmet = demandsUnmet(subject, outcomes, answers[2]);
+  const unmet = await demandsUnmet(subject, outcomes);
   const report = { period: null, revision: null, statement: null, tokens: [], answers, checks, unmet, notes: [] };
   try {
     const predicate = await subject.predicate();
@@ -212,9 +218,12 @@ function answer(name, said, detail) {
   return { name, answer: said, detail };
 }
 
-function demandsUnmet(subject, outcomes, independently) {
-  const met = { chain: false, independent: independently.answer === "yes" };
-  return subject.trust.demands.filter((demand) => !(met[demand] ?? outcomes[demand] === "pass"));
+/** The demands that were not met. To give a checkpoint is to demand that the log is compared with it. */
+async function demandsUnmet(subject, outcomes) {
+  const met = { chain: false, independent: (await independent(subject, outcomes)).answer === "yes" };
+  const unmet = subject.trust.demands.filter((demand) => !(met[demand] ?? outcomes[demand] === "pass"));
+  const asked = subject.since !== null && outcomes.consistency === "skipped" && !unmet.includes("consistency");
+  return asked ? [...unmet, "consistency"] : unmet;
 }
 
 function tokenReport(token, cutoff, outcomes, seen) {
