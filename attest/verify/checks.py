@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import date
 
 from attest import statement
 from attest.documents import MANIFEST_PAYLOAD_TYPE, PAYLOAD_TYPE, Receipt, Reserves, TokenStatement
@@ -202,9 +201,7 @@ def expect_issuer_and_period(case: Case) -> None:
 def period(case: Case) -> str:
     expect_issuer_and_period(case)
     predicate, advice = case.predicate, _PERIOD_ADVICE
-    monday = date.fromisocalendar(case.period.year, case.period.week, 1)
-    # A cutoff is local: in UTC it can lie up to a day outside of the ISO week.
-    if not -1 <= (predicate.cutoff.date() - monday).days <= 7:
+    if not case.period.has_cutoff(predicate.cutoff):
         raise refuse(f"the cutoff {moment(predicate.cutoff)} is not in {case.period}", advice)
     if predicate.cutoff > case.now:
         raise refuse(f"the cutoff {moment(predicate.cutoff)} is in the future (it is {moment(case.now)})", advice)

@@ -9,6 +9,7 @@ import shutil
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -25,7 +26,7 @@ from attest.log.tiles import TILE_WIDTH, Edge, tile_path
 from attest.merkle.proof import leaf_hash
 from attest.model import ReserveLeaves
 from attest.publish.site.verifier_page import verifier_page
-from attest.records import encode_base64, to_json
+from attest.records import encode_base64, format_instant, to_json
 from attest.verify.case import Case
 from attest.verify.trust import Trust
 from attest.verify.verifier import CHECKS, judge
@@ -35,7 +36,7 @@ from tests.support.bundles import Forge
 from tests.support.commands import attest
 from tests.unit.verify.test_checks import FAILS
 from tests.unit.verify.test_history import FILES as FILES_IN_LOG
-from tests.unit.verify.test_history import LOG, OWN, W45, W48, statement
+from tests.unit.verify.test_history import LOG, MONDAY, OWN, W45, W48, statement
 from tests.unit.verify.test_history import TRUST as TRUST_OF_LOG
 
 pytestmark = pytest.mark.requires("chromium", "apt-get install chromium")
@@ -250,7 +251,9 @@ TRUSTS: dict[str, Callable[[Trust], Trust]] = {
 }
 
 
-def judged_by_python(files: Mapping[str, bytes], by: Trust | None = None, **more: Any) -> Any:
+def judged_by_python(
+    files: Mapping[str, bytes], by: Trust | None = None, at: datetime = bundles.NOW, **more: Any
+) -> Any:
     from attest.errors import VerificationError
     from attest.verify.bundle import MAX_FILES, collect, refuse
 
@@ -264,8 +267,8 @@ def judged_by_python(files: Mapping[str, bytes], by: Trust | None = None, **more
             raise refuse(f"the folder has more than {MAX_FILES} entries")
         collect(files, read)
     except VerificationError as fault:
-        return judge(Case({}, by or trust(), bundles.NOW, fault=fault, **more))
-    return judge(Case(files, by or trust(), bundles.NOW, **more))
+        return judge(Case({}, by or trust(), at, fault=fault, **more))
+    return judge(Case(files, by or trust(), at, **more))
 
 
 def assert_same(
@@ -276,15 +279,16 @@ def assert_same(
     leaves: bytes | None = None,
     since: bytes | None = None,
     log: Mapping[str, bytes] | None = None,
+    at: datetime = bundles.NOW,
 ) -> None:
     given = {"trust": to_json(by or trust()).decode(), "bundle": encoded(files)}
     given |= {name: encode_base64(data) for name, data in (("leaves", leaves), ("since", since)) if data is not None}
     if log is not None:
         given["log"] = encoded(log)
     reader = None if log is None else LogReader(log.get, parse_vkey(bundles.LOG_VKEY), "the log")
-    expected = judged_by_python(files, by, leaves_file=leaves, since=since, log=reader).as_json()
+    expected = judged_by_python(files, by, leaves_file=leaves, since=since, log=reader, at=at).as_json()
 
-    found = ask(page, "bundle", given)
+    found = ask(page, "bundle", given, format_instant(at))
 
     here = [check.name for check in CHECKS]
     assert [check["name"] for check in found["checks"] if check["name"] in here] == here
@@ -346,6 +350,8 @@ LOGS: dict[str, tuple[bytes, ...]] = {
     "with an earlier period replaced": (*LOG, statement("2026-W45", 1, replaces=W45)),
     "with a stranger's statement": (*LOG, statement("2026-W48", signers=(7, 8))),
     "with another issuer's statement": (*LOG, statement("2026-W48", issuer="Another Ltd")),
+    "with the cutoff of another period": (*LOG, statement("2026-W48", dated="2026-W46")),
+    "with one cutoff under two periods": (*LOG, statement("2026-W48", dated="2026-W47")),
     "with something else": (*LOG, b"no statement"),
     "shorter": LOG[:-1],
     "rewritten": (OTHER, *LOG[1:]),
@@ -355,7 +361,12 @@ LOGS: dict[str, tuple[bytes, ...]] = {
 
 @pytest.mark.parametrize("name", LOGS)
 def test_page__log__is_read_as_by_python(page: BrowserPage, name: str) -> None:
-    assert_same(page, bundles.without_chain_proof(FILES_IN_LOG), IN_LOG, log=bundles.log_files(LOGS[name]))
+    assert_same(page, bundles.without_chain_proof(FILES_IN_LOG), IN_LOG, log=bundles.log_files(LOGS[name]), at=MONDAY)
+
+
+def test_page__log_with_a_week_to_come__is_read_as_by_python(page: BrowserPage) -> None:
+    log = bundles.log_files((*LOG, W48))
+    assert_same(page, bundles.without_chain_proof(FILES_IN_LOG), IN_LOG, log=log)
 
 
 @pytest.mark.parametrize("cadence", [None, 1, 2])
@@ -370,7 +381,7 @@ def test_page__log_with_a_file_missing__is_judged_as_by_python(page: BrowserPage
     log = bundles.log_files((*LOG, W48))
     del log[missing]
     kept = bundles.log_files(LOG[:3])["checkpoint"]
-    assert_same(page, bundles.without_chain_proof(FILES_IN_LOG), IN_LOG, log=log, since=kept)
+    assert_same(page, bundles.without_chain_proof(FILES_IN_LOG), IN_LOG, log=log, since=kept, at=MONDAY)
 
 
 @pytest.mark.parametrize("size", range(7))
@@ -378,7 +389,7 @@ def test_page__log_with_a_file_missing__is_judged_as_by_python(page: BrowserPage
 def test_page__earlier_checkpoint__is_compared_as_by_python(page: BrowserPage, size: int, log: str | None) -> None:
     kept = bundles.log_files((*LOG, W48, REVISED)[:size])["checkpoint"]
     files = None if log is None else bundles.log_files(LOGS[log])
-    assert_same(page, bundles.without_chain_proof(FILES_IN_LOG), IN_LOG, since=kept, log=files)
+    assert_same(page, bundles.without_chain_proof(FILES_IN_LOG), IN_LOG, since=kept, log=files, at=MONDAY)
 
 
 def test_page__earlier_checkpoint_by_another_key__is_refused_as_by_python(page: BrowserPage) -> None:

@@ -13,8 +13,6 @@ import { fromJson } from "./records.js";
 import { attested, deploymentKey, read } from "./statement.js";
 import { sameAddress, validIn } from "./trust.js";
 
-const DAY = 86_400;
-
 /** How a check ended; `advice` is what a reader can do about it. */
 export function finding(outcome, detail, advice = "") {
   return { outcome, detail, advice };
@@ -202,9 +200,7 @@ async function period(subject) {
   const predicate = await subject.predicate();
   const { cutoff, revision } = predicate;
   const own = await subject.period();
-  // A cutoff is local: in UTC it can lie up to a day outside of the ISO week.
-  const day = Math.floor(cutoff / DAY) - own.monday;
-  if (!(-1 <= day && day <= 7)) {
+  if (!own.hasCutoff(cutoff)) {
     throw refuse(`the cutoff ${moment(cutoff)} is not in ${own.text}`, PERIOD_ADVICE);
   }
   if (cutoff > subject.now) {
