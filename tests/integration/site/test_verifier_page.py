@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import unicodedata
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -24,9 +25,9 @@ from attest.log.note import parse_vkey, sign_note
 from attest.log.reader import LogReader
 from attest.log.tiles import TILE_WIDTH, Edge, tile_path
 from attest.merkle.proof import leaf_hash
-from attest.model import ReserveLeaves
+from attest.model import ReserveLeaf, ReserveLeaves
 from attest.publish.site.verifier_page import verifier_page
-from attest.records import encode_base64, format_instant, to_json
+from attest.records import encode_base64, format_instant, from_json, to_json
 from attest.verify.case import Case
 from attest.verify.trust import Trust
 from attest.verify.verifier import CHECKS, judge
@@ -425,6 +426,20 @@ def test_page__log_of_several_tiles__consistency_is_proven_from_its_hash_tiles(p
     assert answers == ["pass"] * len(sizes)
 
 
+def test_page__names_that_look_the_same__are_those_that_python_folds_together(page: BrowserPage) -> None:
+    """Character by character, which is how both fold a text: so the same texts have one key."""
+    known = [chr(point) for point in range(0x30000) if unicodedata.category(chr(point)) not in ("Cs", "Cn")]
+    normal = [unicodedata.normalize("NFKC", char) for char in known]
+    plain = [text.casefold() for text in normal]
+
+    keys, keys_of_plain = (page.evaluate("(texts) => texts.map(attest.folded)", texts) for texts in (known, plain))
+
+    assert keys == keys_of_plain
+    assert [unicodedata.normalize("NFKC", key).casefold() for key in keys] == [
+        unicodedata.normalize("NFKC", text).casefold() for text in plain
+    ]
+
+
 def leaves_file(leaves: Sequence[bytes], period: str = bundles.PERIOD) -> bytes:
     return to_json(ReserveLeaves("attest-leaves/1", period, 0, tuple(map(encode_base64, leaves))))
 
@@ -446,6 +461,18 @@ def test_page__leaves__are_added_up_as_by_python(page: BrowserPage) -> None:
         b"{}",
     ):
         assert_same(page, files, leaves=data)
+
+
+@pytest.mark.parametrize("added", ["\u00ad", "\u200b", "\u00a0", "\u2029", "\ue000", "\n", "\u0378", " ", "\u1e9e"])
+def test_page__account_that_may_not_print__is_judged_as_by_python(page: BrowserPage, added: str) -> None:
+    forge = Forge(alter_leaves=lambda leaves: [changed_account(leaves[0], added), *leaves[1:]])
+    files = bundles.without_chain_proof(forge.files())
+    assert_same(page, files, leaves=leaves_file(forge.leaves))
+
+
+def changed_account(data: bytes, added: str) -> bytes:
+    leaf = from_json(ReserveLeaf, data, "leaf")
+    return to_json(replace(leaf, account=leaf.account + added))
 
 
 def proofs() -> dict[str, tuple[dict[str, bytes], bytes]]:
