@@ -10,7 +10,7 @@ import { isCanonical, parseEnvelope, verifies } from "./dsse.js";
 import { UnavailableError, VerificationError, compareLists, compareText, repr } from "./errors.js";
 import { Period, moment } from "./period.js";
 import { fromJson } from "./records.js";
-import { attested, deploymentKey, read } from "./statement.js";
+import { attested, deploymentKey, read, waived } from "./statement.js";
 import { sameAddress, validIn } from "./trust.js";
 
 /** How a check ended; `advice` is what a reader can do about it. */
@@ -318,19 +318,20 @@ export async function policy(subject) {
       );
     }
   }
-  let waived = 0n;
+  let allWaived = 0n;
+  let untold = 0n;
   for (const [token, { policy: rule, agreement }] of attestedTokens(predicate)) {
-    waived += agreement.waivers.reduce((sum, waiver) => sum + BigInt(waiver.count), 0n);
+    const under = waived(agreement);
+    allWaived += under;
     for (const waiver of agreement.waivers) {
       if (!minimum.waivers.includes(waiver.code)) {
         throw tooWeak(token, `${waiver.count} account(s) under the waiver ${repr(waiver.code)}, not allowed`);
       }
     }
-    if (
-      agreement.waivers.length === 0 &&
-      (Math.min(rule.min_sources, agreement.fewest_sources) < minimum.min_sources ||
-        Math.min(rule.min_origins, agreement.fewest_origins) < minimum.min_origins)
-    ) {
+    const weaker =
+      Math.min(rule.min_sources, agreement.fewest_sources) < minimum.min_sources ||
+      Math.min(rule.min_origins, agreement.fewest_origins) < minimum.min_origins;
+    if (weaker && under === 0n) {
       throw tooWeak(
         token,
         `${agreement.fewest_sources} sources and ${agreement.fewest_origins} origins agreed (rule: ` +
@@ -338,6 +339,16 @@ export async function policy(subject) {
           `${minimum.min_origins}`,
       );
     }
+    const others = BigInt(agreement.accounts) - under;
+    const least = under * BigInt(agreement.fewest_sources) + others * BigInt(minimum.min_sources);
+    if (under > 0n && BigInt(agreement.sources_counted) < least) {
+      throw tooWeak(
+        token,
+        `${agreement.sources_counted} sources were counted on ${agreement.accounts} accounts, so not each of the ` +
+          `${others} that are under no waiver can have the ${minimum.min_sources} that you ask for`,
+      );
+    }
+    if (weaker) untold += others;
     for (const [what, found, allowed] of [
       ["tolerance in minor units", rule.tolerance_abs, minimum.max_tolerance_abs],
       ["tolerance in basis points", rule.tolerance_bps, minimum.max_tolerance_bps],
@@ -347,7 +358,11 @@ export async function policy(subject) {
       if (found > allowed) throw tooWeak(token, `the rule allows ${found} as ${what}, you accept ${allowed}`);
     }
   }
-  return `at least as strict as you ask for${waived > 0n ? `; ${waived} account(s) under waivers that you allow` : ""}`;
+  let withWaivers = allWaived > 0n ? `; ${allWaived} account(s) under waivers that you allow` : "";
+  if (untold > 0n) {
+    withWaivers += ` (the counts do not tell whether each of the ${untold} others had enough sources and origins)`;
+  }
+  return `at least as strict as you ask for${withWaivers}`;
 }
 
 export async function coverage(subject) {
