@@ -96,6 +96,11 @@ class Agreement:
     dissent: int
     waivers: tuple[CodeCount, ...]
 
+    @property
+    def waived(self) -> int:
+        """How many accounts were decided under a waiver: each under one."""
+        return sum(waiver.count for waiver in self.waivers)
+
 
 @dataclass(frozen=True)
 class PolicyInForce:

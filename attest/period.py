@@ -54,6 +54,11 @@ class Period:
         year, week, _ = day.isocalendar()
         return cls(year, week)
 
+    def has_cutoff(self, instant: datetime) -> bool:
+        """Whether ``instant`` (in UTC) can be the cutoff. That is local: in UTC it can lie up to a day outside of
+        the ISO week."""
+        return -1 <= (instant.date() - date.fromisocalendar(self.year, self.week, 1)).days <= 7
+
     def shifted(self, weeks: int) -> Period:
         """The period ``weeks`` later (earlier when negative). Raises :class:`OperatorError` (``unknown-period``) past
         the calendar's end or before the year 2000."""

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, get_args
 
 from attest import money
 from attest.documents import (
@@ -30,6 +30,7 @@ from attest.documents import (
     Subject,
     TokenState,
     TokenStatement,
+    WithheldCode,
 )
 from attest.errors import AttestError, ConflictError, VerificationError
 from attest.merkle.proof import EMPTY_ROOT
@@ -55,6 +56,8 @@ _SIGNATURE_BYTES = 71
 _MAX_DECIMALS = 36
 _MAX_EXPONENT = 4
 _MAX_TEXT = 200
+
+_WITHHELD = get_args(WithheldCode)
 
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}", re.ASCII)
 _SYMBOL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
@@ -351,7 +354,10 @@ class _Reading:
                 consensus=None,
             )
             self.require(token == bare, place, "is withheld, so it can carry no reserve and nothing derived from one")
-            self.require(bool(token.withheld_code), place, "withheld_code is missing: a withheld token says why")
+            self.require(token.withheld_code is not None, place, "withheld_code is missing: a withheld token says why")
+            self.require(
+                token.withheld_code in _WITHHELD, place, f"withheld_code must be one of {', '.join(_WITHHELD)}"
+            )
             return
         self.require(token.withheld_code is None, place, f"withheld_code contradicts the verdict {token.verdict}")
         if stated is None:
@@ -435,9 +441,9 @@ class _Reading:
         )
         self._sorted_unique(f"{place} waivers", [waiver.code for waiver in agreement.waivers], "codes")
         self.require(
-            all(1 <= waiver.count <= agreement.accounts for waiver in agreement.waivers),
+            all(waiver.count >= 1 for waiver in agreement.waivers) and agreement.waived <= agreement.accounts,
             place,
-            "waivers must count from 1 to the number of accounts",
+            "waivers must count from 1, and all of them at most the number of accounts",
         )
         age = int((self.predicate.cutoff - stated.oldest_as_of).total_seconds())
         self.require(age >= 0, place, "oldest_as_of lies after the cutoff")

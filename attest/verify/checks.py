@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import date
 
 from attest import statement
 from attest.documents import MANIFEST_PAYLOAD_TYPE, PAYLOAD_TYPE, Receipt, Reserves, TokenStatement
@@ -209,9 +208,7 @@ def expect_past_cutoff(case: Case) -> None:
 def period(case: Case) -> str:
     expect_issuer_and_period(case)
     predicate, advice = case.predicate, _PERIOD_ADVICE
-    monday = date.fromisocalendar(case.period.year, case.period.week, 1)
-    # A cutoff is local: in UTC it can lie up to a day outside of the ISO week.
-    if not -1 <= (predicate.cutoff.date() - monday).days <= 7:
+    if not case.period.has_cutoff(predicate.cutoff):
         raise refuse(f"the cutoff {moment(predicate.cutoff)} is not in {case.period}", advice)
     expect_past_cutoff(case)
     manifest = case.manifest
@@ -308,23 +305,33 @@ def policy(case: Case) -> str:
                 f"you accept {minimum.max_age_seconds}",
                 advice,
             )
-    waived = 0
+    waived = untold = 0
     for token, stated in attested_tokens(case.predicate.tokens):
         rule, agreement = stated.policy, stated.agreement
-        waived += sum(waiver.count for waiver in agreement.waivers)
+        waived += agreement.waived
         for waiver in agreement.waivers:
             if waiver.code not in minimum.waivers:
                 raise too_weak(token, f"{waiver.count} account(s) under the waiver {waiver.code!r}, not allowed")
-        if not agreement.waivers and (
+        weaker = (
             min(rule.min_sources, agreement.fewest_sources) < minimum.min_sources
             or min(rule.min_origins, agreement.fewest_origins) < minimum.min_origins
-        ):
+        )
+        if weaker and not agreement.waived:
             raise too_weak(
                 token,
                 f"{agreement.fewest_sources} sources and {agreement.fewest_origins} origins agreed (rule: "
                 f"{rule.min_sources} and {rule.min_origins}), you ask for {minimum.min_sources} and "
                 f"{minimum.min_origins}",
             )
+        others = agreement.accounts - agreement.waived
+        least = agreement.waived * agreement.fewest_sources + others * minimum.min_sources
+        if agreement.waived and agreement.sources_counted < least:
+            raise too_weak(
+                token,
+                f"{agreement.sources_counted} sources were counted on {agreement.accounts} accounts, so not each of "
+                f"the {others} that are under no waiver can have the {minimum.min_sources} that you ask for",
+            )
+        untold += others if weaker else 0
         for what, found, allowed in (
             ("tolerance in minor units", rule.tolerance_abs, minimum.max_tolerance_abs),
             ("tolerance in basis points", rule.tolerance_bps, minimum.max_tolerance_bps),
@@ -334,6 +341,8 @@ def policy(case: Case) -> str:
             if found > allowed:
                 raise too_weak(token, f"the rule allows {found} as {what}, you accept {allowed}")
     with_waivers = f"; {waived} account(s) under waivers that you allow" if waived else ""
+    if untold:
+        with_waivers += f" (the counts do not tell whether each of the {untold} others had enough sources and origins)"
     return f"at least as strict as you ask for{with_waivers}"
 
 

@@ -1,7 +1,8 @@
 """A log's entries, read as a history: which statement stands for which period, and what is missing or contradicts.
 
 Pure. The entries come from :meth:`attest.log.reader.LogReader.entries`: they are those that the log's key signed. What
-they say counts only as far as attestors whom the trust file names for the period signed it. Periods before the trust
+they say counts only as far as attestors whom the trust file names for the period signed it, and only of a period whose
+cutoff has passed: nobody can fill a week before it is over. Periods before the trust
 file's earliest are nothing that it could judge: their statements are passed over.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 
 from attest import statement
 from attest.documents import PAYLOAD_TYPE, Predicate
@@ -17,6 +18,7 @@ from attest.errors import VerificationError
 from attest.period import Period
 from attest.records import digest
 from attest.signing import dsse
+from attest.statement import moment
 from attest.verify.checks import signers
 from attest.verify.trust import Trust
 
@@ -64,7 +66,8 @@ class Gap:
 @dataclass(frozen=True)
 class History:
     """What a log's entries amount to. ``statements`` are those that count, in the log's order: the expected issuer's,
-    signed by enough trusted attestors. ``refused``: the entries that do not, and why."""
+    signed by enough trusted attestors, with a cutoff in their period that has passed. ``refused``: the entries that do
+    not, and why."""
 
     statements: tuple[LoggedStatement, ...]
     refused: tuple[Remark, ...]
@@ -81,10 +84,12 @@ class History:
         return dict(sorted(newest.items()))
 
 
-def read_history(entries: Iterable[bytes], trust: Trust) -> History:
-    """The history in a log's ``entries`` (DSSE envelopes, in order). Never raises for what an entry holds."""
+def read_history(entries: Iterable[bytes], trust: Trust, now: datetime) -> History:
+    """The history in a log's ``entries`` (DSSE envelopes, in order) as of ``now``. Never raises for what an entry
+    holds."""
     statements: list[LoggedStatement] = []
     refused: list[Remark] = []
+    cutoffs: dict[datetime, Period] = {}
     for index, entry in enumerate(entries):
         try:
             envelope = dsse.parse_envelope(entry, f"entry {index}")
@@ -98,6 +103,7 @@ def read_history(entries: Iterable[bytes], trust: Trust) -> History:
         if period < Period.parse(trust.earliest_period):
             continue
         signed, _ = signers(trust, envelope, period)
+        cutoff = predicate.cutoff
         logged = LoggedStatement(index, digest(envelope.body), predicate, tuple(signed))
         if predicate.issuer != trust.issuer:
             refused.append(Remark(index, "foreign", f"{logged.name} is by {predicate.issuer!r}, not {trust.issuer!r}"))
@@ -106,6 +112,16 @@ def read_history(entries: Iterable[bytes], trust: Trust) -> History:
             refused.append(
                 Remark(index, "unsigned", f"{logged.name} is signed by {names} ({trust.attestor_threshold} needed)")
             )
+        elif not period.has_cutoff(cutoff):
+            detail = f"{logged.name} has its cutoff on {moment(cutoff)}, which is not in that period"
+            refused.append(Remark(index, "misdated", detail))
+        elif cutoff > now:
+            detail = f"{logged.name} has its cutoff on {moment(cutoff)}, in the future (it is {moment(now)})"
+            refused.append(Remark(index, "misdated", detail))
+        elif (first := cutoffs.setdefault(cutoff, period)) != period:
+            # In UTC two weeks overlap: one cutoff must not fill both.
+            detail = f"{logged.name} has its cutoff on {moment(cutoff)}, which is that of {first}"
+            refused.append(Remark(index, "misdated", detail))
         else:
             statements.append(logged)
     return History(tuple(statements), tuple(refused))

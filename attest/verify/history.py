@@ -25,6 +25,7 @@ _REFUSED = {
     "unreadable": "Ask the issuer what it is; if this is an old release of attest, take the newest.",
     "foreign": "Ask the issuer what it is: its log is for its own statements.",
     "unsigned": "Compare the attestor keys and their periods in your trust file with the issuer's, by another way.",
+    "misdated": "Ask the issuer: no statement stands for a period whose cutoff it does not have, or before that comes.",
 }
 _REWRITTEN = (
     "Keep both checkpoints and the log's files: signed by one key, they are evidence that the log was rewritten, or "
@@ -144,7 +145,7 @@ def history(case: Case) -> Finding:
     head = case.newest.checkpoint
     if head.size > MAX_ENTRIES:
         raise refuse(f"the log has {head.size} entries, more than {MAX_ENTRIES} are not read", "Tell the maintainers.")
-    past = read_history(case.reader.entries(head), case.trust)
+    past = read_history(case.reader.entries(head), case.trust, case.now)
     for remark in past.refused:
         raise refuse(remark.detail, _REFUSED[remark.kind])
     for remark in contradictions(past):

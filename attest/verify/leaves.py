@@ -73,6 +73,8 @@ def read_leaves(case: Case) -> list[ReserveLeaf]:
 
 def _check_leaf(case: Case, leaf: ReserveLeaf) -> None:
     predicate, name = case.predicate, f"account {leaf.account!r}"
+    if not leaf.account.isprintable():
+        raise _differs(f"{name} has a character that does not show: it could be another's name written twice")
     if leaf.period != predicate.period:
         raise _differs(f"{name} is of {leaf.period}, the statement of {predicate.period}")
     token = next((token for token in predicate.tokens if token.token == leaf.token), None)

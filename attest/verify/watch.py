@@ -48,7 +48,8 @@ _ADVICE: Mapping[Kind, str] = {
     "damaged": "Look again later; if it stays so, tell the log's operator, and compare with a mirror.",
     "stale": "Ask the issuer when the next attestation comes. Until then, do not rely on the last one.",
     "missing": "Ask the issuer: a period that was missed gets a statement that says so.",
-    "entry": "Ask the issuer what it is. Compare the attestors' keys and periods in your trust file with theirs.",
+    "entry": "Ask the issuer what it is. Compare the attestors' keys and periods in your trust file with theirs."
+    " A statement that is of another time than its period fills no week.",
     "revision": "Verify the new statement, and use it instead of the one before.",
     "revocation": "Do not rely on any statement of that period.",
 }
@@ -304,7 +305,7 @@ class Watch:
         with sight.reading("entries", blinds=True):
             entries = self._entries(sight.head.checkpoint)
             sight.hashes = [leaf_hash(entry) for entry in entries]
-            sight.history = read_history(entries, self._trust)
+            sight.history = read_history(entries, self._trust, now)
         with sight.reading("tiles", blinds=True):
             sight.found += self._against_memory(sight, sight.head)
         for where, other in others:
@@ -348,9 +349,7 @@ class Watch:
         limit = self._expected.max_age
         if limit is None:
             return
-        # A cutoff in the future makes nothing recent.
-        predicates = (logged.predicate for logged in history.statements if logged.predicate.cutoff <= now)
-        past = sorted(predicates, key=lambda predicate: predicate.cutoff)
+        past = sorted((logged.predicate for logged in history.statements), key=lambda predicate: predicate.cutoff)
         if not past:
             yield _Found("stale:none", "stale", "the log has no statement that counts")
             return

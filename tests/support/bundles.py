@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -67,6 +67,7 @@ from attest.model import (
     SourcePolicy,
 )
 from attest.money import ratio_percent
+from attest.period import Period
 from attest.records import digest, encode_base64, from_json, to_json
 from attest.signing import dsse
 from attest.signing.ed25519 import Ed25519Signer
@@ -333,6 +334,31 @@ def withheld_token(token: TokenStatement, code: str = "deadline") -> TokenStatem
         deployments=token.deployments,
         withheld_code=code,
     )
+
+
+def of_period(predicate: Predicate, period: str) -> Predicate:
+    """The statement of another period: every time in it is as many weeks later."""
+    weeks = (_monday(period) - _monday(predicate.period)) // timedelta(weeks=1)
+    later, seconds = timedelta(weeks=weeks), weeks * 7 * 86_400
+
+    def moved(block: Block) -> Block:
+        return replace(block, timestamp=block.timestamp + seconds)
+
+    return replace(
+        predicate,
+        period=period,
+        cutoff=predicate.cutoff + later,
+        chains=tuple(replace(c, supply=moved(c.supply), confirm=moved(c.confirm)) for c in predicate.chains),
+        tokens=tuple(
+            token if token.oldest_as_of is None else replace(token, oldest_as_of=token.oldest_as_of + later)
+            for token in predicate.tokens
+        ),
+    )
+
+
+def _monday(period: str) -> datetime:
+    named = Period.parse(period)
+    return datetime.fromisocalendar(named.year, named.week, 1)
 
 
 def make_leaves(tokens: Sequence[TokenStatement], period: str = PERIOD) -> list[bytes]:

@@ -26,11 +26,13 @@ def payload(
     kind: Literal["revision", "revocation"] = "revision",
     reason: str = "A statement was read wrongly.",
     issuer: str = bundles.ISSUER,
+    dated: str | None = None,
 ) -> bytes:
-    """A statement that withholds its token; ``replaces`` is the payload that it supersedes."""
+    """A statement that withholds its token; ``replaces`` is the payload that it supersedes. ``dated``: the period that
+    its cutoff is in, if not its own."""
     code = "revoked" if kind == "revocation" else "missed"
     token = bundles.withheld_token(bundles.sufficient_token(), code)
-    named = Period.parse(period)
+    named = Period.parse(dated or period)
     cutoff = datetime.fromisocalendar(named.year, named.week, 7).replace(hour=23, minute=59, second=59, tzinfo=UTC)
     block = Block(bundles.CHAIN, 100, "ab" * 32, int(cutoff.timestamp()))
     predicate: Predicate = replace(

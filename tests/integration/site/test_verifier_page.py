@@ -6,9 +6,11 @@ import json
 import os
 import re
 import shutil
+import unicodedata
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -23,9 +25,9 @@ from attest.log.note import parse_vkey, sign_note
 from attest.log.reader import LogReader
 from attest.log.tiles import TILE_WIDTH, Edge, tile_path
 from attest.merkle.proof import leaf_hash
-from attest.model import ReserveLeaves
+from attest.model import ReserveLeaf, ReserveLeaves
 from attest.publish.site.verifier_page import verifier_page
-from attest.records import encode_base64, to_json
+from attest.records import encode_base64, format_instant, from_json, to_json
 from attest.verify.case import Case
 from attest.verify.trust import Trust
 from attest.verify.verifier import CHECKS, judge
@@ -35,7 +37,7 @@ from tests.support.bundles import Forge
 from tests.support.commands import attest
 from tests.unit.verify.test_checks import FAILS
 from tests.unit.verify.test_history import FILES as FILES_IN_LOG
-from tests.unit.verify.test_history import LOG, OWN, W45, W48, statement
+from tests.unit.verify.test_history import LOG, MONDAY, OWN, W45, W48, statement
 from tests.unit.verify.test_history import TRUST as TRUST_OF_LOG
 
 pytestmark = pytest.mark.requires("chromium", "apt-get install chromium")
@@ -250,7 +252,9 @@ TRUSTS: dict[str, Callable[[Trust], Trust]] = {
 }
 
 
-def judged_by_python(files: Mapping[str, bytes], by: Trust | None = None, **more: Any) -> Any:
+def judged_by_python(
+    files: Mapping[str, bytes], by: Trust | None = None, at: datetime = bundles.NOW, **more: Any
+) -> Any:
     from attest.errors import VerificationError
     from attest.verify.bundle import MAX_FILES, collect, refuse
 
@@ -264,8 +268,8 @@ def judged_by_python(files: Mapping[str, bytes], by: Trust | None = None, **more
             raise refuse(f"the folder has more than {MAX_FILES} entries")
         collect(files, read)
     except VerificationError as fault:
-        return judge(Case({}, by or trust(), bundles.NOW, fault=fault, **more))
-    return judge(Case(files, by or trust(), bundles.NOW, **more))
+        return judge(Case({}, by or trust(), at, fault=fault, **more))
+    return judge(Case(files, by or trust(), at, **more))
 
 
 def assert_same(
@@ -276,15 +280,16 @@ def assert_same(
     leaves: bytes | None = None,
     since: bytes | None = None,
     log: Mapping[str, bytes] | None = None,
+    at: datetime = bundles.NOW,
 ) -> None:
     given = {"trust": to_json(by or trust()).decode(), "bundle": encoded(files)}
     given |= {name: encode_base64(data) for name, data in (("leaves", leaves), ("since", since)) if data is not None}
     if log is not None:
         given["log"] = encoded(log)
     reader = None if log is None else LogReader(log.get, parse_vkey(bundles.LOG_VKEY), "the log")
-    expected = judged_by_python(files, by, leaves_file=leaves, since=since, log=reader).as_json()
+    expected = judged_by_python(files, by, leaves_file=leaves, since=since, log=reader, at=at).as_json()
 
-    found = ask(page, "bundle", given)
+    found = ask(page, "bundle", given, format_instant(at))
 
     here = [check.name for check in CHECKS]
     assert [check["name"] for check in found["checks"] if check["name"] in here] == here
@@ -346,6 +351,8 @@ LOGS: dict[str, tuple[bytes, ...]] = {
     "with an earlier period replaced": (*LOG, statement("2026-W45", 1, replaces=W45)),
     "with a stranger's statement": (*LOG, statement("2026-W48", signers=(7, 8))),
     "with another issuer's statement": (*LOG, statement("2026-W48", issuer="Another Ltd")),
+    "with the cutoff of another period": (*LOG, statement("2026-W48", dated="2026-W46")),
+    "with one cutoff under two periods": (*LOG, statement("2026-W48", dated="2026-W47")),
     "with something else": (*LOG, b"no statement"),
     "shorter": LOG[:-1],
     "rewritten": (OTHER, *LOG[1:]),
@@ -355,7 +362,12 @@ LOGS: dict[str, tuple[bytes, ...]] = {
 
 @pytest.mark.parametrize("name", LOGS)
 def test_page__log__is_read_as_by_python(page: BrowserPage, name: str) -> None:
-    assert_same(page, bundles.without_chain_proof(FILES_IN_LOG), IN_LOG, log=bundles.log_files(LOGS[name]))
+    assert_same(page, bundles.without_chain_proof(FILES_IN_LOG), IN_LOG, log=bundles.log_files(LOGS[name]), at=MONDAY)
+
+
+def test_page__log_with_a_week_to_come__is_read_as_by_python(page: BrowserPage) -> None:
+    log = bundles.log_files((*LOG, W48))
+    assert_same(page, bundles.without_chain_proof(FILES_IN_LOG), IN_LOG, log=log)
 
 
 @pytest.mark.parametrize("cadence", [None, 1, 2])
@@ -370,7 +382,7 @@ def test_page__log_with_a_file_missing__is_judged_as_by_python(page: BrowserPage
     log = bundles.log_files((*LOG, W48))
     del log[missing]
     kept = bundles.log_files(LOG[:3])["checkpoint"]
-    assert_same(page, bundles.without_chain_proof(FILES_IN_LOG), IN_LOG, log=log, since=kept)
+    assert_same(page, bundles.without_chain_proof(FILES_IN_LOG), IN_LOG, log=log, since=kept, at=MONDAY)
 
 
 @pytest.mark.parametrize("size", range(7))
@@ -378,7 +390,7 @@ def test_page__log_with_a_file_missing__is_judged_as_by_python(page: BrowserPage
 def test_page__earlier_checkpoint__is_compared_as_by_python(page: BrowserPage, size: int, log: str | None) -> None:
     kept = bundles.log_files((*LOG, W48, REVISED)[:size])["checkpoint"]
     files = None if log is None else bundles.log_files(LOGS[log])
-    assert_same(page, bundles.without_chain_proof(FILES_IN_LOG), IN_LOG, since=kept, log=files)
+    assert_same(page, bundles.without_chain_proof(FILES_IN_LOG), IN_LOG, since=kept, log=files, at=MONDAY)
 
 
 def test_page__earlier_checkpoint_by_another_key__is_refused_as_by_python(page: BrowserPage) -> None:
@@ -414,6 +426,20 @@ def test_page__log_of_several_tiles__consistency_is_proven_from_its_hash_tiles(p
     assert answers == ["pass"] * len(sizes)
 
 
+def test_page__names_that_look_the_same__are_those_that_python_folds_together(page: BrowserPage) -> None:
+    """Character by character, which is how both fold a text: so the same texts have one key."""
+    known = [chr(point) for point in range(0x30000) if unicodedata.category(chr(point)) not in ("Cs", "Cn")]
+    normal = [unicodedata.normalize("NFKC", char) for char in known]
+    plain = [text.casefold() for text in normal]
+
+    keys, keys_of_plain = (page.evaluate("(texts) => texts.map(attest.folded)", texts) for texts in (known, plain))
+
+    assert keys == keys_of_plain
+    assert [unicodedata.normalize("NFKC", key).casefold() for key in keys] == [
+        unicodedata.normalize("NFKC", text).casefold() for text in plain
+    ]
+
+
 def leaves_file(leaves: Sequence[bytes], period: str = bundles.PERIOD) -> bytes:
     return to_json(ReserveLeaves("attest-leaves/1", period, 0, tuple(map(encode_base64, leaves))))
 
@@ -435,6 +461,18 @@ def test_page__leaves__are_added_up_as_by_python(page: BrowserPage) -> None:
         b"{}",
     ):
         assert_same(page, files, leaves=data)
+
+
+@pytest.mark.parametrize("added", ["\u00ad", "\u200b", "\u00a0", "\u2029", "\ue000", "\n", "\u0378", " ", "\u1e9e"])
+def test_page__account_that_may_not_print__is_judged_as_by_python(page: BrowserPage, added: str) -> None:
+    forge = Forge(alter_leaves=lambda leaves: [changed_account(leaves[0], added), *leaves[1:]])
+    files = bundles.without_chain_proof(forge.files())
+    assert_same(page, files, leaves=leaves_file(forge.leaves))
+
+
+def changed_account(data: bytes, added: str) -> bytes:
+    leaf = from_json(ReserveLeaf, data, "leaf")
+    return to_json(replace(leaf, account=leaf.account + added))
 
 
 def proofs() -> dict[str, tuple[dict[str, bytes], bytes]]:

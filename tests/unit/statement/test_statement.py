@@ -368,6 +368,11 @@ REFUSED: dict[str, tuple[Callable[[Predicate], Predicate], str]] = {
     "dissent above the policy": (token_change(agreement__dissent=1), "more dissent"),
     "sources below the policy": (token_change(policy__min_sources=3), "policy in force demands"),
     "waiver counted too often": (token_change(agreement__waivers=(CodeCount("x", 3),)), "waivers must count"),
+    "waivers of more accounts than there are": (
+        token_change(agreement__waivers=(CodeCount("a", 2), CodeCount("b", 2))),
+        "at most the number of accounts",
+    ),
+    "waiver of no account": (token_change(agreement__waivers=(CodeCount("x", 0),)), "waivers must count from 1"),
     "waivers not sorted": (
         token_change(agreement__waivers=(CodeCount("b", 1), CodeCount("a", 1))),
         "ascending order of codes",
@@ -454,6 +459,18 @@ def test_read__withheld_token__needs_a_code() -> None:
         statement.read(
             payload(lambda p: replace(all_changed(p), tokens=(p.tokens[0], replace(bare, withheld_code=None))))
         )
+
+
+@pytest.mark.parametrize("code", ["fully backed, see our site", "Deadline", "deadline ", ""])
+def test_read__withheld_code_that_there_is_not__is_refused(code: str) -> None:
+    """It is shown to people."""
+
+    def change(predicate: Predicate) -> Predicate:
+        token = bundles.withheld_token(predicate.tokens[1], code)
+        return replace(predicate, tokens=(predicate.tokens[0], token), merkle=replace(predicate.merkle, size=1))
+
+    with pytest.raises(VerificationError, match="'USDW': withheld_code must be one of operator, deadline, missed, rev"):
+        statement.read(payload(change))
 
 
 def test_read__revision_revocation_and_missed_period__are_statements() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from attest.documents import DeploymentStatement, Predicate, Receipts, TokenStatement
+from attest.documents import CodeCount, DeploymentStatement, Predicate, Receipts, TokenStatement
 from attest.errors import OperatorError
 from attest.verify.report import exit_code
 from attest.verify.trust import Trust
@@ -415,8 +415,6 @@ def test_witnesses__none_needed_and_none_there__skipped() -> None:
 
 
 def test_policy__waiver_that_is_allowed__passes_and_is_counted() -> None:
-    from attest.documents import CodeCount
-
     waived = usdw(policy__min_sources=1, agreement__fewest_sources=1, agreement__waivers=(CodeCount("single-feed", 1),))
     trust = bundles.trust()
     allowed = replace(trust, policy=replace(trust.policy, waivers=("single-feed",)))
@@ -427,6 +425,55 @@ def test_policy__waiver_that_is_allowed__passes_and_is_counted() -> None:
     assert "1 account(s) under waivers that you allow" in detail(report, "policy")
     assert failed(refused) == ["policy"]
     assert "waiver 'single-feed', not allowed" in detail(refused, "policy")
+
+
+def of_accounts(accounts: int, **agreement: Any) -> tuple[Forge, Trust]:
+    """A bundle with so many accounts of USDW, some under waivers, and a reader who allows them."""
+    changes = {f"agreement__{name}": value for name, value in agreement.items()}
+    changed = usdw(policy__min_sources=1, policy__min_origins=1, agreement__fewest_origins=1, **changes)
+    trust = bundles.trust()
+    allowed = replace(trust, policy=replace(trust.policy, waivers=("single-feed", "single-custodian")))
+    tokens = (Forge().tokens[0], bundles.sufficient_token(accounts=accounts))
+    return Forge(tokens=tokens, alter_predicate=changed), allowed
+
+
+ONE = (CodeCount("single-feed", 1),)
+BOTH = (CodeCount("single-custodian", 20), CodeCount("single-feed", 29))
+
+
+@pytest.mark.parametrize(
+    ("counted", "waivers", "others"),
+    [(51, ONE, 49), (98, ONE, 49), (50, BOTH, 1)],
+)
+def test_policy__counts_disprove_that_the_others_had_enough_sources__fails(
+    counted: int, waivers: tuple[CodeCount, ...], others: int
+) -> None:
+    report = judged(*of_accounts(50, sources_counted=counted, fewest_sources=1, waivers=waivers))
+
+    assert failed(report) == ["policy"]
+    assert detail(report, "policy") == (
+        f"USDW: {counted} sources were counted on 50 accounts, so not each of the {others} that are under no waiver "
+        "can have the 2 that you ask for"
+    )
+
+
+@pytest.mark.parametrize(("counted", "waivers", "others"), [(99, ONE, 49), (51, BOTH, 1)])
+def test_policy__counts_leave_room_for_enough_sources__passes_and_says_what_they_do_not_tell(
+    counted: int, waivers: tuple[CodeCount, ...], others: int
+) -> None:
+    report = judged(*of_accounts(50, sources_counted=counted, fewest_sources=1, waivers=waivers))
+
+    assert failed(report) == []
+    assert detail(report, "policy") == (
+        f"at least as strict as you ask for; {50 - others} account(s) under waivers that you allow (the counts do not "
+        f"tell whether each of the {others} others had enough sources and origins)"
+    )
+
+
+def test_policy__every_account_under_a_waiver__leaves_nothing_untold() -> None:
+    report = judged(*of_accounts(2, sources_counted=2, fewest_sources=1, waivers=(CodeCount("single-feed", 2),)))
+
+    assert detail(report, "policy") == "at least as strict as you ask for; 2 account(s) under waivers that you allow"
 
 
 # -- time ------------------------------------------------------------------------------------------------------------

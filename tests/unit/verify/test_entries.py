@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from attest import statement
 from attest.period import Period
 from attest.verify.entries import History, contradictions, gaps, read_history, replacements
 from tests.support import bundles
@@ -16,8 +18,12 @@ FIRST = payload("2026-W46")
 SECOND = payload("2026-W46", 1, replaces=FIRST)
 
 
-def history(*entries: bytes) -> History:
-    return read_history(entries, TRUST)
+#: All weeks that are attested here have had their cutoff.
+NOW = datetime(2027, 1, 11, tzinfo=UTC)
+
+
+def history(*entries: bytes, now: datetime = NOW) -> History:
+    return read_history(entries, TRUST, now)
 
 
 def missing(found: History, last: str, cadence: int | None = 1, earliest: str = "2026-W44") -> list[str]:
@@ -43,6 +49,8 @@ def test_history__statement_by_enough_attestors__counts() -> None:
         (entry(FIRST, payload_type="text/plain"), "unreadable", "of type 'text/plain'"),
         (entry(payload(issuer="Somebody Else")), "foreign", "by 'Somebody Else', not 'Example Issuer Ltd'"),
         (entry(FIRST, signers=(0,)), "unsigned", "signed by attestor 0 (2 needed)"),
+        (entry(payload("2026-W46", dated="2026-W44")), "misdated", "on Sun 1 Nov 2026 23:59 UTC, which is not in that"),
+        (entry(payload("2026-W46", dated="2026-W48")), "misdated", "on Sun 29 Nov 2026 23:59 UTC, which is not in"),
         (entry(FIRST, signers=(7, 8)), "unsigned", "signed by nobody whom you trust for that period (2 needed)"),
     ],
 )
@@ -57,20 +65,38 @@ def test_history__entry_that_does_not_count__is_named_and_fills_no_week(data: by
 
 def test_history__attestor_of_another_period__does_not_count() -> None:
     attestors = tuple(replace(item, valid_from="2026-W47") for item in TRUST.attestors)
-    found = read_history([entry(FIRST)], replace(TRUST, attestors=attestors))
+    found = read_history([entry(FIRST)], replace(TRUST, attestors=attestors), NOW)
     assert [remark.kind for remark in found.refused] == ["unsigned"]
 
 
 def test_history__one_key_under_two_names__counts_once() -> None:
     twice = replace(TRUST.attestors[0], name="alias")
-    found = read_history([entry(FIRST, signers=(0,))], replace(TRUST, attestors=(*TRUST.attestors, twice)))
+    found = read_history([entry(FIRST, signers=(0,))], replace(TRUST, attestors=(*TRUST.attestors, twice)), NOW)
     assert [remark.kind for remark in found.refused] == ["unsigned"]
+
+
+def test_attack_15__statements_signed_in_advance_under_one_cutoff__fill_only_their_own_week() -> None:
+    found = history(*(entry(payload(f"2026-W{week}", dated="2026-W47")) for week in range(47, 53)))
+    assert [item.predicate.period for item in found.statements] == ["2026-W47"]
+    assert [remark.kind for remark in found.refused] == ["misdated"] * 5
+    assert missing(found, "2026-W52", earliest="2026-W47") == [f"2026-W{week}" for week in range(48, 53)]
+
+
+@pytest.mark.parametrize("period", ["2026-W47", "2030-W01"])
+def test_attack_15__statement_before_its_cutoff__counts_from_then_on(period: str) -> None:
+    data = payload(period)
+    cutoff = statement.read(data).predicate.cutoff
+    early = history(entry(data), now=cutoff - timedelta(seconds=1))
+    assert [remark.kind for remark in early.refused] == ["misdated"]
+    assert "in the future (it is" in early.refused[0].detail
+    assert missing(early, period, earliest=period) == [period]
+    assert missing(history(entry(data), now=cutoff), period, earliest=period) == []
 
 
 def test_history__statements_before_the_earliest_period__are_passed_over() -> None:
     """Keys of that time are none of the trust file's."""
     found = read_history(
-        [entry(FIRST, signers=(8,)), entry(payload("2026-W47"))], replace(TRUST, earliest_period="2026-W47")
+        [entry(FIRST, signers=(8,)), entry(payload("2026-W47"))], replace(TRUST, earliest_period="2026-W47"), NOW
     )
     assert found.refused == ()
     assert [item.index for item in found.statements] == [1]

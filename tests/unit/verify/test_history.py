@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Literal
 
@@ -32,16 +33,17 @@ def statement(
     signers: tuple[int, ...] = (0, 1),
     issuer: str = bundles.ISSUER,
     software: str = "reserve-attest 0.1.0",
+    dated: str | None = None,
 ) -> bytes:
-    """A signed statement of another period, as it stands in the log."""
+    """A signed statement of another period, as it stands in the log; ``dated``: the period that its cutoff is in, if
+    not its own."""
     supersedes = None
     if replaces is not None:
         supersedes = Supersedes(digest(parse_envelope(replaces).body), kind, "A bank corrected its statement.")
 
     def change(predicate: Predicate) -> Predicate:
-        return replace(
-            predicate, period=period, revision=revision, supersedes=supersedes, issuer=issuer, software=software
-        )
+        changed = replace(predicate, revision=revision, supersedes=supersedes, issuer=issuer, software=software)
+        return replace(bundles.of_period(changed, dated or period), period=period)
 
     tokens = Forge().tokens
     if kind == "revocation":
@@ -57,9 +59,13 @@ LOG = tuple(FORGE.entries)
 TRUST = replace(bundles.trust(), earliest_period="2026-W44", cadence_weeks=1)
 
 
-def seen(*entries: bytes, trust: Trust = TRUST, files: Any = FILES, **brought: Any) -> Any:
+#: Week 48 has had its cutoff, and week 47 is not stale.
+MONDAY = datetime(2026, 11, 30, 8, 0, tzinfo=UTC)
+
+
+def seen(*entries: bytes, trust: Trust = TRUST, files: Any = FILES, now: datetime = MONDAY, **brought: Any) -> Any:
     """The report with a log of these entries at hand."""
-    return judged(files, trust, log=log_reader(entries), **brought)
+    return judged(files, trust, log=log_reader(entries), now=now, **brought)
 
 
 # -- history ---------------------------------------------------------------------------------------------------------
@@ -242,6 +248,39 @@ def test_history__log_of_another_key__fails() -> None:
     report = judged(FILES, TRUST, log=log_reader(LOG, key=bundles.note_key("other")))
 
     assert failed(report) == ["history"]
+
+
+def test_attack_15__statement_with_the_cutoff_of_another_week__fills_no_gap() -> None:
+    """Signed in advance, it would let the issuer skip a week."""
+    forge = Forge(before=(W44, W45, statement("2026-W46", dated="2026-W44")))
+    files = forge.files()
+
+    report = judged(files, TRUST, log=log_reader(forge.entries))
+
+    assert failed(report) == ["history"]
+    assert detail(report, "history") == (
+        "entry 2 (2026-W46, revision 0) has its cutoff on Sun 1 Nov 2026 23:59 UTC, which is not in that period"
+    )
+    assert exit_code(report) == 6
+
+
+def test_attack_15__one_cutoff_under_two_periods__fills_no_gap() -> None:
+    """In UTC the end of a week is less than a day before the next one, and so in both."""
+    report = seen(*LOG, statement("2026-W48", dated="2026-W47"))
+
+    assert detail(report, "history") == (
+        "entry 4 (2026-W48, revision 0) has its cutoff on Sun 22 Nov 2026 23:59 UTC, which is that of 2026-W47"
+    )
+
+
+def test_attack_15__statement_of_a_week_to_come__fails() -> None:
+    report = seen(*LOG, W48, now=bundles.NOW)
+
+    assert failed(report) == ["history"]
+    assert detail(report, "history") == (
+        "entry 4 (2026-W48, revision 0) has its cutoff on Sun 29 Nov 2026 23:59 UTC, in the future "
+        "(it is Tue 24 Nov 2026 08:00 UTC)"
+    )
 
 
 def damaged(entries: Sequence[bytes], path: str, data: bytes | None) -> LogReader:

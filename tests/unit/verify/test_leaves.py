@@ -134,6 +134,14 @@ HOSTILE: dict[str, tuple[Change, str]] = {
     ),
     "same name": (lambda leaf: replace(leaf, account="usdw-0"), "'usdw-0' is there twice"),
     "same name in capitals": (lambda leaf: replace(leaf, account="USDW-0"), "(also as 'usdw-0')"),
+    "same name with a soft hyphen": (
+        lambda leaf: replace(leaf, account="usdw-0\u00ad"),
+        r"'usdw-0\xad' has a character",
+    ),
+    "same name and a zero-width space": (
+        lambda leaf: replace(leaf, account="usdw-0\u200b"),
+        r"account 'usdw-0\u200b' has a character that does not show",
+    ),
     "same name in other letters": (lambda leaf: replace(leaf, account="ｕｓｄｗ-0"), "(also as 'usdw-0')"),
 }
 

@@ -167,7 +167,7 @@ def test_remember__another_one_is_writing__waits(state: Path) -> None:
 
 
 def statement(period: str) -> bytes:
-    forge = Forge(alter_predicate=lambda predicate: replace(predicate, period=period))
+    forge = Forge(alter_predicate=lambda predicate: bundles.of_period(predicate, period))
     return forge.files()["attestation.dsse.json"]
 
 

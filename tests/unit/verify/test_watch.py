@@ -25,7 +25,7 @@ from attest.verify.watch import Expectations, Look, Watch, WatchState
 from tests.support import bundles
 from tests.support.logs import entry, log_of, payload
 
-AT = "2026-11-26T08:00:00Z"  # Thursday of W48: W47 is due
+AT = "2026-11-30T08:00:00Z"  # Monday of W49: W48 has had its cutoff, and W47 is due
 TRUST = replace(bundles.trust(), earliest_period="2026-W44", cadence_weeks=1, maximum_age_seconds=10 * 86_400)
 WEEKS = [entry(payload(f"2026-W{week}")) for week in (44, 45, 46, 47, 48)]
 FORGED = [entry(payload("2026-W44", issuer="Forger")), *WEEKS[1:]]
@@ -365,20 +365,35 @@ def test_watch__many_weeks_without_a_statement__are_one_alert_that_does_not_hide
 
 
 def test_watch__newest_statement_is_too_old__is_stale_by_trust_file_or_option(desk: Desk) -> None:
-    assert kinds(desk.look("--max-age", "280000")) == ["stale"]
-    assert kinds(desk.look("--max-age", "290000")) == []
-    desk.trust(replace(TRUST, maximum_age_seconds=280_000))
+    assert kinds(desk.look("--max-age", "630000")) == ["stale"]
+    assert kinds(desk.look("--max-age", "640000")) == []
+    desk.trust(replace(TRUST, maximum_age_seconds=630_000))
     (stale,) = desk.look()["alerts"]
     assert stale["id"] == "stale:2026-W47"
-    assert "you accept 280000" in stale["detail"]
+    assert "you accept 630000" in stale["detail"]
     desk.trust(replace(TRUST, maximum_age_seconds=None, cadence_weeks=None))
     assert desk.look()["alerts"] == []
 
 
-def test_watch__cutoff_in_the_future__makes_nothing_recent(desk: Desk) -> None:
-    desk.serve([*WEEKS[:3], *WEEKS[4:]])
-    found = desk.look("--max-age", "880000")["alerts"]
-    assert [alert["id"] for alert in found] == ["missing:2026-W47", "stale:2026-W46"]
+def test_attack_15__statement_of_a_week_to_come__alerts_and_makes_nothing_recent(desk: Desk) -> None:
+    desk.serve([*WEEKS[:3], *WEEKS[4:], entry(payload("2030-W01"))])
+    found = desk.look("--at", "2026-11-26T08:00:00Z", "--max-age", "880000")["alerts"]
+    assert [alert["id"] for alert in found] == [
+        "entry:3:misdated",
+        "entry:4:misdated",
+        "missing:2026-W47",
+        "stale:2026-W46",
+    ]
+    assert "2026-W48, revision 0) has its cutoff on Sun 29 Nov 2026 23:59 UTC, in the future" in found[0]["detail"]
+
+
+def test_attack_15__weeks_signed_in_advance_under_one_cutoff__are_missing(desk: Desk) -> None:
+    early = [entry(payload(f"2026-W{week}", dated="2026-W47")) for week in range(48, 53)]
+    desk.serve([*WEEKS[:4], *early])
+    document = desk.look("--at", "2026-12-24T08:00:00Z", "--max-age", "9999999")
+    assert kinds(document) == ["entry"] * 5 + ["missing"] * 4  # W52 is not due
+    assert document["newest_period"] == "2026-W47"
+    assert document["exit_code"] == 6
 
 
 def test_watch__log_larger_than_any_can_be__is_not_read(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

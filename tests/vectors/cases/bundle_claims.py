@@ -74,6 +74,19 @@ def _supply_read(days: int, seconds: int = 0) -> Callable[[Predicate], Predicate
     return chain(supply__timestamp=int(bundles.CUTOFF.timestamp()) - gap, supply_gap_seconds=gap)
 
 
+def _waived(sources: int) -> Callable[[Predicate], Predicate]:
+    """So many sources were counted, one at least on each account; one account is under a waiver."""
+    return token(
+        policy__min_sources=1,
+        agreement__fewest_sources=1,
+        agreement__sources_counted=sources,
+        agreement__waivers=(CodeCount("single-feed", 1),),
+    )
+
+
+_ALLOWING = replace(SMALL_TRUST, policy=replace(SMALL_TRUST.policy, waivers=("single-custodian", "single-feed")))
+
+
 def _no_anchoring(found: Receipts) -> Receipts:
     return replace(found, receipts=found.receipts[:-1])
 
@@ -496,6 +509,43 @@ _RULE: tuple[Case, ...] = (
             )
         ),
         trust=replace(SMALL_TRUST, policy=replace(SMALL_TRUST.policy, waivers=("single-feed",))),
+        exit_code=0,
+    ),
+    bundle(
+        *("policy-waiver-hides-the-others", "50 accounts, 51 sources, one account is under a waiver that is allowed."),
+        "The other 49 cannot have had two sources each.",
+        small(tokens=(sufficient_token(accounts=50),), alter_predicate=_waived(51)),
+        trust=_ALLOWING,
+        fails=["policy"],
+    ),
+    bundle(
+        *("policy-waiver-and-one-source-too-few", "The same with 98 sources."),
+        "The other 49 cannot have had two sources each: that is one too few.",
+        small(tokens=(sufficient_token(accounts=50),), alter_predicate=_waived(98)),
+        attack=12,
+        trust=_ALLOWING,
+        fails=["policy"],
+    ),
+    bundle(
+        *("policy-waiver-and-enough-sources", "The same with 99 sources."),
+        "One for the account under the waiver, two for each of the others.",
+        small(tokens=(sufficient_token(accounts=50),), alter_predicate=_waived(99)),
+        attack=12,
+        trust=_ALLOWING,
+        exit_code=0,
+    ),
+    bundle(
+        *("policy-two-waivers", "Two accounts are under one waiver each, and all are.", "Both are allowed."),
+        small(
+            tokens=(sufficient_token(accounts=2),),
+            alter_predicate=token(
+                policy__min_sources=1,
+                agreement__fewest_sources=1,
+                agreement__sources_counted=2,
+                agreement__waivers=(CodeCount("single-custodian", 1), CodeCount("single-feed", 1)),
+            ),
+        ),
+        trust=_ALLOWING,
         exit_code=0,
     ),
     bundle(

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, Literal
 
@@ -18,10 +18,12 @@ from attest.signing import dsse
 from attest.signing.ed25519 import Ed25519Signer
 from attest.verify.trust import Demand, Trust
 from tests.support import bundles
-from tests.support.bundles import LOG_KEY, ORIGIN, Forge, log_files, merkle_root, note_key, withheld_token
+from tests.support.bundles import LOG_KEY, ORIGIN, Forge, log_files, merkle_root, note_key, of_period, withheld_token
 from tests.vectors.cases.case import Case, encoded
 from tests.vectors.cases.forging import ONE_ACCOUNT, SMALL_TRUST, bundle, cutoff, small
 
+#: Week 48 has had its cutoff, and week 47 is not stale.
+MONDAY = datetime(2026, 11, 30, 8, tzinfo=UTC)
 LAST_DAY = datetime(9999, 12, 26, tzinfo=UTC)
 #: One attestation is expected each week from week 45 on.
 WEEKLY = replace(SMALL_TRUST, earliest_period="2026-W45", cadence_weeks=1)
@@ -38,14 +40,17 @@ def statement(
     issuer: str = bundles.ISSUER,
     software: str = "reserve-attest 0.1.0",
     code: str = "deadline",
+    dated: str | None = None,
 ) -> bytes:
-    """A signed statement of any period, as it stands in the log; it withholds USDW (``code``), which keeps it small."""
+    """A signed statement of any period, as it stands in the log; it withholds USDW (``code``), which keeps it small.
+    ``dated``: the period that its cutoff is in, if not its own."""
     supersedes = None
     if replaces is not None:
         supersedes = Supersedes(digest(dsse.parse_envelope(replaces).body), kind, "A bank corrected its statement.")
 
     def change(found: Predicate) -> Predicate:
-        return replace(found, period=period, revision=revision, supersedes=supersedes, issuer=issuer, software=software)
+        changed = replace(found, revision=revision, supersedes=supersedes, issuer=issuer, software=software)
+        return replace(of_period(changed, dated or period), period=period)
 
     tokens = (withheld_token(ONE_ACCOUNT, "revoked" if kind == "revocation" else code),)
     return small(tokens=tokens, alter_predicate=change, signers=signers).files()["attestation.dsse.json"]
@@ -94,6 +99,7 @@ def line(
     exit_code: int = 6,
     fails: Iterable[str] = (),
     unmet: Iterable[Demand] = (),
+    at: datetime = MONDAY,
 ) -> Case:
     return bundle(
         *(name, description, reason, made),
@@ -103,6 +109,7 @@ def line(
         exit_code=exit_code,
         fails=fails,
         unmet=unmet,
+        at=at,
     )
 
 
@@ -144,7 +151,7 @@ _CONSISTENCY: tuple[Case, ...] = (
     line(
         *("consistency-later-head", "The reader kept a head of four entries; the log at hand has five."),
         "The log extends both the reader's head and the bundle's.",
-        since(head((*LOG, W48))) | log(*LOG, W48, statement("2026-W49")),
+        since(head((*LOG, W48))) | log(*LOG, W48, statement("2026-W48", 1, replaces=W48)),
         trust=DEMANDING,
         exit_code=0,
     ),
@@ -260,6 +267,7 @@ def history(
     made: Forge = FORGE,
     trust: Trust = WEEKLY,
     good: bool = False,
+    at: datetime = MONDAY,
 ) -> Case:
     """A line about the whole log, in which the bundle is."""
     return line(
@@ -269,6 +277,7 @@ def history(
         trust=trust,
         exit_code=0 if good else 6,
         fails=[] if good else ["history"],
+        at=at,
     )
 
 
@@ -283,6 +292,8 @@ _UNSIGNED, _IN_UNSIGNED = before(W45, statement("2026-W46", signers=(7, 8)))
 _HALF, _IN_HALF = before(W45, statement("2026-W46", signers=(0,)))
 _FOREIGN, _IN_FOREIGN = before(W45, statement("2026-W46", issuer="Another Issuer Ltd"))
 _GARBAGE, _IN_GARBAGE = before(W45, b"no statement", W46)
+_MISDATED, _IN_MISDATED = before(W45, statement("2026-W46", dated="2026-W45"))
+_ADVANCED, _IN_ADVANCED = before(W45, statement("2026-W46", dated="2026-W44"))
 _OLD, _IN_OLD = before(statement("2026-W44", signers=(7, 8)), W45, W46)
 _TWO, _IN_TWO = before(W45, W46, _OTHER)
 _AGAIN, _IN_AGAIN = before(W45, W46, W46)
@@ -438,6 +449,44 @@ _HISTORY: tuple[Case, ...] = (
         attack=21,
     ),
     history(
+        "entry-of-a-week-to-come",
+        "Week 48 is in the log before its cutoff.",
+        "Nobody can attest a week that is not over.",
+        *LOG,
+        W48,
+        at=bundles.NOW,
+    ),
+    history(
+        "entry-of-a-year-to-come",
+        "The first week of 2030 is in the log.",
+        "Nobody can attest a week that is not over.",
+        *LOG,
+        statement("2030-W01"),
+    ),
+    history(
+        "entry-at-its-cutoff",
+        "Week 48 is in the log at the very second of its cutoff.",
+        "The boundary is allowed.",
+        *LOG,
+        W48,
+        at=bundles.CUTOFF + timedelta(weeks=1),
+        good=True,
+    ),
+    history(
+        "entry-with-an-older-cutoff",
+        "Week 46 is signed with a cutoff of week 44.",
+        "A week would be filled before it is over, and none that is skipped be missing.",
+        *_ADVANCED,
+        made=_IN_ADVANCED,
+    ),
+    history(
+        "two-weeks-with-one-cutoff",
+        "Week 46 is signed with the cutoff of week 45, which in UTC is less than a day before week 46.",
+        "One cutoff is of one period.",
+        *_MISDATED,
+        made=_IN_MISDATED,
+    ),
+    history(
         "entry-is-no-statement",
         "An entry is no statement.",
         "What cannot be read could be a revocation.",
@@ -507,11 +556,20 @@ _FAR: tuple[Case, ...] = (
             "history-of-the-last-week",
             "The statement is of the last week that there is, 9999-W51, and alone in the log.",
         ),
-        "It is of the future; and so many weeks are missing before it that to name all of them would take long.",
+        "It is of the future.",
         log(_LAST_WEEK.files()["attestation.dsse.json"]),
         attack=24,
         made=_LAST_WEEK,
         fails=["period", "policy", "history"],
+    ),
+    line(
+        *("history-of-the-last-week-when-it-came", "The same, on that very day."),
+        "So many weeks are missing before it that to name all of them would take long.",
+        log(_LAST_WEEK.files()["attestation.dsse.json"]),
+        attack=24,
+        made=_LAST_WEEK,
+        fails=["policy", "history"],
+        at=LAST_DAY,
     ),
 )
 

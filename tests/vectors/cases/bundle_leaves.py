@@ -218,6 +218,42 @@ CASES: tuple[Case, ...] = (
         10,
     ),
     committed(
+        "account-sharp-s",
+        "Two leaves' accounts differ in a capital sharp s and two s.",
+        _SAME,
+        lambda leaves: leaf(0, account="konto \u1e9e")(leaf(1, account="konto ss")(leaves)),
+        10,
+    ),
+    *(
+        committed(
+            f"account-with-{name}",
+            f"A leaf's account is another one's with a {said} behind it.",
+            "What does not show is in no account's name: it would count twice.",
+            leaf(1, account=f"usdw-0{character}"),
+            10,
+        )
+        for name, said, character in (
+            ("soft-hyphen", "soft hyphen", "\u00ad"),
+            ("zero-width-space", "zero-width space", "\u200b"),
+            ("no-break-space", "no-break space", "\u00a0"),
+            ("line-separator", "line separator", "\u2028"),
+        )
+    ),
+    committed(
+        "account-private-use",
+        "A leaf's account has a character of private use.",
+        "How it shows is anybody's guess.",
+        leaf(1, account="usdw-\ue000"),
+        10,
+    ),
+    bundle(
+        *("leaves-account-dotless-i", "Two leaves' accounts differ in the dot of an i.", "They do not look the same."),
+        three(alter_leaves=lambda leaves: leaf(0, account="kasi")(leaf(1, account="kas\u0131")(leaves))),
+        brought=whole,
+        attack=10,
+        exit_code=0,
+    ),
+    committed(
         "salt-repeated",
         "Two leaves have one salt.",
         "Whoever is shown one leaf could try out balances for the other.",

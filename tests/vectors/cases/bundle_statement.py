@@ -408,6 +408,19 @@ _FIGURES: tuple[Case, ...] = (
         ),
         11,
     ),
+    *(
+        false(
+            *(f"withheld-code-{name}", f"The token is withheld with the code {code!r}."),
+            "It is shown to people: only the codes that there are can stand there.",
+            lambda p, code=code: replace(
+                p,
+                tokens=(withheld_token(p.tokens[0], code),),
+                merkle=MerkleCommitment(EMPTY_ROOT.hex(), 0),
+            ),
+            25,
+        )
+        for name, code in (("of-words", "fully backed, see our site"), ("empty", ""), ("in-capitals", "Deadline"))
+    ),
     false(
         *("sufficient-without-reserve", "The token is called sufficient and states no reserve."),
         "What is sufficient has a reserve.",
@@ -522,6 +535,17 @@ _FIGURES: tuple[Case, ...] = (
         *("waiver-of-more-accounts", "2 accounts are under a waiver, the token has 1."),
         "A waiver counts accounts that are there.",
         token(agreement__waivers=(CodeCount("single-feed", 2),)),
+    ),
+    bundle(
+        *("statement-waivers-of-more-accounts", "Two accounts; two are under one waiver, and two under another."),
+        "Each account is under one waiver at most.",
+        small(
+            tokens=(sufficient_token(accounts=2),),
+            alter_predicate=token(
+                agreement__waivers=(CodeCount("single-custodian", 2), CodeCount("single-feed", 2)),
+            ),
+        ),
+        fails=["statement"],
     ),
     false(
         *("waiver-twice", "One waiver is listed twice.", "Each code is there once."),

@@ -10,10 +10,8 @@ import { isCanonical, parseEnvelope, verifies } from "./dsse.js";
 import { UnavailableError, VerificationError, compareLists, compareText, repr } from "./errors.js";
 import { Period, moment } from "./period.js";
 import { fromJson } from "./records.js";
-import { attested, deploymentKey, read } from "./statement.js";
+import { attested, deploymentKey, read, waived } from "./statement.js";
 import { sameAddress, validIn } from "./trust.js";
-
-const DAY = 86_400;
 
 /** How a check ended; `advice` is what a reader can do about it. */
 export function finding(outcome, detail, advice = "") {
@@ -210,9 +208,7 @@ async function period(subject) {
   const predicate = await subject.predicate();
   const { cutoff, revision } = predicate;
   const own = await subject.period();
-  // A cutoff is local: in UTC it can lie up to a day outside of the ISO week.
-  const day = Math.floor(cutoff / DAY) - own.monday;
-  if (!(-1 <= day && day <= 7)) {
+  if (!own.hasCutoff(cutoff)) {
     throw refuse(`the cutoff ${moment(cutoff)} is not in ${own.text}`, PERIOD_ADVICE);
   }
   await expectPastCutoff(subject);
@@ -328,19 +324,20 @@ export async function policy(subject) {
       );
     }
   }
-  let waived = 0n;
+  let allWaived = 0n;
+  let untold = 0n;
   for (const [token, { policy: rule, agreement }] of attestedTokens(predicate)) {
-    waived += agreement.waivers.reduce((sum, waiver) => sum + BigInt(waiver.count), 0n);
+    const under = waived(agreement);
+    allWaived += under;
     for (const waiver of agreement.waivers) {
       if (!minimum.waivers.includes(waiver.code)) {
         throw tooWeak(token, `${waiver.count} account(s) under the waiver ${repr(waiver.code)}, not allowed`);
       }
     }
-    if (
-      agreement.waivers.length === 0 &&
-      (Math.min(rule.min_sources, agreement.fewest_sources) < minimum.min_sources ||
-        Math.min(rule.min_origins, agreement.fewest_origins) < minimum.min_origins)
-    ) {
+    const weaker =
+      Math.min(rule.min_sources, agreement.fewest_sources) < minimum.min_sources ||
+      Math.min(rule.min_origins, agreement.fewest_origins) < minimum.min_origins;
+    if (weaker && under === 0n) {
       throw tooWeak(
         token,
         `${agreement.fewest_sources} sources and ${agreement.fewest_origins} origins agreed (rule: ` +
@@ -348,6 +345,16 @@ export async function policy(subject) {
           `${minimum.min_origins}`,
       );
     }
+    const others = BigInt(agreement.accounts) - under;
+    const least = under * BigInt(agreement.fewest_sources) + others * BigInt(minimum.min_sources);
+    if (under > 0n && BigInt(agreement.sources_counted) < least) {
+      throw tooWeak(
+        token,
+        `${agreement.sources_counted} sources were counted on ${agreement.accounts} accounts, so not each of the ` +
+          `${others} that are under no waiver can have the ${minimum.min_sources} that you ask for`,
+      );
+    }
+    if (weaker) untold += others;
     for (const [what, found, allowed] of [
       ["tolerance in minor units", rule.tolerance_abs, minimum.max_tolerance_abs],
       ["tolerance in basis points", rule.tolerance_bps, minimum.max_tolerance_bps],
@@ -357,7 +364,11 @@ export async function policy(subject) {
       if (found > allowed) throw tooWeak(token, `the rule allows ${found} as ${what}, you accept ${allowed}`);
     }
   }
-  return `at least as strict as you ask for${waived > 0n ? `; ${waived} account(s) under waivers that you allow` : ""}`;
+  let withWaivers = allWaived > 0n ? `; ${allWaived} account(s) under waivers that you allow` : "";
+  if (untold > 0n) {
+    withWaivers += ` (the counts do not tell whether each of the ${untold} others had enough sources and origins)`;
+  }
+  return `at least as strict as you ask for${withWaivers}`;
 }
 
 export async function coverage(subject) {

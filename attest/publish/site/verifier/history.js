@@ -9,7 +9,7 @@ import { digest } from "./crypto.js";
 import { PAYLOAD_TYPE } from "./documents.js";
 import { parseEnvelope } from "./dsse.js";
 import { UnavailableError, VerificationError, repr } from "./errors.js";
-import { Period } from "./period.js";
+import { Period, moment } from "./period.js";
 import { read } from "./statement.js";
 
 const MAX_ENTRIES = 10_000;
@@ -17,6 +17,7 @@ const REFUSED = {
   unreadable: "Ask the issuer what it is; if this is an old release of attest, take the newest.",
   foreign: "Ask the issuer what it is: its log is for its own statements.",
   unsigned: "Compare the attestor keys and their periods in your trust file with the issuer's, by another way.",
+  misdated: "Ask the issuer: no statement stands for a period whose cutoff it does not have, or before that comes.",
 };
 const REWRITTEN =
   "Keep both checkpoints and the log's files: signed by one key, they are evidence that the log was rewritten, or " +
@@ -149,16 +150,20 @@ export async function readHistory(subject) {
   }
   const statements = [];
   const refused = [];
+  const cutoffs = new Map();
   for (const [index, data] of (await subject.log.entries(head)).entries()) {
-    const entry = await readEntry(subject.trust, index, data);
+    const entry = await readEntry(subject, index, data, cutoffs);
     if (entry?.kind !== undefined) refused.push(entry);
     else if (entry !== null) statements.push(entry);
   }
   return { head, statements, refused };
 }
 
-/** One entry: a statement that counts, `{kind, detail}` of one that does not, null of one before the earliest period. */
-async function readEntry(trust, index, data) {
+/**
+ * One entry: a statement that counts, `{kind, detail}` of one that does not, null of one before the earliest period.
+ * `cutoffs`: the period of each cutoff so far.
+ */
+async function readEntry({ trust, now }, index, data, cutoffs) {
   const where = `entry ${index}`;
   let envelope;
   let predicate;
@@ -183,6 +188,22 @@ async function readEntry(trust, index, data) {
     const who = names.join(", ") || "nobody whom you trust for that period";
     return { kind: "unsigned", detail: `${name(entry)} is signed by ${who} (${trust.attestor_threshold} needed)` };
   }
+  const { cutoff } = predicate;
+  if (!period.hasCutoff(cutoff)) {
+    const detail = `${name(entry)} has its cutoff on ${moment(cutoff)}, which is not in that period`;
+    return { kind: "misdated", detail };
+  }
+  if (cutoff > now) {
+    const detail = `${name(entry)} has its cutoff on ${moment(cutoff)}, in the future (it is ${moment(now)})`;
+    return { kind: "misdated", detail };
+  }
+  const first = cutoffs.get(cutoff) ?? period;
+  if (first.text !== period.text) {
+    // In UTC two weeks overlap: one cutoff must not fill both.
+    const detail = `${name(entry)} has its cutoff on ${moment(cutoff)}, which is that of ${first.text}`;
+    return { kind: "misdated", detail };
+  }
+  cutoffs.set(cutoff, period);
   return entry;
 }
 

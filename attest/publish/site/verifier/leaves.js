@@ -5,7 +5,7 @@
 import { fromBase64, toHex } from "./bytes.js";
 import { attestedTokens, finding, refuse } from "./checks.js";
 import { ReserveLeaf, ReserveLeaves } from "./documents.js";
-import { repr } from "./errors.js";
+import { printable, repr } from "./errors.js";
 import { leafHash, rootFromLeafHashes } from "./merkle.js";
 import { fromJson } from "./records.js";
 import { attested } from "./statement.js";
@@ -60,7 +60,7 @@ export async function readLeaves(subject) {
   for (const leaf of read) {
     checkLeaf(predicate, leaf);
     // What looks the same is the same: an account that is written in two ways would be counted twice.
-    const key = leaf.account.normalize("NFKC").toUpperCase().toLowerCase();
+    const key = folded(leaf.account);
     if (accounts.has(key)) {
       throw differs(`account ${repr(leaf.account)} is there twice (also as ${repr(accounts.get(key))})`);
     }
@@ -69,8 +69,20 @@ export async function readLeaves(subject) {
   return read;
 }
 
+/**
+ * A key of `text` that is the same for what Python's `casefold` makes the same, after NFKC: character by character, as
+ * it goes, and with the dotless i by itself, which has the capital of another letter.
+ */
+export function folded(text) {
+  const fold = (character) => (character === "ı" ? character : character.toLowerCase().toUpperCase().toLowerCase());
+  return [...text.normalize("NFKC")].map(fold).join("");
+}
+
 function checkLeaf(predicate, leaf) {
   const name = `account ${repr(leaf.account)}`;
+  if (printable(leaf.account) !== leaf.account) {
+    throw differs(`${name} has a character that does not show: it could be another's name written twice`);
+  }
   if (leaf.period !== predicate.period) {
     throw differs(`${name} is of ${leaf.period}, the statement of ${predicate.period}`);
   }

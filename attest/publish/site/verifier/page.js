@@ -9,6 +9,7 @@ import { badge, html, prose } from "./dom.js";
 import * as dsse from "./dsse.js";
 import { readFiles, sortOut } from "./dropped.js";
 import { VerificationError } from "./errors.js";
+import { folded } from "./leaves.js";
 import * as merkle from "./merkle.js";
 import { format, group } from "./money.js";
 import * as note from "./note.js";
@@ -19,7 +20,7 @@ import { judge, judgeProof, openCase, verify } from "./verifier.js";
 import { explain } from "./working.js";
 
 /** For other programs and for tests: `verify` gives what `attest verify --json` does, the others are its parts. */
-window.attest = { verify, bytes, checkpoint, dsse, log, merkle, note };
+window.attest = { verify, bytes, checkpoint, dsse, log, merkle, note, folded };
 
 /** The checks in the order in which a person would ask. */
 const QUESTIONS = [

@@ -60,6 +60,12 @@ export class Period {
     return new Period(year, week + 1, firstMonday(year) + 7 * week);
   }
 
+  /** Whether the instant can be the cutoff: it is local, so in UTC it can lie up to a day outside of the ISO week. */
+  hasCutoff(seconds) {
+    const day = Math.floor(seconds / DAY) - this.monday;
+    return -1 <= day && day <= 7;
+  }
+
   /** The period so many weeks later. */
   shifted(weeks) {
     return Period.containing((this.monday + 7 * weeks) * DAY);

@@ -12,6 +12,7 @@ export const RESERVES_NAME = "reserves.json";
 const MAX_DECIMALS = 36;
 const MAX_EXPONENT = 4;
 const MAX_TEXT = 200;
+const WITHHELD = ["operator", "deadline", "missed", "revoked"];
 const ADDRESS = /^0x[0-9a-fA-F]{40}$/;
 
 /**
@@ -47,6 +48,11 @@ export function attested(token) {
 /** The higher of both supplies, in token units: what the verdict counts. */
 export function issued(token) {
   return token.supply_units > token.confirm_supply_units ? token.supply_units : token.confirm_supply_units;
+}
+
+/** How many accounts were decided under a waiver: each under one. */
+export function waived(agreement) {
+  return agreement.waivers.reduce((sum, waiver) => sum + BigInt(waiver.count), 0n);
 }
 
 // -- reading --------------------------------------------------------------------------------------------------------
@@ -185,7 +191,12 @@ class Reading {
         place,
         "is withheld, so it can carry no reserve and nothing derived from one",
       );
-      this.require(Boolean(token.withheld_code), place, "withheld_code is missing: a withheld token says why");
+      this.require(token.withheld_code !== null, place, "withheld_code is missing: a withheld token says why");
+      this.require(
+        WITHHELD.includes(token.withheld_code),
+        place,
+        `withheld_code must be one of ${WITHHELD.join(", ")}`,
+      );
       return;
     }
     this.require(token.withheld_code === null, place, `withheld_code contradicts the verdict ${token.verdict}`);
@@ -273,9 +284,9 @@ class Reading {
     );
     this.ascending(`${place} waivers`, agreement.waivers.map((waiver) => [waiver.code]), "codes");
     this.require(
-      agreement.waivers.every(({ count }) => 1 <= count && count <= agreement.accounts),
+      agreement.waivers.every(({ count }) => count >= 1) && waived(agreement) <= BigInt(agreement.accounts),
       place,
-      "waivers must count from 1 to the number of accounts",
+      "waivers must count from 1, and all of them at most the number of accounts",
     );
     const age = this.predicate.cutoff - stated.oldestAsOf;
     this.require(age >= 0, place, "oldest_as_of lies after the cutoff");
