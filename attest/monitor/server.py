@@ -84,7 +84,7 @@ def _page(snapshot: Snapshot | None, found: list[Finding]) -> bytes:
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>attest monitor</title>'
         '<meta name="viewport" content="width=device-width"><meta http-equiv="refresh" content="15"><style>'
         ":root{color-scheme:light dark}body{font:1rem/1.5 system-ui,sans-serif;max-width:62rem;margin:0 auto;"
-        "padding:1.25rem;overflow-wrap:anywhere}table{border-collapse:collapse;width:100%}td,th{text-align:left;"
+        "padding:1.25rem;overflow-wrap:break-word}table{border-collapse:collapse;width:100%}td,th{text-align:left;"
         "padding:.4rem;border-bottom:1px solid;vertical-align:top}.critical td:first-child{font-weight:700}"
         f'</style></head><body><main><h1>attest monitor</h1>{body}<p><a href="/metrics">Metrics</a></p></main></body>'
         "</html>\n"
