@@ -138,6 +138,7 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
     ("custody", "fetch", "usd-operating/none"),
     ("custody", "snapshot"),
     ("custody", "evidence", "0" * 64),
+    ("monitor", "--once"),
     ("run", "--dry-run"),
     ("open",),
     ("status",),
@@ -367,7 +368,7 @@ def test_secrets__command_that_may_open_some__leaves_no_core_and_takes_no_debugg
 #: theirs elsewhere.
 ELSEWHERE = {
     *("custody challenge", "custody formats", "custody prove", "custody read", "devnet", "init", "schemas"),
-    *("verify", "verify-proof", "verify-page", "keys import", "log watch", "log witness", "log witness-key"),
+    *("verify", "verify-proof", "verify-page", "alerts", "keys import", "log watch", "log witness", "log witness-key"),
     *("audit-report", "cosign"),
     *("sizing bridge", "sizing cantilever", "sizing parity", "sizing stabilization"),
 }
