@@ -27,7 +27,16 @@ from datetime import datetime
 from typing import Literal
 
 from attest.errors import ConflictError
-from attest.model import AccountPolicy, AccountVerdict, Considered, Observation, SourceFailure, SourcePolicy, Verdict
+from attest.model import (
+    AccountPolicy,
+    AccountVerdict,
+    Considered,
+    Decision,
+    Observation,
+    SourceFailure,
+    SourcePolicy,
+    Verdict,
+)
 from attest.money import Currency, currency, group
 
 #: The code of an account that nobody has proven to be the issuer's.
@@ -120,6 +129,19 @@ def decide(
     )
     return Verdict(
         tuple(_owned(policy, verdict, proofs or {}) for policy, verdict in zip(policies, verdicts, strict=True))
+    )
+
+
+def decide_again(decision: Decision, *, unit_of: Callable[[str], Currency] = currency) -> Verdict:
+    """The verdict on all that an auditor was given of a decision; raises as :func:`decide`."""
+    return decide(
+        decision.observations,
+        decision.failures,
+        decision.policies,
+        decision.cutoff,
+        decision.previous,
+        decision.ownership,
+        unit_of=unit_of,
     )
 
 

@@ -44,7 +44,7 @@ from attest.model import (
     Verdict,
 )
 from attest.period import Period
-from attest.quorum import decide
+from attest.quorum import decide_again
 from attest.records import digest
 from attest.runs import Revision, RunArea
 from attest.signing.signer import DigestSigner
@@ -244,14 +244,7 @@ def _token(predicate: Predicate, symbol: str) -> TokenStatement:
 def _decided(decision: Decision) -> Verdict:
     """The quorum's verdict; every account of a token that goes on passes."""
     try:
-        verdict = decide(
-            decision.observations,
-            decision.failures,
-            decision.policies,
-            decision.cutoff,
-            decision.previous,
-            decision.ownership,
-        )
+        verdict = decide_again(decision)
     except ConflictError as fault:
         raise _difference(fault.message) from None
     outcomes = {account.account: account for account in verdict.accounts}

@@ -112,7 +112,7 @@ def _check_belongs(case: Case, decision: Decision) -> None:
 
 def _decide_again(case: Case, decision: Decision) -> Mapping[str, AccountVerdict]:
     """The accounts that are attested, by name, each accepted or acknowledged; raises :class:`VerificationError`."""
-    from attest.quorum import decide
+    from attest.quorum import decide_again
 
     exponents = {token.currency: token.exponent for token in case.trust.tokens}
 
@@ -128,15 +128,7 @@ def _decide_again(case: Case, decision: Decision) -> Mapping[str, AccountVerdict
     if len({*names}) != len(names):
         raise _differs(f"{DECISION} has two rules for one account")
     try:
-        verdict = decide(
-            decision.observations,
-            decision.failures,
-            decision.policies,
-            decision.cutoff,
-            decision.previous,
-            decision.ownership,
-            unit_of=unit_of,
-        )
+        verdict = decide_again(decision, unit_of=unit_of)
     except ConflictError as fault:
         raise _differs(f"{DECISION}: {fault.message}") from None
     counted = {account.account: account for account in verdict.accounts if account.token not in decision.withheld}
