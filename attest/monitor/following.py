@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from attest.chain.rpc import ChainClient
 from attest.config import Config, Followed
@@ -76,14 +77,13 @@ class Follower:
         self.stabilizer_currency: str | None = None
         self._index: EventIndex | None = None
         self._counts: list[Sample] = []
+        self._counted_at: tuple[Any, ...] | None = None
         self._measures: list[Sample] = []
         self._measured_at: float | None = None
 
     def advance(self, client: ChainClient) -> None:
         """Index up to the newest final block. Raises what :meth:`EventIndex.open` and :meth:`EventIndex.advance` do."""
-        progress = self._opened().advance(client)
-        if progress.added or progress.reorgs or progress.unreadable:
-            self._counts = []
+        self._opened().advance(client)
 
     def samples(self) -> list[Sample]:
         """What the index adds up to, as far as it has come; nothing before its first block. Raises
@@ -92,7 +92,9 @@ class Follower:
         if cursor is None:
             return []
         with reading(self._url, chain_id=self._chain_id, base=self._base) as totals:
-            self._counts = self._counts or list(self._counted(totals))
+            mark = totals.mark()  # and not what advance() did: another process may have been faster, or it broke off
+            if mark != self._counted_at:
+                self._counts, self._counted_at = list(self._counted(totals)), mark
             now = time.monotonic()
             if self._measured_at is None or now - self._measured_at >= _MEASURE_SECONDS:
                 self._measures, self._measured_at = list(self._measured(totals)), now

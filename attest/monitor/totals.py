@@ -417,6 +417,24 @@ class Totals:
 
     # -- the index itself ---------------------------------------------------------------------------------------------
 
+    def mark(self) -> tuple[Any, ...]:
+        """What is another whenever anything was added or taken out, by whomever: the newest event, the newest log that
+        could not be read, and the reorganisations. The counters of two equal marks are the same."""
+        from sqlalchemy import select
+
+        from attest.monitor.tables import events, unreadable
+
+        newest = []
+        for columns in (events.c, unreadable.c):
+            query = (
+                select(columns.block_number, columns.log_index, columns.block_hash)
+                .where(columns.chain_id == self.indexed.chain_id)
+                .order_by(columns.block_number.desc(), columns.log_index.desc())
+                .limit(1)
+            )
+            newest.append(self._connection.execute(query).first())
+        return (*newest, self.reorgs())
+
     def reorgs(self) -> Reorgs:
         """Reorganisations that reached into indexed blocks."""
         from sqlalchemy import func, select
