@@ -281,25 +281,20 @@ def rise_stories(alert: str, counter: str) -> Iterator[Story]:
     )
 
 
-def _bridge(settled: Value, failed: Value) -> Mapping[str, Value]:
-    return {
-        'attest_bridge_transfers_total{status="settled"}': settled,
-        'attest_bridge_transfers_total{status="failed"}': failed,
-        'attest_bridge_transfers_total{status="initiated"}': lambda minute: (settled(minute) or 0) * 3,
-    }
-
-
-def _steps(*minutes_and_steps: tuple[int, int]) -> Value:
-    return lambda minute: sum(step for at, step in minutes_and_steps if minute >= at)
-
-
 def rate_stories(alert: str, bad: tuple[int, int], limit: tuple[int, int]) -> Iterator[Story]:
     """Of (settled, failed) transfers that all end in minute 90, after none."""
     waits, keeps = 5, _keep(alert)
     whole = 60
 
     def ended(counts: tuple[int, int]) -> Mapping[str, Value]:
-        return _bridge(*(_steps((90, count)) for count in counts))
+        series: dict[str, Value] = {}
+        for outcome, count in zip(("settled", "failed"), counts, strict=True):
+            labels = f'outcome="{outcome}"'
+            series[f'attest_bridge_ended_transfers{{{labels},window="hour"}}'] = _until(
+                90, _flat(0), _until(90 + whole, _flat(count), _flat(0))
+            )
+            series[f'attest_bridge_ended_transfers{{{labels},window="day"}}'] = _flat(10_000)
+        return series
 
     yield Story(
         alert,
