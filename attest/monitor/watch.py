@@ -177,10 +177,14 @@ class Watch:
                 yield Sample(metrics.RPC_HEAD, head.block.number, (chain, head.endpoint))
         reached = [head.block for head in heads if head.block is not None]
         if reached:
-            newest = max(reached, key=lambda block: block.number)
-            yield Sample(metrics.HEAD_NUMBER, newest.number, (chain,))
-            yield Sample(metrics.HEAD_TIME, newest.timestamp, (chain,))
-            yield Sample(metrics.CLOCK_SKEW, self.now().timestamp() - newest.timestamp, (chain,))
+            # What a quorum has reached, or a single endpoint could hide a halt behind blocks that it made up.
+            place = min(self.clients[chain].read_quorum, len(reached)) - 1
+            timestamp = sorted((block.timestamp for block in reached), reverse=True)[place]
+            yield Sample(
+                metrics.HEAD_NUMBER, sorted((block.number for block in reached), reverse=True)[place], (chain,)
+            )
+            yield Sample(metrics.HEAD_TIME, timestamp, (chain,))
+            yield Sample(metrics.CLOCK_SKEW, self.now().timestamp() - timestamp, (chain,))
 
     def _network(
         self, chain: str, client: ChainClient, heads: Sequence[EndpointHead], block: Block | ChainError

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pytest
 import rlp
@@ -249,8 +251,6 @@ def test_cycle__endpoint_of_another_chain__fails_and_says_which(tmp_path: Path) 
 
 @pytest.mark.parametrize(("ahead", "alert"), [(60, None), (61, "ChainHalted"), (-62, "ClockSkew")])
 def test_findings__newest_block_old_or_in_the_future__is_told(ahead: int, alert: str | None, tmp_path: Path) -> None:
-    from datetime import UTC, datetime
-
     world = World()
     watch = watching(world, tmp_path)
     watch.now = lambda: datetime.fromtimestamp(world.now + ahead, UTC)
@@ -321,6 +321,25 @@ def test_cycle__oracle_that_lists_another_reporter__shows_its_reports_too(tmp_pa
         for label in values(watching(world, tmp_path).cycle(), "reserve_oracle_reporter_last_report_timestamp_seconds")
     }
     assert reporters == {other, *REPORTERS}
+
+
+@pytest.mark.parametrize("number", [49, 1000, 2**255])
+def test_cycle__one_endpoint_of_three_invents_new_blocks__the_halted_chain_is_told(number: int, tmp_path: Path) -> None:
+    world = World()
+    liar, honest = world.node(), world.node().handlers["eth_getBlockByNumber"]
+
+    def block(params: list[str]) -> Any:
+        invented = {"number": hex(number), "timestamp": hex(world.now + 3600)}
+        return {**honest(params), **invented} if params[0] == "latest" else honest(params)
+
+    liar.handlers["eth_getBlockByNumber"] = block
+    watch = watching(world, tmp_path, nodes=[liar, world.node(), world.node()])
+    watch.clients["main"].read_quorum = 2
+    watch.now = lambda: datetime.fromtimestamp(world.now + 3600, UTC)
+    snapshot = watch.cycle()
+    assert value(snapshot, "chain_head_timestamp_seconds", "main") == world.now
+    assert value(snapshot, "chain_head_block_number", "main") == 49
+    assert ("ChainHalted", "main") in alerts(snapshot)
 
 
 # -- events ------------------------------------------------------------------------------------------------------------
