@@ -611,14 +611,20 @@ class ChainClient:
         tag = "finalized" if finality == "tag" else "latest"
         request: Request = ("eth_getBlockByNumber", [tag, False])
         answers = self._alive(self.each([request, *others]))
-        reached, refusal = [], None
+        reached: list[int] = []
+        refusal: Any = None
         for answer in answers:
             result = _of(answer, 0)
             if isinstance(result, dict):
-                reached.append(quantity(result.get("number"), f"{answer.endpoint}: the number of its {tag} block"))
+                try:
+                    reached.append(quantity(result.get("number"), f"{answer.endpoint}: the number of its {tag} block"))
+                except ChainError as fault:  # one that answers nonsense abstains, or it would stop all the others
+                    refusal = fault
             else:
                 refusal = result
         if len(reached) < self.read_quorum:
+            if isinstance(refusal, ChainError):
+                raise refusal
             # Besu has no `finalized` block under QBFT.
             raise self._unavailable(f"its {tag} block", refusal)
         number = sorted(reached, reverse=True)[self.read_quorum - 1]
@@ -756,24 +762,31 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 200 else f"{text[:200]}…"
 
 
-#: Nodes of different make add fields of their own; what is compared is what is used.
+#: Nodes of different make add fields of their own; what is compared is what is used, also of each entry of a list.
+_LOG = ("address", "topics", "data", "blockNumber", "blockHash", "transactionHash", "logIndex")
 _COMPARED: Mapping[str, tuple[str, ...]] = {
     "eth_getBlockByNumber": ("hash", *headers.FIELDS),
     "eth_getBlockByHash": ("hash", *headers.FIELDS),
     "eth_getProof": ("accountProof", "codeHash", "storageHash", "storageProof"),
     "eth_getTransactionReceipt": ("transactionHash", "blockHash", "blockNumber", "status", "gasUsed"),
     "eth_getTransactionByHash": ("hash", "blockHash"),
+    "eth_getLogs": _LOG,
+    "eth_getBlockReceipts": ("transactionHash", "blockHash", "status", "logs"),
 }
 
 
 def _comparable(method: str, value: Any) -> Any:
     if isinstance(value, RpcError):
         return "reverted", value.revert_data
+    if isinstance(value, list) and method in _COMPARED:
+        return tuple(_comparable(method, each) for each in value)
     if isinstance(value, dict) and method in _COMPARED:
         kept = {name: value.get(name) for name in _COMPARED[method]}
-        storage = kept.get("storageProof")
+        storage, logs = kept.get("storageProof"), kept.get("logs")
         if isinstance(storage, list):
             kept["storageProof"] = [_storage(item) for item in storage]
+        if isinstance(logs, list):
+            kept["logs"] = _comparable("eth_getLogs", logs)
         value = kept
     return _folded(value)
 
@@ -789,10 +802,10 @@ def _storage(item: Any) -> Any:
 def _folded(value: Any) -> Any:
     if isinstance(value, str):
         return value.lower()
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return tuple(_folded(item) for item in value)
-    if isinstance(value, dict):
-        return tuple((key, _folded(item)) for key, item in sorted(value.items()))
+    if isinstance(value, dict):  # never equal to a list: of two equal answers either one is handed out
+        return frozenset((key, _folded(item)) for key, item in value.items())
     return value
 
 

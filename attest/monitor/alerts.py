@@ -94,9 +94,9 @@ def _older(timestamp: str, seconds: int) -> str:
 
 
 def _success_rate(limit: str) -> str:
-    """Of the last hour's transfers that ended, as the exporter counts them: by the deployment's own statuses, a transfer
-    once, refunds among the failures, and exact also after a silence or a reorganisation, which a counter's ``increase()``
-    takes for nothing and for a restart."""
+    """Of the last hour's transfers that ended, as the exporter counts them: each once, by the deployment's statuses,
+    refunds among the failures; and exact after a silence or a reorganisation, which ``increase()`` of a counter takes
+    for nothing and for a restart."""
     ended = 'sum without (outcome) (attest_bridge_ended_transfers{window="hour"})'
     settled = 'sum without (outcome) (attest_bridge_ended_transfers{window="hour",outcome="settled"})'
     return f"{settled} / {ended} < {limit}\nand\n{ended} >= 20"

@@ -20,7 +20,7 @@ from attest.chain.header import Header
 from attest.chain.header import read as read_header
 from attest.chain.logs import SPAN
 from attest.chain.rpc import TOO_LARGE, TOO_SLOW, ChainClient, Request, RpcError
-from attest.chain.values import malformed, quantity
+from attest.chain.values import count, malformed
 from attest.errors import ChainError
 from attest.model import Block
 from attest.monitor import events
@@ -32,6 +32,8 @@ CAREFUL = 128
 SAMPLE = 250
 #: Logs in one chunk beyond which the next is made smaller: what bounds the memory.
 MAX_LOGS = 10_000
+#: The largest index of a log in its block that the index's table takes.
+MAX_INDEX = 2**31 - 1
 #: Chunks after which a smaller range grows again.
 _PATIENCE = 8
 #: Blocks whose receipts are asked for in one chunk because their bloom filter promises an event.
@@ -147,13 +149,19 @@ class ChunkReader:
         for query, answer in zip(self._queries, found, strict=True):
             for plain in answer:
                 try:
-                    number, index = int(plain["blockNumber"], 16), int(plain["logIndex"], 16)
+                    number, index = count(plain["blockNumber"], what), count(plain["logIndex"], what)
                     block_hash, address, topics = plain["blockHash"], plain["address"].lower(), plain["topics"]
-                    fits = first <= number <= last and not plain.get("removed") and query.matches(address, topics)
-                    if not (fits and _HASH.fullmatch(block_hash) and _HASH.fullmatch(plain["transactionHash"])):
+                    fits = first <= number <= last and index <= MAX_INDEX and not plain.get("removed")
+                    fits = fits and query.matches(address, topics)
+                    if not (
+                        fits
+                        and index <= MAX_INDEX
+                        and _HASH.fullmatch(block_hash)
+                        and _HASH.fullmatch(plain["transactionHash"])
+                    ):
                         raise ValueError("not what was asked for")
                     if number not in times and (stated := plain.get("blockTimestamp")) is not None:
-                        times[number] = quantity(stated, what)
+                        times[number] = count(stated, what)
                 except (KeyError, TypeError, ValueError, AttributeError, IndexError):
                     raise malformed(what, f"of the blocks {first} to {last} is not one that was asked for") from None
                 if hashes.setdefault(number, block_hash[2:]) != block_hash[2:]:

@@ -496,7 +496,8 @@ def test_advance__single_block_refused__says_what_the_node_said(database: str) -
     [
         {"blockNumber": "0x6400"}, {"blockNumber": None}, {"removed": True}, {"address": None}, {"logIndex": 0},
         {"address": "0x" + "ee" * 20}, {"topics": []}, {"topics": ["0x" + "00" * 32]}, {"blockHash": "0x12"},
-        {"transactionHash": "ab"},
+        {"transactionHash": "ab"}, {"logIndex": hex(2**63)}, {"logIndex": hex(2**31)}, {"logIndex": "-0x1"},
+        {"blockNumber": hex(2**64)},
     ],
     ids=str,
 )  # fmt: skip
