@@ -129,8 +129,9 @@ class ChunkReader:
                 if span == 1 or not _asked_too_much(client, fault):
                     raise
             else:
-                refused = any(isinstance(answer, RpcError) for answer in answers[len(numbers) : -1])
-                if span == 1 or not refused or not isinstance(answers[-1], dict):
+                # An error in a header's place too: all that comes after too large an answer is refused by some nodes.
+                refused = any(isinstance(answer, RpcError) for answer in answers)
+                if span == 1 or not refused or answers[-1] is None:
                     return span, numbers, answers
             self._shrink(span // 2)
 
@@ -297,9 +298,9 @@ def named(client: ChainClient) -> str:
 
 
 def _asked_too_much(client: ChainClient, fault: ChainError) -> bool:
-    """Whether less might be answered: the endpoints were too slow, their answers too large, or some refused."""
-    return fault.code == "endpoints-down" and all(
-        failure.startswith((TOO_LARGE, TOO_SLOW)) for failure in client.failures.values()
+    """Whether less might be answered: an endpoint was too slow, or its answer too large for it or for us."""
+    return fault.code == "endpoints-down" and any(
+        failure.startswith((TOO_LARGE, TOO_SLOW, "HTTP 413", "HTTP 504")) for failure in client.failures.values()
     )
 
 

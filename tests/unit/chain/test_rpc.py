@@ -826,3 +826,46 @@ def test_pinned_requests__name_the_block_by_hash():
     assert rpc.nonce_request(address, block) == ("eth_getTransactionCount", [address, pin])
     assert rpc.proof_request(address, [slot], block) == ("eth_getProof", [address, [f"0x{slot}"], pin])
     assert rpc.header_request(block) == ("eth_getBlockByHash", [f"0x{block.hash}", False])
+
+
+# -- batches that a node does not take ---------------------------------------------------------------------------------
+
+
+def _erigon(answers: list[Any]) -> Reply:
+    return Reply(200, b'{"jsonrpc":"2.0","id":null,"error":{"code":-32000,"message":"batch limit 100 exceeded"}}')
+
+
+def _geth(answers: list[Any]) -> Reply:
+    error = {"code": -32600, "message": "batch too large"}
+    return Reply(200, json.dumps([{"jsonrpc": "2.0", "id": answers[0]["id"], "error": error}]).encode())
+
+
+@pytest.mark.parametrize("refuse", [_erigon, _geth, lambda answers: Reply(413, b""), lambda answers: Reply(400, b"{}")])
+def test_batch__node_that_takes_fewer_calls__is_asked_for_fewer_from_then_on(refuse):
+    def limited(answers: list[Any]) -> Reply:
+        return refuse(answers) if len(answers) > 100 else Reply(200, json.dumps(answers).encode())
+
+    node = Node(handlers={"eth_call": lambda params: hex(params[0])}, tamper=limited)
+    reader = client(node)
+    calls = [("eth_call", [number]) for number in range(333)]
+    assert reader.batch(calls) == [hex(number) for number in range(333)]
+    sent = len(node.requests)
+    assert reader.batch(calls) == [hex(number) for number in range(333)]
+    assert len(node.requests) - sent <= 6, "it does not try the larger ones again"
+
+
+def test_batch__node_that_refuses_every_batch__is_down_after_a_few():
+    node = Node(handlers={"eth_call": lambda params: "0x"}, tamper=_erigon)
+    with pytest.raises(ChainError, match="batch limit 100 exceeded"):
+        client(node).batch([CALL] * 1000)
+    assert len(node.requests) < 10
+
+
+def test_send_raw__batch_refused__is_never_sent_again():
+    node = Node(tamper=lambda answers: Reply(200, json.dumps(answers).encode()))
+    reader = client(node)
+    reader.identify()
+    node.tamper = _erigon
+    outcomes = reader.send_raw([bytes([number]) for number in range(30)])
+    assert {each.kind for (each,) in outcomes} == {"unknown"}
+    assert len(node.requests) == 2

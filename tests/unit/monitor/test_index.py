@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import sqlite3
 from pathlib import Path
@@ -666,3 +667,45 @@ def test_open__file_that_is_no_database__is_refused_by_name(tmp_path: Path) -> N
     with pytest.raises(OperatorError, match=r"events\.sqlite") as refused:
         open_index("sqlite:///events.sqlite", base=tmp_path)
     assert refused.value.code == "index-unusable"
+
+
+# -- nodes of several makes --------------------------------------------------------------------------------------------
+
+
+def _served(chain: EventfulChain, tamper: Any) -> Node:
+    node = chain.node()
+    node.tamper = tamper
+    return node
+
+
+def test_advance__answers_end_where_the_whole_is_too_large__fewer_blocks_are_asked_for(
+    database: str, tmp_path: Path
+) -> None:
+    """As geth does it: what is beyond the limit of the whole response is an error in its place."""
+    chain = lively(300)
+
+    def limited(answers: list[Any]) -> Reply:
+        size = 0
+        for number, answer in enumerate(answers):
+            size += len(json.dumps(answer))
+            if size > 60_000:
+                error = {"code": -32003, "message": "response too large"}
+                answers[number] = {"jsonrpc": "2.0", "id": answer["id"], "error": error}
+        return Reply(200, json.dumps(answers).encode())
+
+    open_index(database).advance(client(_served(chain, limited)))
+    assert content(database) == clean(chain, tmp_path)
+
+
+@pytest.mark.parametrize("status", [413, 504])
+def test_advance__proxy_gives_up_on_large_ranges__fewer_blocks_are_asked_for(
+    status: int, database: str, tmp_path: Path
+) -> None:
+    chain = lively(100)
+
+    def limited(answers: list[Any]) -> Reply:
+        body = json.dumps(answers).encode()
+        return Reply(status, b"") if len(body) > 30_000 else Reply(200, body)
+
+    open_index(database).advance(client(_served(chain, limited)))
+    assert content(database) == clean(chain, tmp_path)
