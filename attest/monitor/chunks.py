@@ -95,8 +95,10 @@ class ChunkReader:
         line = [self.header(number, answer) for number, answer in zip(numbers, answers, strict=False)]
         again = self.header(last, answers[-1])
         found = answers[len(numbers) : -1]
-        for answer in found:  # only now: a range beyond a head that went back is refused too
-            if not isinstance(answer, list):
+        for place, answer in enumerate(found):  # only now: a range beyond a head that went back is refused too
+            if first == last and isinstance(answer, RpcError):
+                found[place] = self._in_receipts(client, line[-1].block, self._queries[place], answer)
+            elif not isinstance(answer, list):
                 raise self._logs_refused(client, first, last, answer)
         if line[0].block.number == cursor.number and line[0].block.hash != cursor.hash:
             raise MovedError(indexed=True)
@@ -210,17 +212,11 @@ class ChunkReader:
             self._check_receipts(client, block, answer)
 
     def _check_receipts(self, client: ChainClient, block: Block, receipts: Sequence[Any]) -> None:
-        try:
-            if any(receipt["blockHash"] != f"0x{block.hash}" for receipt in receipts):
-                raise MovedError(indexed=False)
-            logs = [log for receipt in receipts for log in receipt["logs"]]
-            ours = [
-                log
-                for log in logs
-                if any(query.matches(log["address"].lower(), log["topics"]) for query in self._queries)
-            ]
-        except (KeyError, TypeError, AttributeError):
-            raise malformed(f"chain {self.name}: the receipts of block {block.number}", "are none") from None
+        ours = [
+            log
+            for log in self._logs_of(block, receipts)
+            if any(query.matches(log["address"].lower(), log["topics"]) for query in self._queries)
+        ]
         if any(_is_event(self._queries, log) for log in ours):
             raise ChainError(
                 f"chain {self.name}: {named(client)} gives no events of block {block.number}, whose receipts have some",
@@ -228,6 +224,26 @@ class ChunkReader:
                 reason="An event that is not read is missing in every sum.",
                 advice="Its log index is damaged or being rebuilt: ask another endpoint, or let the node index again.",
             )
+
+    def _in_receipts(self, client: ChainClient, block: Block, query: Query, refusal: RpcError) -> list[Any]:
+        """The logs of one block, from its receipts: a block with more of them than a node gives at once, which anybody
+        may fill, must not end the reading for good."""
+        (answer,) = client.batch([("eth_getBlockReceipts", [hex(block.number)])])
+        if not isinstance(answer, list):
+            raise self._logs_refused(client, block.number, block.number, refusal)
+        return [log for log in self._logs_of(block, answer) if query.matches(log["address"].lower(), log["topics"])]
+
+    def _logs_of(self, block: Block, receipts: Sequence[Any]) -> list[Any]:
+        """All logs of a block's receipts. Raises :class:`MovedError` for those of another block."""
+        try:
+            if any(receipt["blockHash"] != f"0x{block.hash}" for receipt in receipts):
+                raise MovedError(indexed=False)
+            found = [log for receipt in receipts for log in receipt["logs"]]
+            if not all(isinstance(log["address"], str) and isinstance(log["topics"], list) for log in found):
+                raise TypeError
+        except (KeyError, TypeError):
+            raise malformed(f"chain {self.name}: the receipts of block {block.number}", "are none") from None
+        return found
 
     # -- how much at once ---------------------------------------------------------------------------------------------
 

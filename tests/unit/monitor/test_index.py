@@ -27,6 +27,7 @@ from tests.support.eventful import (
     Emission,
     EventfulChain,
     any_emission,
+    checked,
     initiated,
     minted,
     moved,
@@ -487,7 +488,7 @@ def test_advance__single_block_refused__says_what_the_node_said(database: str) -
     def refuse(params: list[Any]) -> Any:
         raise Error(-32005, "rate limit exceeded")
 
-    fault = refusal(open_index(database), lively(9).node(eth_getLogs=refuse))
+    fault = refusal(open_index(database), lively(9).node(eth_getLogs=refuse, eth_getBlockReceipts=refuse))
     assert fault.code == "logs-refused"
     assert "rate limit exceeded" in fault.message
 
@@ -709,3 +710,27 @@ def test_advance__proxy_gives_up_on_large_ranges__fewer_blocks_are_asked_for(
 
     open_index(database).advance(client(_served(chain, limited)))
     assert content(database) == clean(chain, tmp_path)
+
+
+def test_advance__block_with_more_logs_than_a_node_gives__is_read_from_its_receipts(
+    database: str, tmp_path: Path
+) -> None:
+    chain = lively(30)
+    chain.mine(*[checked(False), moved(1), status(1, SETTLED)] * 20)
+    chain.mine(minted(1))
+    expected = clean(chain, tmp_path)
+    chain.most = 15
+    open_index(database).advance(client(chain))
+    assert content(database) == expected
+
+
+@pytest.mark.parametrize("receipts", [None, [{}], [{"blockHash": "0x12", "logs": []}], "0x"])
+def test_advance__receipts_that_are_no_help__store_nothing_of_that_block(receipts: Any, database: str) -> None:
+    chain = EventfulChain(most=15)
+    chain.mine(*[checked(False)] * 16)
+    index = open_index(database)
+    with pytest.raises(ChainError):
+        index.advance(client(chain.node(eth_getBlockReceipts=lambda params: receipts)))
+    cursor = index.cursor()
+    assert cursor is not None
+    assert cursor.number < 1
