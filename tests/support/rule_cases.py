@@ -156,6 +156,10 @@ LEVELS = (
         "IndexerLagging",
         {"attest_chain_head_block_number": (10_301, 10_300, 10_299), "attest_chain_indexed_block_number": 10_000},
     ),
+    Level(
+        "IndexerLagging",
+        {"attest_chain_head_block_number": (9_699, 9_700, 9_701), "attest_chain_indexed_block_number": 10_000},
+    ),
     *(
         Level(
             alert,
@@ -201,12 +205,22 @@ def _until(end: int, value: Value, then: Value = lambda _: None) -> Value:
     return lambda minute: value(minute) if minute < end else then(minute)
 
 
+def _gappy(begin: int, value: Value) -> Value:
+    """From a minute on, values of even minutes only; before it none."""
+    return lambda minute: value(minute) if minute >= begin and minute % 2 == 0 else None
+
+
 def _flat(value: float | None) -> Value:
     return lambda _: value
 
 
 def _keep(alert: str) -> int:
     return ALERTS[alert].keep_firing_seconds // MINUTE
+
+
+def _lingers(alert: str) -> int:
+    """Minutes for which a value that is no longer told counts, where the rule bridges gaps."""
+    return 3 if "[3m]" in ALERTS[alert].expr else 0
 
 
 def level_stories(level: Level) -> Iterator[Story]:
@@ -230,6 +244,13 @@ def level_stories(level: Level) -> Iterator[Story]:
             {name: _until(ONSET, good[name], _until(fires, bad[name], good[name])) for name in bad},
             quiet=range(ONSET, fires + waits + 1),
         )
+    if _lingers(alert.name):
+        yield Story(
+            alert.name,
+            "just bad, and every other value is missing",
+            {name: _gappy(ONSET, bad[name]) for name in bad},
+            fires=[ONSET + waits + 1, ONSET + waits + LASTING],
+        )
     for value, what, fired in ((limit, "at the limit", level.at_limit), (good, "just good", False)):
         yield Story(
             alert.name,
@@ -238,7 +259,8 @@ def level_stories(level: Level) -> Iterator[Story]:
             **{"fires" if fired else "quiet": [waits, waits + 1, ONSET, ONSET + waits + LASTING]},
         )
     back = ends + SILENCE
-    silent = range(ends + keeps, back, 10)
+    lingers = _lingers(alert.name)
+    silent = range(ends + keeps + lingers, back, 10)
     yield Story(
         alert.name,
         "just bad, then the exporter is dead",
