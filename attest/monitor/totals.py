@@ -292,14 +292,15 @@ class Totals:
         settled = sum(count for status, count in rows if self._statuses.name(status) in self._statuses.settled)
         return Outcomes(settled, sum(count for _, count in rows) - settled)
 
-    def settlements(self, since: int, until: int) -> Durations:
-        """How long the transfers took that were settled in a window, from their initiation on."""
+    def settlements(self, since: int, until: int, asset: str | None = None) -> Durations:
+        """How long the transfers (of one asset) took that were settled in a window, from their initiation on."""
         from sqlalchemy import func, select
 
         from attest.monitor.tables import transfers
 
         columns = transfers.c
-        settled = (self._settled(), columns.ended_at > since, columns.ended_at <= until)
+        settled = [self._settled(), columns.ended_at > since, columns.ended_at <= until]
+        settled += [] if asset is None else [columns.asset == asset]
         count = self._connection.execute(select(func.count()).select_from(transfers).where(*settled)).scalar_one()
         ordered = select(self._duration().label("duration")).where(*settled).order_by("duration").limit(1)
 
@@ -359,13 +360,15 @@ class Totals:
         return peaks
 
     def bridge(self, since: int, until: int) -> dict[str, BridgeMeasures]:
-        """What a bridge's buffer is sized by, for each asset that left in a window."""
+        """What a bridge's buffer is sized by, for each asset that left in a window. Of one of which no transfer was
+        settled, the latency is that of all."""
         kinds: tuple[Outflow, ...] = get_args(Outflow)
         sums = {kind: self.outflow(since, until, kind) for kind in kinds}
         peaks = {
             (kind, window): self.peak_outflow(window, since, until, kind) for kind in kinds for window in (HOUR, DAY)
         }
-        latency = self.settlements(since, until)
+        everybody = self.settlements(since, until)
+        own = {asset: self.settlements(since, until, asset) for asset in set().union(*sums.values())}
         return {
             asset: BridgeMeasures(
                 asset,
@@ -374,9 +377,9 @@ class Totals:
                 sums["transfer-initiated"].get(asset, 0),
                 sums["transfer-released"].get(asset, 0),
                 {key: found[asset] for key, found in peaks.items() if asset in found},
-                latency,
+                own[asset] if own[asset].count else everybody,
             )
-            for asset in sorted(set().union(*sums.values()))
+            for asset in sorted(own)
         }
 
     def _left(self, since: int, until: int, kind: Outflow) -> Iterator[tuple[int, str, int]]:
