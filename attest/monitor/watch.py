@@ -110,9 +110,10 @@ class Watch:
         ]
         return [f"monitor.{name}" for name in found]
 
-    def cycle(self, *, events: bool = True) -> Snapshot:
-        """Read everything once, or all but the events. Nothing that a chain, a database or a store does makes it
-        raise."""
+    def cycle(self, *, events: bool = True, patience: float | None = None) -> Snapshot:
+        """Read everything once, or all but the events; with ``patience``, events for about so many seconds at most, so
+        that a first scan, or one after a long pause, keeps nothing else waiting. Nothing that a chain, a database or a
+        store does makes it raise."""
         begun, sent = time.perf_counter(), self._requests()
         found = _Findings(self._standing, self.now)
         heads: dict[str, Sequence[EndpointHead]] = {}
@@ -131,7 +132,7 @@ class Watch:
                 home = blocks[self._home]
                 if isinstance(home, ChainError):
                     raise home
-                self._follower.advance(self.clients[self._home])
+                self._follower.advance(self.clients[self._home], patience)
             with found.attempt(self._follower.name):
                 found.samples += self._follower.samples()
         with found.part("jobs"):

@@ -9,7 +9,7 @@ import pytest
 
 from attest.errors import ChainError
 from attest.monitor.following import Follower
-from tests.support.chains import Error, Node
+from tests.support.chains import Error
 from tests.support.eventful import EventfulChain, emission, minted
 from tests.support.indexing import client
 from tests.support.watched import World, address, configuration
@@ -65,8 +65,23 @@ def test_samples__a_later_block_cannot_be_read__tells_of_those_before_it(tmp_pat
             raise Error(-32005, "query returned more than 10000 results")
         return chain.node().handlers["eth_getLogs"](params)
 
-    node = Node(handlers={**chain.node().handlers, "eth_getLogs": logs})
     with pytest.raises(ChainError):
-        following.advance(client(node))
+        following.advance(client(chain.node(eth_getLogs=logs, eth_getBlockReceipts=lambda params: None)))
     assert told(following, "chain_indexed_block_number") == {("main",): chain.head - 1}
     assert told(following, "compliance_violations_total")["gru-isolation",] == 1
+
+
+def test_advance__long_way_to_go__goes_on_with_the_next_call_and_counts_nothing_before(tmp_path: Path) -> None:
+    chain = EventfulChain(limit=10)
+    for _ in range(200):
+        chain.mine(violation())
+    following, reached = follower(tmp_path), []
+    for _ in range(4):
+        with pytest.raises(ChainError) as behind:
+            following.advance(client(chain), patience=0)
+        assert behind.value.code == "index-behind"
+        assert told(following, "compliance_violations_total") == {}
+        reached.append(told(following, "chain_indexed_block_number")["main",])
+    assert reached == sorted(set(reached))
+    following.advance(client(chain), patience=60)
+    assert told(following, "compliance_violations_total")["gru-isolation",] == 200

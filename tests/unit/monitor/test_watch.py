@@ -13,6 +13,7 @@ import rlp
 
 from attest.chain.rpc import TransportFault
 from attest.errors import ChainError, OperatorError
+from attest.monitor.chunks import CAREFUL
 from attest.monitor.findings import findings, network_findings
 from attest.monitor.watch import Snapshot
 from tests.support.chains import ORACLE, REPORTERS, Error
@@ -397,6 +398,28 @@ def test_cycle__endpoint_lost_after_a_cycle__counters_stay_as_of_the_last_block(
     assert value(snapshot, "token_mints_total", "USDW") == 0
     assert value(snapshot, "chain_indexed_block_number", "main") == 49
     assert len(node.requests) - asked == 1, "it is not asked again in the same cycle"
+
+
+def test_cycle__first_scan_takes_long__everything_else_is_watched_meanwhile(tmp_path: Path) -> None:
+    world = World(length=2 * CAREFUL)
+    node = world.node()
+
+    def logs(params: list[Any]) -> list[Any]:
+        if int(params[0]["toBlock"], 16) - int(params[0]["fromBlock"], 16) > 5:
+            raise Error(-32005, "range too large")
+        return []
+
+    node.handlers["eth_getLogs"] = logs
+    watch = watching(world, tmp_path, EVERY_EVENT, nodes=[node])
+    world.answers[BRIDGE, f"bridgeReserve {address(0)}"] = (0,)
+    snapshot = watch.cycle(patience=0)
+    assert [(each.collector, each.error.code) for each in snapshot.failures] == [("events", "index-behind")]
+    assert value(snapshot, "token_supply_units", "USDW") == 1_000_000
+    assert value(snapshot, "collector_last_success_timestamp_seconds", "events") == 0
+    snapshot = watch.cycle()
+    assert snapshot.failures == ()
+    assert value(snapshot, "chain_indexed_block_number", "main") == 2 * CAREFUL - 1
+    watch.close()
 
 
 def test_watch__event_that_no_contract_has__is_refused_at_the_start(tmp_path: Path) -> None:
