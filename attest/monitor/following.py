@@ -100,7 +100,7 @@ class Follower:
                 raise ChainError(
                     f"chain {self._chain}: events are indexed to block {progress.indexed} of {progress.head}",
                     code="index-behind",
-                    reason="Counters on their way up would look like events of now, and are not told until it is through.",
+                    reason="Counters on their way up would look like events of now; they are told when it is through.",
                     advice="Wait: it goes on with the next cycle, and everything else is watched meanwhile.",
                 )
 

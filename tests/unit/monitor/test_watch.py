@@ -324,6 +324,34 @@ def test_cycle__oracle_that_lists_another_reporter__shows_its_reports_too(tmp_pa
     assert reporters == {other, *REPORTERS}
 
 
+@pytest.mark.parametrize(("age", "fails"), [(3600, False), (3601, True)])
+def test_cycle__final_block_stands_still_while_the_head_goes_on__is_told(age: int, fails: bool, tmp_path: Path) -> None:
+    world = World()
+    node, final = world.node(), len(world.headers) - 1
+    own, newest = node.handlers["eth_getBlockByNumber"], world.now + age
+
+    def block(params: list[str]) -> Any:
+        return own([hex(final) if params[0] == "finalized" else params[0], False])
+
+    node.handlers["eth_getBlockByNumber"] = block
+    watch = watching(world, tmp_path, nodes=[node])
+    chain = watch.loaded.config.chains["main"].model_copy(update={"finality": "tag"})
+    watch.loaded.config.chains["main"] = chain  # type: ignore[index]
+    world.grow()
+    world.headers[-1]["timestamp"] = hex(newest)
+    found = [(each.collector, each.error.code) for each in watch.cycle().failures]
+    assert found == ([("network-main", "final-block-old")] if fails else [])
+
+
+def test_cycle__two_currencies_of_one_name__are_both_told(tmp_path: Path) -> None:
+    world, other = World(), "0x" + "91" * 20
+    world.vaults()
+    world.answers[LEDGER, "currencies"] = ([address(0), other],)
+    world.answers |= {(LEDGER, f"totalDebt {other}"): (1,), (LEDGER, f"debtCeiling {other}"): (9,)}
+    snapshot = watching(world, tmp_path, {"ledger": {"address": LEDGER, "assets": {"USDW": other}}}).cycle()
+    assert sorted(values(snapshot, "vault_debt_units").values()) == [1, 95]
+
+
 @pytest.mark.parametrize("number", [49, 1000, 2**255])
 def test_cycle__one_endpoint_of_three_invents_new_blocks__the_halted_chain_is_told(number: int, tmp_path: Path) -> None:
     world = World()
