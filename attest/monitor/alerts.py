@@ -581,10 +581,10 @@ _SIZING = (
         "§1.4",
         "warning",
         "P3",
-        "attest_twap_deviation_sustained_blocks >= attest_twap_deviation_required_blocks",
+        "attest_twap_deviation_sustained_blocks >= clamp_min(attest_twap_deviation_required_blocks, 2)",
         "The price is away from its average for {{ $value }} blocks.",
         "Not a spike in one block: the deviation from the TWAP is sustained for as many blocks as a rebalancing "
-        "requires.",
+        "requires, two at least.",
         (
             _ONCE,
             ('cast call $XAU_ORACLE "twapDeviation()" --rpc-url $RPC_URL', "|last - twap| / twap; 1e18 is 100 %"),

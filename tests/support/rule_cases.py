@@ -133,6 +133,10 @@ LEVELS = (
         at_limit=True,
     ),
     Level(
+        "TwapDeviationSustained",
+        {"attest_twap_deviation_sustained_blocks": (2, 1, 0), "attest_twap_deviation_required_blocks": 1},
+    ),
+    Level(
         "StabilizerBlockCapExceeded",
         {"attest_stabilizer_block_volume_units": (2_001, 2_000, 1_999), "attest_stabilizer_block_cap_units": 2_000},
     ),
