@@ -152,6 +152,11 @@ def _no_such_chain(label: str, chain_id: int | None, there: Sequence[int]) -> Op
     )
 
 
+def _nearest(count: int, share: int) -> int:
+    """The nearest rank, from 1, of a share in percent of so many."""
+    return -(-count * share // 100)
+
+
 @dataclass(frozen=True)
 class BridgeMeasures:
     """Steps 1 to 3 of the runbook's bridge sizing (section 1.4), for one asset over ``(since, until]``: what was locked
@@ -292,25 +297,43 @@ class Totals:
         settled = sum(count for status, count in rows if self._statuses.name(status) in self._statuses.settled)
         return Outcomes(settled, sum(count for _, count in rows) - settled)
 
-    def settlements(self, since: int, until: int, asset: str | None = None) -> Durations:
-        """How long the transfers (of one asset) took that were settled in a window, from their initiation on."""
+    def settlements(self, since: int, until: int) -> Durations:
+        """How long the transfers took that were settled in a window, from their initiation on."""
         from sqlalchemy import func, select
 
         from attest.monitor.tables import transfers
 
         columns = transfers.c
-        settled = [self._settled(), columns.ended_at > since, columns.ended_at <= until]
-        settled += [] if asset is None else [columns.asset == asset]
+        settled = (self._settled(), columns.ended_at > since, columns.ended_at <= until)
         count = self._connection.execute(select(func.count()).select_from(transfers).where(*settled)).scalar_one()
         ordered = select(self._duration().label("duration")).where(*settled).order_by("duration").limit(1)
 
-        def rank(share: Fraction) -> int | None:
+        def rank(share: int) -> int | None:
             if not count:
                 return None
-            nearest = -(-count * share.numerator // share.denominator)
-            return int(self._connection.execute(ordered.offset(nearest - 1)).scalar_one())
+            return int(self._connection.execute(ordered.offset(_nearest(count, share) - 1)).scalar_one())
 
-        return Durations(count, rank(Fraction(1, 2)), rank(Fraction(95, 100)))
+        return Durations(count, rank(50), rank(95))
+
+    def settlements_by_asset(self, since: int, until: int) -> dict[str, Durations]:
+        """The same for each asset of which a transfer was settled in the window, in two passes over them all."""
+        from sqlalchemy import func, select
+
+        from attest.monitor.tables import transfers
+
+        columns = transfers.c
+        settled = (self._settled(), columns.ended_at > since, columns.ended_at <= until)
+        query = select(columns.asset, func.count()).where(*settled).group_by(columns.asset)
+        counts: dict[str | None, int] = dict(row.tuple() for row in self._connection.execute(query))
+        ordered = select(columns.asset, self._duration().label("duration")).where(*settled)
+        passed: dict[str | None, int] = {}
+        ranked: dict[tuple[str | None, int], int] = {}
+        for asset, duration in self._stream(ordered.order_by("duration")):
+            place = passed[asset] = passed.get(asset, 0) + 1
+            for share in (50, 95):
+                if place == _nearest(counts[asset], share):
+                    ranked[asset, share] = int(duration)
+        return {asset or "": Durations(count, ranked[asset, 50], ranked[asset, 95]) for asset, count in counts.items()}
 
     def settlement_histogram(self, bounds: Sequence[int] = BUCKETS) -> Histogram:
         """All settlements since the first block, in cumulative buckets."""
@@ -368,7 +391,7 @@ class Totals:
             (kind, window): self.peak_outflow(window, since, until, kind) for kind in kinds for window in (HOUR, DAY)
         }
         everybody = self.settlements(since, until)
-        own = {asset: self.settlements(since, until, asset) for asset in set().union(*sums.values())}
+        own = self.settlements_by_asset(since, until)
         return {
             asset: BridgeMeasures(
                 asset,
@@ -377,9 +400,9 @@ class Totals:
                 sums["transfer-initiated"].get(asset, 0),
                 sums["transfer-released"].get(asset, 0),
                 {key: found[asset] for key, found in peaks.items() if asset in found},
-                own[asset] if own[asset].count else everybody,
+                own.get(asset, everybody),
             )
-            for asset in sorted(own)
+            for asset in sorted(set().union(*sums.values()))
         }
 
     def _left(self, since: int, until: int, kind: Outflow) -> Iterator[tuple[int, str, int]]:
