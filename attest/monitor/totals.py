@@ -324,7 +324,8 @@ class Totals:
         columns = transfers.c
         settled = (self._settled(), columns.ended_at > since, columns.ended_at <= until)
         query = select(columns.asset, func.count()).where(*settled).group_by(columns.asset)
-        counts: dict[str | None, int] = dict(row.tuple() for row in self._connection.execute(query))
+        found: Sequence[Any] = self._connection.execute(query).all()
+        counts: dict[str | None, int] = dict(found)
         ordered = select(columns.asset, self._duration().label("duration")).where(*settled)
         passed: dict[str | None, int] = {}
         ranked: dict[tuple[str | None, int], int] = {}
