@@ -97,7 +97,7 @@ def _serve(output: Output, watch: Watch, listen: tuple[str, int]) -> int:
         _say_unwatched(output, watch)
         while not ended.is_set():
             begun = time.monotonic()
-            snapshot = watch.cycle()
+            snapshot = watch.cycle(patience=settings.interval_seconds)
             board.put(snapshot, findings(snapshot, max_lag_blocks=settings.max_lag_blocks))
             ended.wait(max(0.0, begun + settings.interval_seconds - time.monotonic()))
     return 0

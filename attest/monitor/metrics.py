@@ -92,8 +92,8 @@ VIOLATIONS = _counter("compliance_violations_total", "Violations that the compli
 RECENT = _gauge("events_last_day", "Events of the last day that call for somebody; of checks, the failed.", "kind")
 
 # Network.
-HEAD_TIME = _gauge("chain_head_timestamp_seconds", "Time of the newest block of any endpoint.", "chain")
-HEAD_NUMBER = _gauge("chain_head_block_number", "Number of the newest block of any endpoint.", "chain")
+HEAD_TIME = _gauge("chain_head_timestamp_seconds", "Time of the newest block that a read quorum has reached.", "chain")
+HEAD_NUMBER = _gauge("chain_head_block_number", "Number of the newest block that a read quorum has reached.", "chain")
 INDEXED = _gauge("chain_indexed_block_number", "Last block whose events are counted.", "chain")
 REORGS = _counter("chain_reorgs_total", "Reorganisations that reached into counted blocks.", "chain")
 REORG_DEPTH = _gauge("chain_reorg_deepest_blocks", "Most counted blocks that one reorganisation replaced.", "chain")
