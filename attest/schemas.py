@@ -21,6 +21,7 @@ from attest.custody.snapshots import Snapshot
 from attest.errors import OperatorError
 from attest.log.witness import WitnessState
 from attest.merkle.proof import InclusionProof
+from attest.monitor.notices import Notified
 from attest.monitor.sizing import Sizing
 from attest.records import Amount, json_schema
 from attest.steps.explanation import Explanation
@@ -91,6 +92,7 @@ RECORDS: Mapping[str, type[Any]] = {
     "transaction": JournalEntry,
     "witness-state": WitnessState,
     "watch-state": WatchState,
+    "notified": Notified,
     "custody-snapshot": Snapshot,
     "sealed-evidence": SealedHeader,
     "run-open": artifacts.Opened,

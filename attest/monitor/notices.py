@@ -1,0 +1,275 @@
+"""Which findings a destination is to be told of, and when: what is new, got worse, lasts or has ended. Pure.
+
+What was told is all that is remembered (:class:`Notified`). A notice is due until a message with it was delivered; so a
+delivery that fails is tried again by itself, and what a limit holds back comes later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Literal, TypeAlias
+
+from attest.monitor.alerts import ALERTS, KEEP_FIRING_SECONDS, Alert
+from attest.monitor.findings import SEVERITIES, Finding, Severity
+
+#: What is told of a finding, the most urgent first.
+NoticeKind: TypeAlias = Literal["new", "worse", "lasting", "ended"]
+_KINDS: tuple[NoticeKind, ...] = ("new", "worse", "lasting", "ended")
+#: An alert's name and what it is about.
+Key: TypeAlias = tuple[str, str]
+
+#: How long a finding holds before it is told, where that is not the `for` of the alert of its name.
+_FAILED_SECONDS, _UNLISTED_SECONDS = 600, 300
+#: What comes back after its end was told has to be gone for twice as long each time, up to this.
+_LONGEST_QUIET = timedelta(hours=1)
+#: An end is remembered for so long: what comes back within it has come back.
+_ENDS_KEPT = timedelta(days=1)
+#: So much is told in messages of its own at a time, the most urgent first; the rest in one.
+AT_ONCE = 5
+_HOUR = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Told:
+    """A finding that a destination was told of. ``since``: when it began, ``at``: when it was last told; ``count``: how
+    many conditions were one finding, at the most; ``returns``: how often it came back after its end was told."""
+
+    alert: str
+    subject: str
+    severity: Severity
+    incident: str
+    count: int
+    since: datetime
+    at: datetime
+    returns: int = 0
+    ended: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Notified:
+    """What one destination was told, as it is kept in the private store; ``sent``: the last hour's messages."""
+
+    format: Literal["attest-notified/1"]
+    told: tuple[Told, ...]
+    sent: tuple[datetime, ...]
+
+    def after(self, told: Sequence[Notice], at: datetime) -> Notified:
+        """When one more message was delivered."""
+        entries = {(each.alert, each.subject): each for each in self.told}
+        for notice in told:
+            entries[notice.key] = notice.told(at)
+        kept = [each for each in entries.values() if each.ended is None or at - each.ended < _ENDS_KEPT]
+        return replace(self, told=tuple(kept), sent=(*self.lately(at), at))
+
+    def lately(self, now: datetime) -> tuple[datetime, ...]:
+        """The messages of the last hour."""
+        return tuple(at for at in self.sent if now - at < _HOUR)
+
+
+NOTHING_TOLD = Notified("attest-notified/1", (), ())
+
+
+@dataclass(frozen=True)
+class Holding:
+    """A finding that holds; ``count`` conditions at once, ``since`` when."""
+
+    finding: Finding
+    count: int
+    since: datetime
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one cycle knows of every finding: ``ripe``: those that held long enough to be told; ``present``: all.
+
+    ``gone``: since when others do not hold, those not named since ``whole_since``. It is None where this cycle could
+    not read everything: then nothing has ended. ``patient``: as of :class:`Standing`.
+    """
+
+    at: datetime
+    patient: bool
+    ripe: Mapping[Key, Holding]
+    present: frozenset[Key]
+    gone: Mapping[Key, datetime]
+    whole_since: datetime | None
+
+    def quiet(self, key: Key) -> timedelta | None:
+        """For how long a finding has not held; None if it does, or may."""
+        if self.whole_since is None or key in self.present:
+            return None
+        return self.at - self.gone.get(key, self.whole_since)
+
+
+class Standing:
+    """Since when findings hold, over the cycles of one monitor. ``patient``: they have to hold for their alert's `for`,
+    as Prometheus would wait; else they are told at once, and their end too."""
+
+    def __init__(self, *, patient: bool) -> None:
+        self.patient = patient
+        self._holding: dict[Key, Holding] = {}
+        self._gone: dict[Key, datetime] = {}
+        self._whole_since: datetime | None = None
+
+    def see(self, found: Sequence[Finding], at: datetime, *, whole: bool) -> Seen:
+        """One more cycle. ``whole``: nothing failed in it; what a part that failed would have found still may hold."""
+        now: dict[Key, Holding] = {}
+        for finding, count in _merged(found):
+            key = finding.alert, finding.subject
+            before = self._holding.get(key)
+            now[key] = Holding(finding, count, at if before is None else before.since)
+        if whole:
+            self._whole_since = self._whole_since or at
+            lost = {key: at for key in self._holding if key not in now}
+            self._gone = {key: since for key, since in {**lost, **self._gone}.items() if at - since < _ENDS_KEPT}
+        for key in now:
+            self._gone.pop(key, None)
+        unknown = {} if whole else {key: each for key, each in self._holding.items() if key not in now}
+        self._holding = {**unknown, **now}
+        ripe = {key: each for key, each in now.items() if at - each.since >= self._wait(each.finding)}
+        whole_since = self._whole_since if whole else None
+        return Seen(at, self.patient, ripe, frozenset(now), dict(self._gone), whole_since)
+
+    def _wait(self, finding: Finding) -> timedelta:
+        if not self.patient:
+            return timedelta()
+        if finding.alert == "CollectorFailed":
+            return timedelta(seconds=_FAILED_SECONDS)
+        alert = ALERTS.get(finding.alert)
+        return timedelta(seconds=_UNLISTED_SECONDS if alert is None else alert.for_seconds)
+
+
+def _merged(found: Sequence[Finding]) -> Iterable[tuple[Finding, int]]:
+    """One finding of those that have alert and subject in common: as bad as the worst, with the details of all."""
+    groups: dict[Key, list[Finding]] = {}
+    for finding in found:
+        groups.setdefault((finding.alert, finding.subject), []).append(finding)
+    for group in groups.values():
+        worst = min(group, key=lambda each: _rank(each.severity, each.incident))
+        yield replace(worst, detail="; ".join(each.detail for each in group)), len(group)
+
+
+def _rank(severity: Severity, incident: str) -> tuple[int, str]:
+    """The lower, the worse; without a class is better than any."""
+    return SEVERITIES.index(severity), incident if incident.startswith("P") else "none"
+
+
+@dataclass(frozen=True)
+class Notice:
+    """One thing to tell of a finding. ``detail`` is that of now; of what has ended there is none."""
+
+    kind: NoticeKind
+    alert: str
+    subject: str
+    severity: Severity
+    incident: str
+    count: int
+    since: datetime
+    returns: int
+    detail: str = ""
+
+    @property
+    def key(self) -> Key:
+        return self.alert, self.subject
+
+    @property
+    def urgent(self) -> bool:
+        """No limit holds it back."""
+        return self.incident == "P0"
+
+    @property
+    def listed(self) -> Alert | None:
+        """The alert with its commands and its page."""
+        return ALERTS.get("CollectorStale" if self.alert == "CollectorFailed" else self.alert)
+
+    @property
+    def order(self) -> tuple[bool, bool, tuple[int, str], int]:
+        rank = _rank(self.severity, self.incident)
+        return not self.urgent, self.kind == "ended", rank, _KINDS.index(self.kind)
+
+    def told(self, at: datetime) -> Told:
+        ended = at if self.kind == "ended" else None
+        return Told(
+            self.alert, self.subject, self.severity, self.incident, self.count, self.since, at, self.returns, ended
+        )
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a destination wants to be told: findings of ``severities``; what lasts again after ``repeat``; at most
+    ``per_hour`` messages but for P0. ``incidents``: each finding is an incident there, which only its own end closes.
+    """
+
+    severities: tuple[Severity, ...]
+    repeat: Mapping[Severity, timedelta]
+    per_hour: int
+    incidents: bool = False
+
+
+def due(seen: Seen, notified: Notified, terms: Terms) -> list[Notice]:
+    """What a destination is to be told now, the most urgent first."""
+    told = {(each.alert, each.subject): each for each in notified.told}
+    notices = [
+        notice
+        for key, each in seen.ripe.items()
+        if each.finding.severity in terms.severities
+        and (notice := _holds(each, told.get(key), seen.at, terms)) is not None
+    ]
+    notices += [
+        Notice("ended", *key, each.severity, each.incident, each.count, each.since, each.returns)
+        for key, each in told.items()
+        if each.ended is None and _is_over(each, seen)
+    ]
+    return sorted(notices, key=lambda each: each.order)
+
+
+def _holds(each: Holding, told: Told | None, now: datetime, terms: Terms) -> Notice | None:
+    finding = each.finding
+    rank, count, since, returns = _rank(finding.severity, finding.incident), each.count, each.since, 0
+    kind: NoticeKind = "new"
+    if told is not None and told.ended is not None:
+        returns = told.returns + 1
+    elif told is not None:
+        kind = "worse" if rank < _rank(told.severity, told.incident) or count > told.count else "lasting"
+        if kind == "lasting" and now - told.at < terms.repeat[finding.severity]:
+            return None
+        count, since, returns = max(count, told.count), min(since, told.since), told.returns
+    return Notice(
+        kind, finding.alert, finding.subject, finding.severity, finding.incident, count, since, returns, finding.detail
+    )
+
+
+def _is_over(told: Told, seen: Seen) -> bool:
+    """Gone for long enough; and nothing worse took its place, or the end would sound like good news."""
+    quiet = seen.quiet((told.alert, told.subject))
+    if quiet is None:
+        return False
+    if seen.patient:
+        doubled = timedelta(seconds=KEEP_FIRING_SECONDS) * 2 ** min(told.returns, 8)
+        if quiet < min(doubled, _LONGEST_QUIET):
+            return False
+    rank = _rank(told.severity, told.incident)
+    return not any(
+        each.finding.subject == told.subject and _rank(each.finding.severity, each.finding.incident) < rank
+        for each in seen.ripe.values()
+    )
+
+
+def portioned(notices: Sequence[Notice], notified: Notified, now: datetime, terms: Terms) -> list[list[Notice]]:
+    """Notices by the messages that tell them: the most urgent in messages of their own, the rest together in the last
+    one. What the limit holds back is in none; a P0 is always in one."""
+    closing = [each for each in notices if terms.incidents and each.kind == "ended"]
+    telling = [each for each in notices if each not in closing]
+    free = terms.per_hour - len(notified.lately(now))
+    alone: list[list[Notice]] = []
+    rest: list[Notice] = []
+    for notice in telling:
+        reserved = 0 if len(telling) == 1 else 1  # for what comes together
+        if len(alone) < AT_ONCE and (notice.urgent or len(alone) + reserved < free):
+            alone.append([notice])
+        else:
+            rest.append(notice)
+    if rest and (len(alone) < free or any(each.urgent for each in rest)):
+        alone.append(rest)
+    return alone + [[each] for each in closing[:AT_ONCE]]
