@@ -49,22 +49,24 @@ class Told:
 
 @dataclass(frozen=True)
 class Notified:
-    """What one destination was told, as it is kept in the private store; ``sent``: the last hour's messages."""
+    """What one destination was told, as it is kept in the private store; ``sent``: those messages of the last hour that
+    the limit counts."""
 
     format: Literal["attest-notified/1"]
     told: tuple[Told, ...]
     sent: tuple[datetime, ...]
 
-    def after(self, told: Sequence[Notice], at: datetime) -> Notified:
+    def after(self, told: Sequence[Notice], at: datetime, terms: Terms) -> Notified:
         """When one more message was delivered."""
         entries = {(each.alert, each.subject): each for each in self.told}
         for notice in told:
             entries[notice.key] = notice.told(at)
         kept = [each for each in entries.values() if each.ended is None or at - each.ended < _ENDS_KEPT]
-        return replace(self, told=tuple(kept), sent=(*self.lately(at), at))
+        sent = (*self.lately(at), at) if terms.limited(told) else self.lately(at)
+        return replace(self, told=tuple(kept), sent=sent)
 
     def lately(self, now: datetime) -> tuple[datetime, ...]:
-        """The messages of the last hour."""
+        """The last hour of ``sent``."""
         return tuple(at for at in self.sent if now - at < _HOUR)
 
 
@@ -184,9 +186,9 @@ class Notice:
         return ALERTS.get("CollectorStale" if self.alert == "CollectorFailed" else self.alert)
 
     @property
-    def order(self) -> tuple[bool, bool, tuple[int, str], int]:
-        rank = _rank(self.severity, self.incident)
-        return not self.urgent, self.kind == "ended", rank, _KINDS.index(self.kind)
+    def order(self) -> tuple[bool, int, tuple[int, str]]:
+        """P0 first; then what nobody knows yet, which no limit may hold back for what is told again."""
+        return not self.urgent, _KINDS.index(self.kind), _rank(self.severity, self.incident)
 
     def told(self, at: datetime) -> Told:
         ended = at if self.kind == "ended" else None
@@ -198,13 +200,20 @@ class Notice:
 @dataclass(frozen=True)
 class Terms:
     """What a destination wants to be told: findings of ``severities``; what lasts again after ``repeat``; at most
-    ``per_hour`` messages but for P0. ``incidents``: each finding is an incident there, which only its own end closes.
-    """
+    ``per_hour`` messages, not counting those with a P0. ``incidents``: each finding is an incident there, which only
+    its own end closes; such an end is not counted either."""
 
     severities: tuple[Severity, ...]
     repeat: Mapping[Severity, timedelta]
     per_hour: int
     incidents: bool = False
+
+    def limited(self, notices: Sequence[Notice]) -> bool:
+        """Whether the limit is for a message with these."""
+        return not any(each.urgent or self.closes(each) for each in notices)
+
+    def closes(self, notice: Notice) -> bool:
+        return self.incidents and notice.kind == "ended"
 
 
 def due(seen: Seen, notified: Notified, terms: Terms) -> list[Notice]:
@@ -219,7 +228,7 @@ def due(seen: Seen, notified: Notified, terms: Terms) -> list[Notice]:
     notices += [
         Notice("ended", *key, each.severity, each.incident, each.count, each.since, each.returns)
         for key, each in told.items()
-        if each.ended is None and _is_over(each, seen)
+        if each.ended is None and _is_over(each, seen, told.values())
     ]
     return sorted(notices, key=lambda each: each.order)
 
@@ -240,7 +249,7 @@ def _holds(each: Holding, told: Told | None, now: datetime, terms: Terms) -> Not
     )
 
 
-def _is_over(told: Told, seen: Seen) -> bool:
+def _is_over(told: Told, seen: Seen, others: Iterable[Told]) -> bool:
     """Gone for long enough; and nothing worse took its place, or the end would sound like good news."""
     quiet = seen.quiet((told.alert, told.subject))
     if quiet is None:
@@ -249,27 +258,26 @@ def _is_over(told: Told, seen: Seen) -> bool:
         doubled = timedelta(seconds=KEEP_FIRING_SECONDS) * 2 ** min(told.returns, 8)
         if quiet < min(doubled, _LONGEST_QUIET):
             return False
+    standing = [each.finding for each in seen.ripe.values()] + [each for each in others if each.ended is None]
     rank = _rank(told.severity, told.incident)
-    return not any(
-        each.finding.subject == told.subject and _rank(each.finding.severity, each.finding.incident) < rank
-        for each in seen.ripe.values()
-    )
+    return not any(each.subject == told.subject and _rank(each.severity, each.incident) < rank for each in standing)
 
 
 def portioned(notices: Sequence[Notice], notified: Notified, now: datetime, terms: Terms) -> list[list[Notice]]:
     """Notices by the messages that tell them: the most urgent in messages of their own, the rest together in the last
     one. What the limit holds back is in none; a P0 is always in one."""
-    closing = [each for each in notices if terms.incidents and each.kind == "ended"]
-    telling = [each for each in notices if each not in closing]
+    closing = [[each] for each in notices if terms.closes(each)][:AT_ONCE]
+    telling = [each for each in notices if not terms.closes(each)]
     free = terms.per_hour - len(notified.lately(now))
+    reserved = 0 if len(telling) == 1 else 1  # for what comes together
     alone: list[list[Notice]] = []
     rest: list[Notice] = []
     for notice in telling:
-        reserved = 0 if len(telling) == 1 else 1  # for what comes together
-        if len(alone) < AT_ONCE and (notice.urgent or len(alone) + reserved < free):
+        if len(alone) < AT_ONCE and (notice.urgent or free > reserved):
             alone.append([notice])
+            free -= not notice.urgent
         else:
             rest.append(notice)
-    if rest and (len(alone) < free or any(each.urgent for each in rest)):
+    if rest and (free > 0 or not terms.limited(rest)):
         alone.append(rest)
-    return alone + [[each] for each in closing[:AT_ONCE]]
+    return alone + closing

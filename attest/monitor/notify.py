@@ -158,7 +158,7 @@ class Destination:
             told = message(portion, self._sender, seen.at, others=number > 0, limit=self.service.limit)
             if not self.send(told):
                 return
-            self._notified = self._notified.after(told.notices, seen.at)
+            self._notified = self._notified.after(told.notices, seen.at, self.terms)
             self._remember()
 
     def _stored(self) -> Notified | None:
