@@ -65,7 +65,7 @@ class AppriseService:
         service: Any = apprise.Apprise.instantiate(url.reveal(), asset=asset)  # each kind has attributes of its own
         if service is None:
             raise OperatorError(
-                f"{place}: what is in {url} is no URL of a service that Apprise knows",
+                f"{place}: what is in {url.reference} is no URL of a service that Apprise knows",
                 code="notify-url",
                 reason="Nobody would be told through it.",
                 advice="docs/notifications.md shows some; https://appriseit.com/services/ has all of them.",
@@ -73,8 +73,8 @@ class AppriseService:
         self._service = service
         self._apprise = apprise.Apprise(service)
         self._words = _words(url.reveal())
-        # PagerDuty and its like, unless the URL says otherwise.
-        self.incidents = getattr(service, "dedup", "") is None and getattr(service, "action", "") == "trigger"
+        # PagerDuty and its like, unless the URL has its own key for all that it sends.
+        self.incidents = getattr(service, "dedup", "") is None and service.action in ("trigger", "map")
         self.limit = min(service.body_maxlen, LONGEST)
 
     def send(self, told: Message) -> str | None:

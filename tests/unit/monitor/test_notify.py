@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -235,6 +237,11 @@ def test_message__in_a_rehearsal__says_so(tmp_path: Path) -> None:
     notifier = Notifier(loaded, LocalStore(tmp_path), patient=True, connect=lambda *_: inbox)
     notifier.try_out(START)
     assert "(a rehearsal), attest monitor" in inbox.messages[0].body
+
+
+def test_notifier__that_nobody_asked_for__does_not_load_the_library() -> None:
+    loaded = "import sys, attest.cli.monitor, attest.monitor.notify; sys.exit('apprise' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", loaded], check=False).returncode == 0
 
 
 # -- configuration ---------------------------------------------------------------------------------------------------
