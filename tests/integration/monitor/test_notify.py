@@ -71,7 +71,7 @@ def test_send__mail__has_the_first_line_as_its_subject_and_is_text_whatever_it_s
     assert received["Subject"] == TOLD.title
     assert received["To"] == "ops@example.com"
     assert received.get_content_type() == "text/plain"
-    assert received.get_content().strip() == TOLD.body
+    assert received.get_content().splitlines() == TOLD.body.splitlines()
 
 
 def test_send__pagerduty__is_one_incident_that_its_end_resolves(monkeypatch: pytest.MonkeyPatch) -> None:
