@@ -21,8 +21,8 @@ from attest.custody.snapshots import Snapshot
 from attest.errors import OperatorError
 from attest.log.witness import WitnessState
 from attest.merkle.proof import InclusionProof
-from attest.monitor.notices import Notified
 from attest.monitor.sizing import Sizing
+from attest.monitor.told import Notified
 from attest.records import Amount, json_schema
 from attest.steps.explanation import Explanation
 from attest.verify.memory import SeenLogs

@@ -1,7 +1,7 @@
 """Which findings a destination is to be told of, and when: what is new, got worse, lasts or has ended. Pure.
 
-What was told is all that is remembered (:class:`Notified`). A notice is due until a message with it was delivered; so a
-delivery that fails is tried again by itself, and what a limit holds back comes later.
+What was told is all that is remembered (:mod:`attest.monitor.told`). A notice is due until a message with it was
+delivered; so a delivery that fails is tried again by itself, and what a limit holds back comes later.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Literal, TypeAlias
 
 from attest.monitor.alerts import ALERTS, KEEP_FIRING_SECONDS, Alert
 from attest.monitor.findings import SEVERITIES, Finding, Severity
+from attest.monitor.told import Notified, Told
 
 #: What is told of a finding, the most urgent first.
 NoticeKind: TypeAlias = Literal["new", "worse", "lasting", "ended"]
@@ -29,48 +30,6 @@ _ENDS_KEPT = timedelta(days=1)
 #: So much is told in messages of its own at a time, the most urgent first; the rest in one.
 AT_ONCE = 5
 _HOUR = timedelta(hours=1)
-
-
-@dataclass(frozen=True)
-class Told:
-    """A finding that a destination was told of. ``since``: when it began, ``at``: when it was last told; ``count``: how
-    many conditions were one finding, at the most; ``returns``: how often it came back after its end was told."""
-
-    alert: str
-    subject: str
-    severity: Severity
-    incident: str
-    count: int
-    since: datetime
-    at: datetime
-    returns: int = 0
-    ended: datetime | None = None
-
-
-@dataclass(frozen=True)
-class Notified:
-    """What one destination was told, as it is kept in the private store; ``sent``: those messages of the last hour that
-    the limit counts."""
-
-    format: Literal["attest-notified/1"]
-    told: tuple[Told, ...]
-    sent: tuple[datetime, ...]
-
-    def after(self, told: Sequence[Notice], at: datetime, terms: Terms) -> Notified:
-        """When one more message was delivered."""
-        entries = {(each.alert, each.subject): each for each in self.told}
-        for notice in told:
-            entries[notice.key] = notice.told(at)
-        kept = [each for each in entries.values() if each.ended is None or at - each.ended < _ENDS_KEPT]
-        sent = (*self.lately(at), at) if terms.limited(told) else self.lately(at)
-        return replace(self, told=tuple(kept), sent=sent)
-
-    def lately(self, now: datetime) -> tuple[datetime, ...]:
-        """The last hour of ``sent``."""
-        return tuple(at for at in self.sent if now - at < _HOUR)
-
-
-NOTHING_TOLD = Notified("attest-notified/1", (), ())
 
 
 @dataclass(frozen=True)
@@ -268,7 +227,7 @@ def portioned(notices: Sequence[Notice], notified: Notified, now: datetime, term
     one. What the limit holds back is in none; a P0 is always in one."""
     closing = [[each] for each in notices if terms.closes(each)][:AT_ONCE]
     telling = [each for each in notices if not terms.closes(each)]
-    free = terms.per_hour - len(notified.lately(now))
+    free = terms.per_hour - len(_lately(notified, now))
     reserved = 0 if len(telling) == 1 else 1  # for what comes together
     alone: list[list[Notice]] = []
     rest: list[Notice] = []
@@ -281,3 +240,15 @@ def portioned(notices: Sequence[Notice], notified: Notified, now: datetime, term
     if rest and (free > 0 or not terms.limited(rest)):
         alone.append(rest)
     return alone + closing
+
+
+def noted(notified: Notified, told: Sequence[Notice], at: datetime, terms: Terms) -> Notified:
+    """When one more message was delivered."""
+    entries = {(each.alert, each.subject): each for each in notified.told} | {each.key: each.told(at) for each in told}
+    kept = [each for each in entries.values() if each.ended is None or at - each.ended < _ENDS_KEPT]
+    sent = _lately(notified, at)
+    return replace(notified, told=tuple(kept), sent=(*sent, at) if terms.limited(told) else sent)
+
+
+def _lately(notified: Notified, now: datetime) -> tuple[datetime, ...]:
+    return tuple(at for at in notified.sent if now - at < _HOUR)

@@ -23,7 +23,8 @@ from attest.monitor import metrics
 from attest.monitor.exposition import Sample
 from attest.monitor.findings import SEVERITIES, Finding
 from attest.monitor.messages import LONGEST, Message, message, trial
-from attest.monitor.notices import NOTHING_TOLD, Notified, Seen, Standing, Terms, due, portioned
+from attest.monitor.notices import Seen, Standing, Terms, due, noted, portioned
+from attest.monitor.told import NOTHING_TOLD, Notified
 from attest.monitor.watch import Snapshot
 from attest.records import from_json, to_json
 from attest.secrets import Secret, resolve
@@ -158,7 +159,7 @@ class Destination:
             told = message(portion, self._sender, seen.at, others=number > 0, limit=self.service.limit)
             if not self.send(told):
                 return
-            self._notified = self._notified.after(told.notices, seen.at, self.terms)
+            self._notified = noted(self._notified, told.notices, seen.at, self.terms)
             self._remember()
 
     def _stored(self) -> Notified | None:

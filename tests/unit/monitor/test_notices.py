@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from attest.monitor.findings import SEVERITIES, Finding, Severity
 from attest.monitor.messages import message
-from attest.monitor.notices import AT_ONCE, NOTHING_TOLD, Notice, Notified, Standing, Terms, due, portioned
+from attest.monitor.notices import AT_ONCE, Notice, Standing, Terms, due, noted, portioned
+from attest.monitor.told import NOTHING_TOLD, Notified
 from attest.records import from_json, to_json
 
 START = datetime(2026, 11, 30, 3, 0, tzinfo=UTC)
@@ -54,7 +55,7 @@ class Watcher:
         portions = portioned(due(seen, self.notified, self.terms), self.notified, self.now, self.terms)
         for number, portion in enumerate(portions if self.reachable else ()):
             told = message(portion, "Issuer", self.now, others=number > 0, limit=self.limit)
-            self.notified = self.notified.after(told.notices, self.now, self.terms)
+            self.notified = noted(self.notified, told.notices, self.now, self.terms)
             sent.append(told.notices)
         return sent
 
