@@ -6,6 +6,7 @@ delivered; so a delivery that fails is tried again by itself, and what a limit h
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -248,6 +249,15 @@ def noted(notified: Notified, told: Sequence[Notice], at: datetime, terms: Terms
     kept = [each for each in entries.values() if each.ended is None or at - each.ended < _ENDS_KEPT]
     sent = _lately(notified, at)
     return replace(notified, told=tuple(kept), sent=(*sent, at) if terms.limited(told) else sent)
+
+
+def joined(one: Notified, other: Notified) -> Notified:
+    """What either knows, of each finding what was told last."""
+    newest: dict[Key, Told] = {}
+    for each in sorted((*one.told, *other.told), key=lambda told: told.at):
+        newest[each.alert, each.subject] = each
+    sent = Counter(one.sent) | Counter(other.sent)  # several messages can be of one second
+    return replace(one, told=tuple(newest.values()), sent=tuple(sorted(sent.elements())))
 
 
 def _lately(notified: Notified, now: datetime) -> tuple[datetime, ...]:

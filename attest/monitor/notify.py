@@ -23,7 +23,7 @@ from attest.monitor import metrics
 from attest.monitor.exposition import Sample
 from attest.monitor.findings import SEVERITIES, Finding
 from attest.monitor.messages import LONGEST, Message, message, trial
-from attest.monitor.notices import Seen, Standing, Terms, due, noted, portioned
+from attest.monitor.notices import Seen, Standing, Terms, due, joined, noted, portioned
 from attest.monitor.told import NOTHING_TOLD, Notified
 from attest.monitor.watch import Snapshot
 from attest.records import from_json, to_json
@@ -118,7 +118,7 @@ class Destination:
         self._store = store
         self._key = f"notify/{name}"
         self._sender = sender
-        self._notified = self._stored() or NOTHING_TOLD
+        self._notified = self._stored()
         self._thread: Thread | None = None
 
     def begin(self, seen: Seen) -> None:
@@ -153,7 +153,8 @@ class Destination:
         _log.warning("notify %s: not delivered: %s", self.name, failure)
 
     def _tell(self, seen: Seen) -> None:
-        self._notified = self._stored() or self._notified  # another monitor may have told it
+        # Another monitor may have told it; and what was told here may not have been kept there.
+        self._notified = joined(self._notified, self._stored())
         portions = portioned(due(seen, self._notified, self.terms), self._notified, seen.at, self.terms)
         for number, portion in enumerate(portions):
             told = message(portion, self._sender, seen.at, others=number > 0, limit=self.service.limit)
@@ -162,14 +163,14 @@ class Destination:
             self._notified = noted(self._notified, told.notices, seen.at, self.terms)
             self._remember()
 
-    def _stored(self) -> Notified | None:
+    def _stored(self) -> Notified:
         """What the private store has. Where it cannot tell, findings are rather told twice than not at all."""
         try:
             data = self._store.get(self._key)
-            return None if data is None else from_json(Notified, data, self._key, ConflictError)
+            return NOTHING_TOLD if data is None else from_json(Notified, data, self._key, ConflictError)
         except AttestError as fault:
             _log.warning("notify %s: %s", self.name, fault.message)
-            return None
+            return NOTHING_TOLD
 
     def _remember(self) -> None:
         try:

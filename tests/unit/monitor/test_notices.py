@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from attest.monitor.findings import SEVERITIES, Finding, Severity
 from attest.monitor.messages import message
-from attest.monitor.notices import AT_ONCE, Notice, Standing, Terms, due, noted, portioned
+from attest.monitor.notices import AT_ONCE, Notice, Standing, Terms, due, joined, noted, portioned
 from attest.monitor.told import NOTHING_TOLD, Notified
 from attest.records import from_json, to_json
 
@@ -208,6 +208,23 @@ def test_due__delivery_that_failed__is_due_until_it_succeeds() -> None:
     assert watcher.hours(3, SHORT) == []
     watcher.reachable = True
     assert watcher.told(SHORT) == [("new", "ReserveShortfall")]
+
+
+def test_joined__two_records__know_what_either_told_last_and_all_messages() -> None:
+    one = Watcher(patient=False)
+    one.told(SHORT, VAULT)
+    other = one.restarted()
+    one.told(VAULT)
+    other.told(SHORT, VAULT, *many(1))
+    both = joined(one.notified, other.notified)
+    assert {each.alert: each.ended is None for each in both.told} == {
+        "ReserveShortfall": False,
+        "VaultHealthLow": True,
+        "DebtCeilingHigh": True,
+    }
+    assert len(both.sent) == 2, "the warnings; a P0 and its end do not count"
+    for same in (joined(other.notified, one.notified), joined(both, NOTHING_TOLD), joined(both, both)):
+        assert (set(same.told), same.sent) == (set(both.told), both.sent)
 
 
 # -- the limit -------------------------------------------------------------------------------------------------------

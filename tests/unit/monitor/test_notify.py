@@ -198,10 +198,10 @@ def test_see__store_that_fails__findings_are_told_all_the_same(
         raise OperatorError("the disk is full", code="store")
 
     monkeypatch.setattr(LocalStore, operation, fails)
-    setup = Setup(tmp_path)
+    setup = Setup(tmp_path, patient=False)
     setup.cycle(SHORT)
-    setup.cycle(SHORT)
-    assert setup.slack.titles == ["CRITICAL P0: ReserveShortfall: USDW"], "once: it is remembered in memory"
+    setup.cycle(SHORT, VAULT)
+    assert setup.slack.titles == ["CRITICAL P0: ReserveShortfall: USDW", "WARNING P3: VaultHealthLow: vaults"], "once"
     assert "notify slack: the disk is full" in caplog.text
 
 
