@@ -26,6 +26,8 @@ Key: TypeAlias = tuple[str, str]
 _FAILED_SECONDS, _UNLISTED_SECONDS = 600, 300
 #: What comes back after its end was told has to be gone for twice as long each time, up to this.
 _LONGEST_QUIET = timedelta(hours=1)
+#: More events under the same name are told so long after the last were: whoever can cause them wakes nobody each time.
+_EVENTS_APART = timedelta(minutes=15)
 #: An end is remembered for so long: what comes back within it has come back.
 _ENDS_KEPT = timedelta(days=1)
 #: So much is told in messages of its own at a time, the most urgent first; the rest in one.
@@ -35,11 +37,13 @@ _HOUR = timedelta(hours=1)
 
 @dataclass(frozen=True)
 class Holding:
-    """A finding that holds; ``count`` conditions at once, ``since`` when."""
+    """A finding that holds; ``count`` conditions at once, ``since`` when. ``happened``: it is not a state but events of
+    the last day, of which there were ``count`` in all."""
 
     finding: Finding
     count: int
     since: datetime
+    happened: bool
 
 
 @dataclass(frozen=True)
@@ -74,13 +78,15 @@ class Standing:
         self._gone: dict[Key, datetime] = {}
         self._whole_since: datetime | None = None
 
-    def see(self, found: Sequence[Finding], at: datetime, *, whole: bool) -> Seen:
-        """One more cycle. ``whole``: nothing failed in it; what a part that failed would have found still may hold."""
+    def see(self, found: Sequence[Finding], at: datetime, *, whole: bool, happened: Mapping[Key, int]) -> Seen:
+        """One more cycle. ``whole``: nothing failed in it; what a part that failed would have found still may hold.
+        ``happened``: for findings that are events, how many there ever were."""
         now: dict[Key, Holding] = {}
         for finding, count in _merged(found):
             key = finding.alert, finding.subject
             before = self._holding.get(key)
-            now[key] = Holding(finding, count, at if before is None else before.since)
+            since = at if before is None else before.since
+            now[key] = Holding(finding, happened.get(key, count), since, key in happened)
         if whole:
             self._whole_since = self._whole_since or at
             lost = {key: at for key in self._holding if key not in now}
@@ -201,7 +207,11 @@ def _holds(each: Holding, told: Told | None, now: datetime, terms: Terms) -> Not
         returns = told.returns + 1
     elif told is not None:
         kind = "worse" if rank < _rank(told.severity, told.incident) or count > told.count else "lasting"
-        if kind == "lasting" and now - told.at < terms.repeat[finding.severity]:
+        if each.happened:
+            again = kind == "worse" and now - told.at >= _EVENTS_APART
+        else:
+            again = kind == "worse" or now - told.at >= terms.repeat[finding.severity]
+        if not again:
             return None
         count, since, returns = max(count, told.count), min(since, told.since), told.returns
     return Notice(

@@ -23,7 +23,7 @@ from attest.monitor import metrics
 from attest.monitor.exposition import Sample
 from attest.monitor.findings import SEVERITIES, Finding
 from attest.monitor.messages import LONGEST, Message, message, trial
-from attest.monitor.notices import Seen, Standing, Terms, due, joined, noted, portioned
+from attest.monitor.notices import Key, Seen, Standing, Terms, due, joined, noted, portioned
 from attest.monitor.told import NOTHING_TOLD, Notified
 from attest.monitor.watch import Snapshot
 from attest.records import from_json, to_json
@@ -227,7 +227,8 @@ class Notifier:
 
     def see(self, snapshot: Snapshot, found: Sequence[Finding]) -> None:
         """One more cycle. Returns at once; what is due is told in the background."""
-        seen = self._standing.see(found, snapshot.at, whole=not snapshot.failures)
+        happened = _happened(snapshot.samples)
+        seen = self._standing.see(found, snapshot.at, whole=not snapshot.failures, happened=happened)
         for each in self.destinations:
             each.begin(seen)
 
@@ -248,3 +249,21 @@ class Notifier:
         for each in self.destinations:
             for outcome, count in each.counts.items():
                 yield Sample(metrics.NOTIFICATIONS, count, (each.name, outcome))
+
+
+def _happened(samples: Sequence[Sample]) -> dict[Key, int]:
+    """Of findings that are events of the last day, how many there ever were: that only rises, and with each new one."""
+    found: dict[Key, int] = {}
+    for sample in samples:
+        key: Key | None = None
+        if sample.metric is metrics.LIQUIDATIONS:
+            key = "VaultLiquidation", "liquidation"
+        elif sample.metric is metrics.VIOLATIONS:
+            key = "ComplianceViolation", f"{sample.labels[0]}-violation"
+        elif sample.metric is metrics.CHECKS and sample.labels == ("failed",):
+            key = "BridgeComplianceViolation", "compliance-check-failed"
+        elif sample.metric is metrics.VERIFICATIONS and sample.labels == ("false",):
+            key = "BridgeReserveVerificationFailed", "reserve-insufficient"
+        if key is not None and isinstance(sample.value, int):
+            found[key] = sample.value
+    return found

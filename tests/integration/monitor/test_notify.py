@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -217,7 +218,18 @@ def test_once__shortfall__is_told_once_to_each_who_wants_it(told: Told) -> None:
     assert again.out.splitlines()[-2:] == ["Messages to hook: 0", "Messages to mail: 0"]
     assert max(map(len, again.out.splitlines())) <= 80
     assert (len(listener.received), len(mailbox.messages)) == (4, 5)
-    without_canaries(*(path.read_text() for path in (folder / "private" / "notify").iterdir()))
+    stored = {path.name: path.read_text(encoding="utf-8") for path in (folder / "private" / "notify").iterdir()}
+    without_canaries(*stored.values())
+    counts = {each["subject"]: each["count"] for each in json.loads(stored["hook"])["told"]}
+    counters = {
+        (each["name"], *each["labels"].values()): int(each["value"])
+        for each in said.document["metrics"]
+        if each["name"] in ("attest_compliance_violations_total", "attest_bridge_compliance_checks_total")
+    }
+    assert (
+        counts["money-multiplier-violation"] == counters["attest_compliance_violations_total", "money-multiplier"] > 1
+    )
+    assert counts["compliance-check-failed"] == counters["attest_bridge_compliance_checks_total", "failed"] > 1
 
 
 def test_once__nobody_is_reached__is_said_and_tried_again(told: Told) -> None:

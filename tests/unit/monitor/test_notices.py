@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -47,10 +47,16 @@ class Watcher:
         self.reachable = True
         self.now = START
 
-    def cycle(self, *found: Finding, after: float = 15, whole: bool = True) -> list[tuple[Notice, ...]]:
+    def cycle(
+        self,
+        *found: Finding,
+        after: float = 15,
+        whole: bool = True,
+        happened: Mapping[tuple[str, str], int] | None = None,
+    ) -> list[tuple[Notice, ...]]:
         """The messages of a cycle, ``after`` so many seconds; what each of them tells."""
         self.now += timedelta(seconds=after)
-        seen = self.standing.see(found, self.now, whole=whole)
+        seen = self.standing.see(found, self.now, whole=whole, happened=happened or {})
         sent = []
         portions = portioned(due(seen, self.notified, self.terms), self.notified, self.now, self.terms)
         for number, portion in enumerate(portions if self.reachable else ()):
@@ -143,6 +149,25 @@ def test_due__same_finding_gets_worse_or_more__is_told_once_more() -> None:
     warned = Finding("X", "warning", "", "main", "")
     assert watcher.told(*silent, warned) == [("new", "X")]
     assert watcher.told(*silent, Finding("X", "critical", "P1", "main", "")) == [("worse", "X")]
+
+
+def test_due__events_of_the_last_day__are_told_when_there_are_more_and_never_as_lasting() -> None:
+    def violations(today: int, ever: int, after: int = 15) -> list[tuple[str, str]]:
+        found = [Finding("ComplianceViolation", "critical", "P0", "iso4217-violation", f"{today} in the last day")]
+        key = "ComplianceViolation", "iso4217-violation"
+        return words(watcher.cycle(*found[: bool(today)], after=after, happened={key: ever}))
+
+    watcher = Watcher()
+    assert violations(2, 12) == [("new", "ComplianceViolation")]
+    assert [violations(2, 12, after=3600) for _ in range(5)] == [[]] * 5
+    assert violations(3, 13) == [("worse", "ComplianceViolation")]
+    assert [violations(4 + more, 14 + more, after=60) for more in range(14)] == [[]] * 14, "whoever causes them"
+    assert violations(18, 28, after=60) == [("worse", "ComplianceViolation")]
+    assert violations(1, 28, after=80_000) == []
+    watcher = watcher.restarted()
+    assert violations(2, 29) == [("worse", "ComplianceViolation")], "though there were more in a day before"
+    assert violations(0, 29) + violations(0, 29, after=300) == [("ended", "ComplianceViolation")]
+    assert violations(1, 30) == [("new", "ComplianceViolation")]
 
 
 # -- ended -----------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ import pytest
 
 from attest.config import Config, Loaded
 from attest.errors import ChainError, OperatorError
+from attest.monitor import metrics
+from attest.monitor.exposition import Metric, Sample
 from attest.monitor.findings import Finding
 from attest.monitor.messages import Message
 from attest.monitor.notices import AT_ONCE
@@ -67,10 +69,12 @@ class Setup:
     def _connect(self, place: str, url: object) -> Inbox:
         return self.inboxes.setdefault(place, Inbox())
 
-    def cycle(self, *found: Finding, after: int = 15, failed: bool = False) -> list[Outcome]:
+    def cycle(
+        self, *found: Finding, after: int = 15, failed: bool = False, samples: Sequence[Sample] = ()
+    ) -> list[Outcome]:
         self.now += timedelta(seconds=after)
         failures = (Failure("vaults", ChainError("no code", code="x")),) if failed else ()
-        self.notifier.see(Snapshot(self.now, {}, (), failures, {}), found)
+        self.notifier.see(Snapshot(self.now, {}, tuple(samples), failures, {}), found)
         return self.notifier.wait()
 
     def counts(self) -> dict[tuple[str, ...], Any]:
@@ -114,6 +118,25 @@ def test_see__service_that_fails__is_tried_again_in_the_next_cycle_and_alone(
     assert setup.cycle(SHORT) == [Outcome("slack", 1, None), Outcome("pager", 1, None)]
     assert setup.slack.titles == setup.pager.titles == ["CRITICAL P0: ReserveShortfall: USDW"]
     assert setup.counts()["slack", "failed"] == 1
+
+
+@pytest.mark.parametrize(
+    ("alert", "subject", "metric", "labels"),
+    [
+        ("VaultLiquidation", "liquidation", metrics.LIQUIDATIONS, ()),
+        ("ComplianceViolation", "iso4217-violation", metrics.VIOLATIONS, ("iso4217",)),
+        ("BridgeComplianceViolation", "compliance-check-failed", metrics.CHECKS, ("failed",)),
+        ("BridgeReserveVerificationFailed", "reserve-insufficient", metrics.VERIFICATIONS, ("false",)),
+    ],
+)
+def test_see__one_more_event__is_told_by_its_counter(
+    tmp_path: Path, alert: str, subject: str, metric: Metric, labels: tuple[str, ...]
+) -> None:
+    setup = Setup(tmp_path)
+    found = Finding(alert, "critical", "P1", subject, "1 in the last day")
+    for count, after in ((5, 15), (5, 7200), (6, 7200), (6, 7200)):
+        setup.cycle(found, after=after, samples=[Sample(metric, count, labels)])
+    assert setup.slack.titles == [f"CRITICAL P1: {alert}: {subject}", f"WORSE, CRITICAL P1: {alert}: {subject}"]
 
 
 def test_see__service_that_fails__is_asked_once_a_cycle(tmp_path: Path) -> None:
