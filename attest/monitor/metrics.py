@@ -124,3 +124,4 @@ JOB = _gauge("job_last_success_timestamp_seconds", "When a task of the runbook w
 CLOCK_SKEW = _gauge("clock_skew_seconds", "This machine's clock less the newest block's time.", "chain")
 CYCLE_SECONDS = _gauge("cycle_duration_seconds", "How long the last cycle took.")
 CYCLE_REQUESTS = _gauge("cycle_requests", "HTTP requests of the last cycle.")
+NOTIFICATIONS = _counter("notifications_total", "Messages to a destination of --notify.", "destination", "outcome")
