@@ -81,9 +81,12 @@ class Watch:
         names += [pair.chain for pair in config.monitor.parity.values()]
         self._traffic = {name: Traffic() for name in dict.fromkeys(names)}
         self.clients = {
-            name: connect(config.chains[name], name=name, base=base, transport=self.transport, observe=traffic.observe)
+            name: connect(
+                config.chains[name], name=name, base=base, transport=self.transport, observe=traffic.observe,
+                lenient=True,
+            )
             for name, traffic in self._traffic.items()
-        }
+        }  # fmt: skip
         self._validators = {
             name: Validators(config.monitor.validators if name == self._home else ()) for name in self.clients
         }

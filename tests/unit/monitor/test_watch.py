@@ -239,12 +239,43 @@ def test_cycle__endpoint_behind_the_others__lags_beyond_the_limit(behind: int, l
     assert (("RpcEndpointLagging", "http://node-1.example:80") in alerts(snapshot)) is lags
 
 
-def test_cycle__endpoint_of_another_chain__fails_and_says_which(tmp_path: Path) -> None:
+def test_cycle__endpoint_of_another_chain__is_down_and_the_other_is_read(tmp_path: Path) -> None:
+    world = World()
+    foreign = world.node()
+    foreign.chain_id = 1
+    snapshot = watching(world, tmp_path, nodes=[foreign, world.node()]).cycle()
+    assert snapshot.failures == ()
+    assert value(snapshot, "token_supply_units", "USDW") == 1_000_000
+    assert values(snapshot, "rpc_up") == {
+        ("main", "http://node-0.example:80"): 0,
+        ("main", "http://node-1.example:80"): 1,
+    }
+    (down,) = network_findings(snapshot, max_lag_blocks=5)
+    assert (down.alert, down.subject) == ("RpcEndpointDown", "http://node-0.example:80")
+    assert down.detail == "chain main: serves chain id 1, not 138"
+
+
+def test_cycle__only_endpoint_of_another_chain__has_no_number_and_says_which(tmp_path: Path) -> None:
     world = World()
     node = world.node()
     node.chain_id = 1
     snapshot = watching(world, tmp_path, nodes=[node]).cycle()
-    assert "serves chain id 1, not 138" in snapshot.failures[0].error.message
+    assert "http://node-0.example:80: serves chain id 1, not 138" in snapshot.failures[0].error.message
+    assert value(snapshot, "rpc_up", "main", "http://node-0.example:80") == 0
+    assert values(snapshot, "chain_head_block_number") == values(snapshot, "token_supply_units") == {}
+
+
+def test_cycle__other_chain_behind_an_endpoint_since_the_last__is_noticed(tmp_path: Path) -> None:
+    world = World()
+    nodes = [world.node(), world.node()]
+    watch = watching(world, tmp_path, {"index": "sqlite:///events.sqlite"}, nodes=nodes)
+    assert watch.cycle().failures == ()
+    nodes[1].chain_id = 1
+    snapshot = watch.cycle()
+    assert snapshot.failures == ()
+    assert value(snapshot, "rpc_up", "main", "http://node-1.example:80") == 0
+    nodes[1].chain_id = 138
+    assert value(watch.cycle(), "rpc_up", "main", "http://node-1.example:80") == 1
 
 
 @pytest.mark.parametrize(("ahead", "alert"), [(60, None), (61, "ChainHalted"), (-62, "ClockSkew")])
