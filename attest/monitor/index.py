@@ -144,7 +144,7 @@ class EventIndex:
         return self._conflict(
             "index-of-other-events",
             "was made for other contracts, events, statuses or another first block than are configured now",
-            "Restore the configuration, or begin again (`rescan`): every event is then read anew from the chain.",
+            "Restore the configuration, or name another database: every event is then read anew from the chain.",
         )
 
     def _conflict(self, code: str, detail: str, advice: str) -> ConflictError:

@@ -229,6 +229,8 @@ class _Findings:
         return _Part(partial(self._failed, name), partial(self._succeeded, name))
 
     def _failed(self, name: str, error: AttestError) -> None:
+        if any(failure.collector == name for failure in self.failures):
+            return  # one that fails in its second step too, most likely for the same cause
         self._standing[name].errors += 1
         self.failures.append(Failure(name, error))
         _log.warning("%s: %s", name, error.message)

@@ -393,7 +393,10 @@ def test_cycle__index_without_events__has_every_counter_at_zero(tmp_path: Path) 
 
 def test_cycle__index_whose_folder_is_missing__costs_the_events_only(tmp_path: Path) -> None:
     snapshot = watching(World(), tmp_path, {"index": "sqlite:///nowhere/events.sqlite"}).cycle()
-    assert {failure.collector for failure in snapshot.failures} == {"events"}
+    (failure,) = snapshot.failures
+    assert failure.collector == "events"
+    assert "nowhere" in failure.error.message
+    assert value(snapshot, "collector_errors_total", "events") == 1
     assert value(snapshot, "token_supply_units", "USDW") == 1_000_000
 
 
