@@ -79,6 +79,9 @@ def collectors(config: Config, base: Path) -> list[Collector]:
     if watch.stabilizer is not None:
         stabilizer = deployed("Stabilizer", "stabilizer", watch.stabilizer)
         found.append(StabilizerCollector(stabilizer, watch.stabilizer, chain))
+    for name, followed in (("guard", watch.guard), ("liquidation", watch.liquidation)):
+        if followed is not None:
+            found.append(PresenceCollector(name, followed.address, chain))
     for name, pair in watch.parity.items():
         there = deployed("XAUOracle", f"parity.{name}", pair)
         found.append(ParityCollector(name, pair, prices[pair.price_oracle], there, chain))
@@ -379,6 +382,28 @@ class StabilizerCollector:
                 yield Sample(metrics.STABILIZATION_SAFETY, Fraction(settings.safety_percent, 100))
                 if settings.peak_minute_outflow is not None:
                     yield Sample(metrics.STABILIZATION_PEAK, Fraction(settings.peak_minute_outflow, sizing.MINUTE))
+
+        return read
+
+
+class PresenceCollector:
+    """A contract that is followed by its events only: that it is there. At an address without code nothing ever
+    happens, and its counters would stand at zero for ever."""
+
+    def __init__(self, name: str, address: str, chain: str) -> None:
+        self.name = name
+        self._address = address
+        self._chain = chain
+
+    def explore(self, chains: Chains) -> None:
+        """Nothing."""
+
+    def ask(self, chains: Chains) -> Read:
+        code = chains[self._chain].code(self._address, f"monitor.{self.name}")
+
+        def read() -> Iterable[Sample]:
+            code()
+            return ()
 
         return read
 

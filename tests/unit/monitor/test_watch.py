@@ -391,6 +391,20 @@ def test_cycle__index_without_events__has_every_counter_at_zero(tmp_path: Path) 
     watch.close()
 
 
+@pytest.mark.parametrize("section", ["guard", "liquidation"])
+def test_cycle__followed_contract_that_is_not_there__fails_instead_of_counting_nothing(
+    section: str, tmp_path: Path
+) -> None:
+    world = World()
+    gone = "0x" + "86" * 20
+    watched = {"index": "sqlite:///events.sqlite", section: {"address": gone}}
+    assert watching(world, tmp_path, watched).cycle().failures == ()
+    world.empty.add(gone)
+    (failure,) = watching(world, tmp_path, watched).cycle().failures
+    assert failure.collector == section
+    assert failure.error.message == f"monitor.{section}: there is no contract at {gone} on chain main at block 49"
+
+
 def test_cycle__index_whose_folder_is_missing__costs_the_events_only(tmp_path: Path) -> None:
     snapshot = watching(World(), tmp_path, {"index": "sqlite:///nowhere/events.sqlite"}).cycle()
     (failure,) = snapshot.failures
