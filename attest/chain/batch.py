@@ -14,7 +14,6 @@ from attest.chain.contracts import Call
 from attest.chain.rpc import ChainClient, Request, RpcError, code_request, header_request, proof_request
 from attest.chain.values import data, malformed, quantity
 from attest.documents import AccountProof, BlockProof, StorageProof
-from attest.errors import ChainError
 from attest.model import Block
 
 

@@ -16,8 +16,8 @@ from attest.model import Block
 
 
 class Questions:
-    """Calls to one chain at one block, and questions for code. Asking returns a function that gives the value once :meth:`run` has been called,
-    or raises the :class:`ChainError` that says why there is none."""
+    """Calls to one chain at one block, and questions for code. Asking returns a function that gives the value once
+    :meth:`run` has been called, or raises the :class:`ChainError` that says why there is none."""
 
     def __init__(self, client: ChainClient, block: Block) -> None:
         self.block = block
