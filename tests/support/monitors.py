@@ -47,9 +47,8 @@ def number(document: Any, name: str, **labels: str) -> int:
     return int(found)
 
 
-@contextmanager
-def exporting(folder: Path) -> Iterator[str]:
-    """The exporter as a process of its own; its URL."""
+def started(folder: Path) -> tuple[subprocess.Popen[str], str]:
+    """The exporter as a process of its own, in its first cycle, and its URL."""
     words = [sys.executable, "-m", "attest.cli.main", "monitor", "--listen", "127.0.0.1:0"]
     process = subprocess.Popen(
         [*words, "--config", str(folder / "attest.toml")],
@@ -57,11 +56,20 @@ def exporting(folder: Path) -> Iterator[str]:
         text=True,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )
+    assert process.stdout is not None
+    match = re.match(r"(http://\S+)/metrics", process.stdout.readline())
+    if match is None:
+        process.kill()
+        raise AssertionError("the exporter did not start")
+    return process, match[1]
+
+
+@contextmanager
+def exporting(folder: Path) -> Iterator[str]:
+    """The exporter as a process of its own; its URL."""
+    process, url = started(folder)
     try:
-        assert process.stdout is not None
-        match = re.match(r"(http://\S+)/metrics", process.stdout.readline())
-        assert match is not None
-        yield match[1]
+        yield url
     finally:
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
