@@ -109,14 +109,11 @@ def _say_unwatched(output: Output, watch: Watch) -> None:
 
 
 def _once(output: Output, watch: Watch) -> int:
-    from attest.monitor import jobs
     from attest.monitor.findings import findings
 
-    snapshot = watch.cycle()
+    snapshot = _noted(watch, watch.cycle())
     found = findings(snapshot, max_lag_blocks=watch.loaded.config.monitor.max_lag_blocks)
     exit_code = exit_code_of(found)
-    if not snapshot.failures:
-        jobs.record(watch.private, jobs.DAILY_CHECK, snapshot.at)
     if output.json:
         output.result(_as_json(watch, snapshot, found, exit_code))
         return exit_code
@@ -134,6 +131,23 @@ def _once(output: Output, watch: Watch) -> int:
         output.line("Nothing is wrong.")
     _say_unwatched(output, watch)
     return exit_code
+
+
+def _noted(watch: Watch, snapshot: Snapshot) -> Snapshot:
+    """Note a daily check that read everything; if that fails, it is a part of the watch that failed."""
+    from dataclasses import replace
+
+    from attest.errors import AttestError
+    from attest.monitor import jobs
+    from attest.monitor.watch import Failure
+
+    if snapshot.failures:
+        return snapshot
+    try:
+        jobs.record(watch.private, jobs.DAILY_CHECK, snapshot.at)
+    except AttestError as fault:
+        return replace(snapshot, failures=(Failure("jobs", fault),))
+    return snapshot
 
 
 def exit_code_of(found: list[Finding]) -> int:

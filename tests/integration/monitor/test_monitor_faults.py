@@ -270,6 +270,21 @@ def test_disk_full__from_the_first_byte_on__is_said_and_costs_the_events_only(fo
     assert once(folder).document["failures"] == []
 
 
+def test_disk_full__where_the_daily_check_is_noted__is_said_with_everything_else(folder: Path, disk: Path) -> None:
+    change(folder, 'private = "file://private"', f'private = "file://{disk}/private"')
+    change(folder, "events.sqlite", "noted.sqlite")
+    assert once(folder).document["failures"] == []
+    subprocess.run(["dd", "if=/dev/zero", f"of={disk}/filler", "bs=1k"], capture_output=True, check=False)
+    said = once(folder)
+    assert said.code == 5
+    (failure,) = said.document["failures"]
+    assert failure["collector"] == "jobs"
+    assert "jobs/daily-check" in failure["error"]
+    assert "No space left" in failure["error"]
+    assert failure["advice"]
+    assert ("CollectorFailed", "jobs") in alerts(said.document)
+
+
 def test_disk_full__while_the_exporter_runs__counters_stand_and_go_on_without_a_gap(
     network: tuple[Path, devnet.Running], folder: Path, disk: Path
 ) -> None:
