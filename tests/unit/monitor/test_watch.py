@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import subprocess
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,7 +15,20 @@ from attest.errors import ChainError, OperatorError
 from attest.monitor.findings import findings, network_findings
 from attest.monitor.watch import Snapshot
 from tests.support.chains import ORACLE, REPORTERS, Error
-from tests.support.watched import ALL, BRIDGE, LEDGER, NO_DEBT, PRICES, WAD, World, address, value, values, watching
+from tests.support.watched import (
+    ALL,
+    BRIDGE,
+    GOLD,
+    LEDGER,
+    NO_DEBT,
+    PRICES,
+    WAD,
+    World,
+    address,
+    value,
+    values,
+    watching,
+)
 
 
 def alerts(snapshot: Snapshot) -> set[tuple[str, str]]:
@@ -334,6 +348,30 @@ def test_digest__monitor_configured_or_not__is_the_same(tmp_path: Path) -> None:
     assert plain.digest() == watched.digest()
 
 
+def test_configuration__asset_named_as_a_token_elsewhere__is_refused(tmp_path: Path) -> None:
+    for name, there, told in (("USDW", GOLD, True), ("USDW", address(0), False), ("XAU", GOLD, False)):
+        settings = {"ledger": {"address": LEDGER, "assets": {name: there}}}
+        if not told:
+            watching(World(), tmp_path, settings)
+            continue
+        with pytest.raises(ValueError, match=r"monitor\.ledger\.assets\.USDW: is the name of a token"):
+            watching(World(), tmp_path, settings)
+
+
+@pytest.mark.requires("promtool", "apt-get install prometheus")
+def test_cycle__hostile_names_of_statuses__are_labels_and_nothing_else(tmp_path: Path) -> None:
+    hostile = ('"} 1\nattest_token_reserve_sufficient{token="USDW', "\\", "\u202e{}#", "\r\n", "# HELP x", "")
+    world = World()
+    world.answers[BRIDGE, f"bridgeReserve {address(0)}"] = (5,)
+    bridge = {"address": BRIDGE, "statuses": hostile, "settled": hostile[:1], "failed": hostile[1:2]}
+    snapshot = watching(world, tmp_path, {"index": "sqlite:///events.sqlite", "bridge": bridge}).cycle()
+    assert {labels[0] for labels in values(snapshot, "bridge_transfers_total")} >= set(hostile)
+    text = snapshot.exposition()
+    assert text.count("\nattest_token_reserve_sufficient{") == 1
+    checked = subprocess.run(["promtool", "check", "metrics"], input=text.encode(), capture_output=True, check=False)
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
+
+
 def test_cycle__bridge__reserve_and_safety_of_each_token(tmp_path: Path) -> None:
     world = World(tokens=("USDW", "EURW"))
     for number in range(2):
@@ -389,6 +427,19 @@ def test_cycle__index_without_events__has_every_counter_at_zero(tmp_path: Path) 
     }
     assert {number for found in counters.values() for number in found.values()} == {0}
     watch.close()
+
+
+def test_cycle__node_without_history__costs_the_events_only_and_is_named(tmp_path: Path) -> None:
+    world = World(length=230)
+    node = world.node()
+    whole = node.handlers["eth_getBlockByNumber"]
+    node.handlers["eth_getBlockByNumber"] = lambda params: None if params[0] == hex(9) else whole(params)
+    settings = {"index": "sqlite:///events.sqlite", "first_block": 10}
+    (failure,) = watching(world, tmp_path, settings, nodes=[node]).cycle().failures
+    assert (failure.collector, failure.error.code) == ("events", "history-missing")
+    assert "http://node-0.example:80" in failure.error.message
+    assert "block 9" in failure.error.message
+    assert failure.error.advice
 
 
 @pytest.mark.parametrize("section", ["guard", "liquidation"])
