@@ -363,7 +363,7 @@ def test_cycle__hostile_names_of_statuses__are_labels_and_nothing_else(tmp_path:
     hostile = ('"} 1\nattest_token_reserve_sufficient{token="USDW', "\\", "\u202e{}#", "\r\n", "# HELP x", "")
     world = World()
     world.answers[BRIDGE, f"bridgeReserve {address(0)}"] = (5,)
-    bridge = {"address": BRIDGE, "statuses": hostile, "settled": hostile[:1], "failed": hostile[1:2]}
+    bridge = {"address": BRIDGE, "statuses": ("none", *hostile), "settled": hostile[:1], "failed": hostile[1:2]}
     snapshot = watching(world, tmp_path, {"index": "sqlite:///events.sqlite", "bridge": bridge}).cycle()
     assert {labels[0] for labels in values(snapshot, "bridge_transfers_total")} >= set(hostile)
     text = snapshot.exposition()
