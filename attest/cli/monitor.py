@@ -91,6 +91,7 @@ def _serve(output: Output, watch: Watch, listen: tuple[str, int]) -> int:
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
+    watch.stopping = ended.is_set
     board = Board(settings.interval_seconds)
     with MonitorServer(board, listen) as server:
         output.line(f"{server.url}/metrics, every {settings.interval_seconds} s. Ctrl-C ends it.")

@@ -4,7 +4,7 @@ to. Nothing is counted in memory, so that counters are the same after a restart.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from attest.chain.rpc import ChainClient
@@ -19,6 +19,9 @@ from attest.secrets import resolve
 
 #: Measures over all events of a month are made anew at most this often, in seconds.
 _MEASURE_SECONDS = 60
+
+#: Chunks of blocks between two looks at whether the monitor is to end: a first scan can take minutes.
+_CHUNKS = 20
 
 #: Events that call for somebody: kind, result of a check, and the section that has them followed.
 _RECENT: Mapping[str, tuple[Kind, bool | None, str]] = {
@@ -79,11 +82,15 @@ class Follower:
         self._measures: list[Sample] = []
         self._measured_at: float | None = None
 
-    def advance(self, client: ChainClient) -> None:
-        """Index up to the newest final block. Raises what :meth:`EventIndex.open` and :meth:`EventIndex.advance` do."""
-        progress = self._opened().advance(client)
-        if progress.added or progress.reorgs or progress.unreadable:
-            self._counts = []
+    def advance(self, client: ChainClient, stopping: Callable[[], bool]) -> None:
+        """Index up to the newest final block, or as far as it came when ``stopping`` says so. Raises what
+        :meth:`EventIndex.open` and :meth:`EventIndex.advance` do."""
+        while True:
+            progress = self._opened().advance(client, chunks=_CHUNKS)
+            if progress.added or progress.reorgs or progress.unreadable:
+                self._counts = []
+            if progress.indexed >= progress.head or stopping():
+                return
 
     def samples(self) -> list[Sample]:
         """What the index adds up to, as far as it has come; nothing before its first block. Raises

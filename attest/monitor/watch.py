@@ -64,12 +64,15 @@ class _Standing:
 
 @dataclass
 class Watch:
-    """The watch over one configuration. :meth:`cycle` reads everything once; not safe for several threads."""
+    """The watch over one configuration. :meth:`cycle` reads everything once; not safe for several threads.
+
+    ``stopping`` says whether it is to end: a scan of many blocks is then broken off."""
 
     loaded: Loaded
     private: Store
     now: Callable[[], datetime]
     transport: Transport | None = None
+    stopping: Callable[[], bool] = lambda: False
     clients: dict[str, ChainClient] = field(init=False)
     _traffic: dict[str, Traffic] = field(init=False)
 
@@ -134,7 +137,7 @@ class Watch:
                 home = blocks[self._home]
                 if isinstance(home, ChainError):
                     raise home
-                self._follower.advance(self.clients[self._home])
+                self._follower.advance(self.clients[self._home], self.stopping)
             with found.attempt(self._follower.name):
                 found.samples += self._follower.samples()
         with found.part("jobs"):

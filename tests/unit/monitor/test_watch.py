@@ -14,7 +14,7 @@ from attest.chain.rpc import TransportFault
 from attest.errors import ChainError, OperatorError
 from attest.monitor.findings import findings, network_findings
 from attest.monitor.watch import Snapshot
-from tests.support.chains import ORACLE, REPORTERS, Error
+from tests.support.chains import ORACLE, REPORTERS, Error, Line
 from tests.support.watched import (
     ALL,
     BRIDGE,
@@ -454,6 +454,17 @@ def test_cycle__followed_contract_that_is_not_there__fails_instead_of_counting_n
     (failure,) = watching(world, tmp_path, watched).cycle().failures
     assert failure.collector == section
     assert failure.error.message == f"monitor.{section}: there is no contract at {gone} on chain main at block 49"
+
+
+def test_cycle__told_to_stop_in_a_long_scan__breaks_off_and_goes_on_from_there(tmp_path: Path) -> None:
+    line = Line(301_000)
+    node = line.node(eth_getLogs=lambda params: [])
+    watch = watching(World(), tmp_path, {"index": "sqlite:///events.sqlite"}, nodes=[node])
+    watch.stopping = lambda: True
+    scanned = [value(watch.cycle(), "chain_indexed_block_number", "main") for _ in range(4)]
+    assert 0 < scanned[0] < scanned[1] < scanned[2] < 301_000 - 1
+    assert scanned[3] == 301_000 - 1
+    watch.close()
 
 
 def test_cycle__index_whose_folder_is_missing__costs_the_events_only(tmp_path: Path) -> None:
