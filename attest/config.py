@@ -762,6 +762,9 @@ class Config(Section):
                 raise ValueError(f"tokens.{symbol}: exactly one deployment must be on the oracle's chain")
             if not any(account.token == symbol for account in self.accounts.values()):
                 raise ValueError(f"tokens.{symbol}: no account in [accounts] backs it")
+        for name, address in () if self.monitor.ledger is None else self.monitor.ledger.assets.items():
+            if name in self.tokens and all(address != d.address for d in self.tokens[name].deployments):
+                raise ValueError(f"monitor.ledger.assets.{name}: is the name of a token at another address")
         addresses = [(d.chain, d.address) for token in self.tokens.values() for d in token.deployments]
         if len(set(addresses)) != len(addresses):
             raise ValueError("tokens: the same deployment is configured twice")

@@ -14,7 +14,6 @@ from attest.chain.contracts import Call
 from attest.chain.rpc import ChainClient, Request, RpcError, code_request, header_request, proof_request
 from attest.chain.values import data, malformed, quantity
 from attest.documents import AccountProof, BlockProof, StorageProof
-from attest.errors import ChainError
 from attest.model import Block
 
 
@@ -58,24 +57,7 @@ class Batch:
 
     def code(self, address: str, what: str) -> Callable[[], bytes]:
         index = self.add(code_request(address, self.block))
-
-        def read() -> bytes:
-            answer = self.answer(index)
-            if answer is None or isinstance(answer, RpcError):
-                raise contracts.state_unavailable(f"the code of {what}", answer)
-            code = data(answer, f"the code of {what}")
-            if not code:
-                raise ChainError(
-                    f"{what}: there is no contract at {address} on chain {self._client.name} at block "
-                    f"{self.block.number}",
-                    code="no-code",
-                    reason="A call to an address without code succeeds and means nothing.",
-                    advice="Check address and chain in attest.toml. If they are right, the node has pruned this block: "
-                    'schedule `attest open` at the cutoff, or set schedule.supply_at = "run".',
-                )
-            return code
-
-        return read
+        return lambda: contracts.code_of(what, address, self._client.name, self.block, self.answer(index))
 
     def account(self, address: str, slots: Sequence[str], what: str) -> ProofRead:
         index = self.add(proof_request(address, slots, self.block))

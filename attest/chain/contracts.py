@@ -111,6 +111,24 @@ def state_unavailable(what: str, answer: Any) -> ChainError:
     )
 
 
+def code_of(what: str, address: str, chain: str, block: Block, answer: Any) -> bytes:
+    """The code in an answer to :func:`attest.chain.rpc.code_request`.
+
+    Raises :class:`ChainError`: ``state-unavailable``, ``malformed-answer``, ``no-code``."""
+    if answer is None or isinstance(answer, RpcError):
+        raise state_unavailable(f"the code of {what}", answer)
+    code = data(answer, f"the code of {what}")
+    if not code:
+        raise ChainError(
+            f"{what}: there is no contract at {address} on chain {chain} at block {block.number}",
+            code="no-code",
+            reason="A call to an address without code succeeds and means nothing.",
+            advice="Check address and chain in attest.toml. If they are right, the node has pruned this block: "
+            'schedule `attest open` at the cutoff, or set schedule.supply_at = "run".',
+        )
+    return code
+
+
 def read(client: ChainClient, calls: Sequence[Call], block: Block) -> list[Any]:
     """The values of all calls at one block, in one batch. Raises :class:`ChainError` for the first that has none."""
     answers = client.batch([call.request(block) for call in calls])

@@ -4,7 +4,8 @@ Rules that every read keeps:
 
 * Many calls travel in one HTTP request. Answers are matched by id; a missing, doubled or foreign id makes the whole
   answer of that endpoint void, as does anything that is not plain JSON.
-* Every endpoint's chain id is checked before its first answer is used (in the same request).
+* Every endpoint's chain id is checked before its first answer is used (in the same request). Another than configured
+  is refused; a ``lenient`` client (the watch, which sends nothing) takes that endpoint for one that is down.
 * With several endpoints each call's answer must be equal on ``read_quorum`` of them. Two different answers that both
   reach the quorum are a disagreement too. An endpoint that is down, or that does not have the block, abstains.
 * State is read at a block *hash* (EIP-1898), so a reorganisation cannot mix two states in one reading.
@@ -312,8 +313,9 @@ class ChainClient:
         read_quorum: int = 1,
         sleep: Callable[[float], None] = time.sleep,
         observe: Observer | None = None,
+        lenient: bool = False,
     ) -> None:
-        """``observe`` is told of every HTTP request.
+        """``observe`` is told of every HTTP request; a ``lenient`` client never raises ``wrong-chain-id``.
 
         Raises :class:`OperatorError` for a URL that is none, or one given twice (it would agree with itself)."""
         self.name = name
@@ -322,6 +324,7 @@ class ChainClient:
         self._transport = transport
         self._sleep = sleep
         self._observe = observe
+        self._lenient = lenient
         self._ids = itertools.count(1)
         self._endpoints: list[_Endpoint] = []
         for url in endpoints:
@@ -360,6 +363,11 @@ class ChainClient:
         ``read_quorum`` answer. Every first batch does this by itself; there is no need to call it before one.
         """
         self._alive(self.each([]))
+
+    def forget_identities(self) -> None:
+        """Have every endpoint's chain id checked anew with its next request: behind a URL there can be another node."""
+        for endpoint in self._endpoints:
+            endpoint.identified = False
 
     def each(self, requests: Sequence[Request]) -> list[EndpointAnswers]:
         """Every endpoint's own answers, concurrently and without comparing them: for what may differ (heads, gas
@@ -490,8 +498,11 @@ class ChainClient:
         except ChainError:
             raise _VoidError(f"eth_chainId answered {str(answer)[:80]!r}") from None
         if found != self.chain_id:
+            detail = f"serves chain id {found}, not {self.chain_id}"
+            if self._lenient:
+                raise _VoidError(detail)
             raise ChainError(
-                f"chain {self.name}: the endpoint {endpoint.label} serves chain id {found}, not {self.chain_id}",
+                f"chain {self.name}: the endpoint {endpoint.label} {detail}",
                 code="wrong-chain-id",
                 reason="Balances read from, or reports sent to, another chain say nothing about this one.",
                 advice=f"Correct chains.{self.name}.endpoints or chains.{self.name}.chain_id in attest.toml.",
@@ -690,6 +701,7 @@ def connect(
     sleep: Callable[[float], None] = time.sleep,
     environment: Mapping[str, str] | None = None,
     observe: Observer | None = None,
+    lenient: bool = False,
 ) -> ChainClient:
     """A client for a configured chain; nothing is sent yet. Endpoints that are secret references are resolved, paths
     relative to ``base``. Raises :class:`OperatorError` for a secret that is missing or an endpoint that is no URL."""
@@ -708,6 +720,7 @@ def connect(
         read_quorum=chain.read_quorum,
         sleep=sleep,
         observe=observe,
+        lenient=lenient,
     )
 
 

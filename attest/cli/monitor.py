@@ -137,6 +137,7 @@ def _serve(output: Output, watch: Watch, notifier: Notifier | None, listen: tupl
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
+    watch.stopping = ended.is_set
     board = Board(settings.interval_seconds)
     with MonitorServer(board, listen) as server:
         output.line(f"{server.url}/metrics, every {settings.interval_seconds} s. Ctrl-C ends it.")
@@ -161,13 +162,10 @@ def _say_unwatched(output: Output, watch: Watch) -> None:
 
 
 def _once(output: Output, watch: Watch, notifier: Notifier | None) -> int:
-    from attest.monitor import jobs
     from attest.monitor.findings import findings
 
-    snapshot = watch.cycle()
+    snapshot = _noted(watch, watch.cycle())
     found = findings(snapshot, max_lag_blocks=watch.loaded.config.monitor.max_lag_blocks)
-    if not snapshot.failures:
-        jobs.record(watch.private, jobs.DAILY_CHECK, snapshot.at)
     outcomes: list[Outcome] = []
     if notifier is not None:
         notifier.see(snapshot, found)
@@ -195,6 +193,23 @@ def _once(output: Output, watch: Watch, notifier: Notifier | None) -> int:
         told = f"Messages to {outcome.destination}: {outcome.messages}{failed}"
         output.line(fill(told, 80, subsequent_indent="  "))
     return exit_code
+
+
+def _noted(watch: Watch, snapshot: Snapshot) -> Snapshot:
+    """Note a daily check that read everything; if that fails, it is a part of the watch that failed."""
+    from dataclasses import replace
+
+    from attest.errors import AttestError
+    from attest.monitor import jobs
+    from attest.monitor.watch import Failure
+
+    if snapshot.failures:
+        return snapshot
+    try:
+        jobs.record(watch.private, jobs.DAILY_CHECK, snapshot.at)
+    except AttestError as fault:
+        return replace(snapshot, failures=(Failure("jobs", fault),))
+    return snapshot
 
 
 def exit_code_of(found: list[Finding], *, untold: bool = False) -> int:

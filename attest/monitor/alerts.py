@@ -734,7 +734,7 @@ _NETWORK = (
         "critical",
         "P1",
         "attest_rpc_up == 0",
-        "The RPC endpoint {{ $labels.endpoint }} does not answer.",
+        "The RPC endpoint {{ $labels.endpoint }} does not answer, or serves another chain.",
         "The watch and the weekly run go on with the others, while there are any.",
         (_RPC_BLOCK, _RPC_PODS, _DOCTOR),
         "When fewer are left than the read quorum.",

@@ -15,7 +15,6 @@ from typing import Any, Protocol, TypeAlias
 from attest.chain import contracts
 from attest.chain.batch import checksum
 from attest.chain.contracts import Deployed, ReserveOracle
-from attest.chain.values import malformed
 from attest.config import Config, Parity, Watched, WatchedBridge, WatchedLedger, WatchedStabilizer
 from attest.errors import ChainError
 from attest.model import Block, DeploymentSupply, Supply
@@ -80,6 +79,9 @@ def collectors(config: Config, base: Path) -> list[Collector]:
     if watch.stabilizer is not None:
         stabilizer = deployed("Stabilizer", "stabilizer", watch.stabilizer)
         found.append(StabilizerCollector(stabilizer, watch.stabilizer, chain))
+    for name, followed in (("guard", watch.guard), ("liquidation", watch.liquidation)):
+        if followed is not None:
+            found.append(PresenceCollector(name, followed.address, chain))
     for name, pair in watch.parity.items():
         there = deployed("XAUOracle", f"parity.{name}", pair)
         found.append(ParityCollector(name, pair, prices[pair.price_oracle], there, chain))
@@ -151,9 +153,10 @@ class TokenCollector:
             found = []
             for each, block, decimals, units in asked:
                 if decimals() != each.decimals:
-                    raise malformed(
+                    raise _unlike(
                         f"token {self._symbol} at {each.address}",
                         f"has {decimals()} decimals, {each.decimals} are configured",
+                        f"tokens.{self._symbol}.deployments",
                     )
                 found.append(DeploymentSupply(self._symbol, block.chain_id, each.address, each.decimals, units()))
             return Supply(tuple(dict.fromkeys(block for _, block, _, _ in asked)), tuple(found)).units(
@@ -161,6 +164,17 @@ class TokenCollector:
             )
 
         return read
+
+
+def _unlike(what: str, detail: str, section: str) -> ChainError:
+    """The error for a contract that answers, but not as what it is configured as. ``section`` is its place in the
+    configuration."""
+    return ChainError(
+        f"{what} {detail}",
+        code="contract-unlike",
+        reason="Its numbers would be told as something that they are not.",
+        advice=f"Compare {section} in attest.toml with the deployment: address, chain, ABI.",
+    )
 
 
 def _said(question: Callable[[], Any]) -> Any:
@@ -198,13 +212,10 @@ class VaultCollector:
         questions, ledger = chains[self._chain], self._ledger
 
         def sums(function: str, addresses: Sequence[str]) -> dict[str, Callable[[], Any]]:
-            found: dict[str, Callable[[], Any]] = {}
-            for address in dict.fromkeys(map(checksum, addresses)):
-                name = self._names.get(address, address)  # two of one name must not hide one another
-                found[address if name in found else name] = questions.call(
-                    ledger.call(function, address, returns=["uint"])
-                )
-            return found
+            return {
+                self._names.get(address, address): questions.call(ledger.call(function, address, returns=["uint"]))
+                for address in map(checksum, addresses)
+            }
 
         assets, currencies, *counted = (listed() for listed in self._listed)
         collateral = sums("totalCollateral", assets)
@@ -237,7 +248,7 @@ class VaultCollector:
 
     def _pages(self, chains: Chains, count: int) -> Callable[[], list[int]]:
         if count > MAX_VAULTS:
-            raise malformed(f"the ledger {self._ledger.address}", f"says that it has {count} vaults")
+            raise _unlike(f"the ledger {self._ledger.address}", f"says that it has {count} vaults", "monitor.ledger")
         pages = [
             (
                 min(PAGE, count - start),
@@ -253,8 +264,10 @@ class VaultCollector:
             for expected, page in pages:
                 _, healths = page()
                 if len(healths) != expected:
-                    raise malformed(
-                        f"the ledger {self._ledger.address}", f"gave {len(healths)} of {expected} vaults in one page"
+                    raise _unlike(
+                        f"the ledger {self._ledger.address}",
+                        f"gave {len(healths)} of {expected} vaults in one page",
+                        "monitor.ledger",
                     )
                 found += healths
             return found
@@ -370,6 +383,28 @@ class StabilizerCollector:
         return read
 
 
+class PresenceCollector:
+    """A contract that is followed by its events only: that it is there. At an address without code nothing ever
+    happens, and its counters would stand at zero for ever."""
+
+    def __init__(self, name: str, address: str, chain: str) -> None:
+        self.name = name
+        self._address = address
+        self._chain = chain
+
+    def explore(self, chains: Chains) -> None:
+        """Nothing."""
+
+    def ask(self, chains: Chains) -> Read:
+        code = chains[self._chain].code(self._address, f"monitor.{self.name}")
+
+        def read() -> Iterable[Sample]:
+            code()
+            return ()
+
+        return read
+
+
 class ParityCollector:
     """One price on two chains."""
 
@@ -383,12 +418,14 @@ class ParityCollector:
         """Nothing."""
 
     def ask(self, chains: Chains) -> Read:
-        prices = [chains[chain].call(oracle.call("lastPrice", returns=["uint"])) for chain, oracle in self._places]
+        asked = [chains[chain].call(oracle.call("lastPrice", returns=["uint"])) for chain, oracle in self._places]
 
         def read() -> Iterator[Sample]:
-            here, there = (price() for price in prices)
-            if min(here, there) == 0:
-                raise malformed(f"parity {self._pair}", "compares a price that was never submitted")
+            here, there = (price() for price in asked)
+            for (chain, oracle), price in zip(self._places, (here, there), strict=True):
+                if price == 0:
+                    section = f"monitor.parity.{self._pair}"
+                    raise _unlike(f"the price oracle {oracle.address} on chain {chain}", "has no price yet", section)
             parity = sizing.Parity(Fraction(here), Fraction(there), self._threshold, relative=True)
             yield Sample(metrics.PARITY, parity.ratio, (self._pair,))
             yield Sample(metrics.PARITY_THRESHOLD, self._threshold, (self._pair,))

@@ -116,10 +116,12 @@ def _code(fault: BaseException) -> str:
     import sqlite3
 
     state = getattr(fault, "sqlstate", None)
-    primary = getattr(fault, "sqlite_errorcode", 0) & 0xFF
+    extended = getattr(fault, "sqlite_errorcode", 0)
+    primary = extended & 0xFF
     if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) or state in ("55P03", "40001", "40P01"):
         return "index-locked"
-    if primary == sqlite3.SQLITE_FULL or state == "53100":
+    # The second is what SQLite says when there is no room for the file that readers and writers share.
+    if primary == sqlite3.SQLITE_FULL or extended == sqlite3.SQLITE_IOERR_SHMSIZE or state == "53100":
         return "index-full"
     return "index-unusable"
 

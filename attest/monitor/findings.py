@@ -65,15 +65,15 @@ def findings(snapshot: Snapshot, *, max_lag_blocks: int) -> list[Finding]:
         found.append(Finding("CollectorFailed", "critical", "P1", failure.collector, failure.error.message))
     for part in (_tokens, _vaults, _events, _bridge, _sizing):
         found += part(values, now)
-    found += _network(values, now, max_lag_blocks)
+    found += _network(snapshot, values, max_lag_blocks)
     found += [*_publisher(values), *_jobs(values, now)]
     return sorted(found, key=lambda each: SEVERITIES.index(each.severity))
 
 
 def network_findings(snapshot: Snapshot, *, max_lag_blocks: int) -> list[Finding]:
     """Those of the incident runbook: blocks, validators, endpoints, and the publisher."""
-    values, now = _Values(snapshot.samples), snapshot.at.timestamp()
-    found = [*_network(values, now, max_lag_blocks), *_publisher(values)]
+    values = _Values(snapshot.samples)
+    found = [*_network(snapshot, values, max_lag_blocks), *_publisher(values)]
     return sorted(found, key=lambda each: SEVERITIES.index(each.severity))
 
 
@@ -188,7 +188,9 @@ def _sizing(values: _Values, now: float) -> Iterator[Finding]:
         yield Finding("StabilizerBlockCapExceeded", "critical", "P1", "stabilizer", f"{volume} > {cap} units")
 
 
-def _network(values: _Values, now: float, max_lag_blocks: int) -> Iterator[Finding]:
+def _network(snapshot: Snapshot, values: _Values, max_lag_blocks: int) -> Iterator[Finding]:
+    now = snapshot.at.timestamp()
+    failures = {(chain, head.endpoint): head.failure for chain, heads in snapshot.heads.items() for head in heads}
     for (chain,), at in values.each(metrics.HEAD_TIME):
         if now - at > BLOCK_AGE:
             yield Finding("ChainHalted", "critical", "P0", chain, f"the newest block is {int(now - at)} s old")
@@ -203,7 +205,7 @@ def _network(values: _Values, now: float, max_lag_blocks: int) -> Iterator[Findi
     for (chain, endpoint), up in values.each(metrics.RPC_UP):
         head, best = values.get(metrics.RPC_HEAD, chain, endpoint), values.get(metrics.HEAD_NUMBER, chain)
         if not up:
-            yield Finding("RpcEndpointDown", "critical", "P1", endpoint, f"chain {chain}: it does not answer")
+            yield Finding("RpcEndpointDown", "critical", "P1", endpoint, f"chain {chain}: {failures[chain, endpoint]}")
         elif head is not None and best is not None and best - head > max_lag_blocks:
             yield Finding("RpcEndpointLagging", "warning", "", endpoint, f"chain {chain}: {best - head} blocks behind")
     for (chain,), different in values.each(metrics.DISAGREEMENTS):

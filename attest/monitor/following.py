@@ -4,7 +4,7 @@ to. Nothing is counted in memory, so that counters are the same after a restart.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from attest.secrets import resolve
 #: Measures over all events of a month are made anew at most this often, in seconds.
 _MEASURE_SECONDS = 60
 
-#: Chunks of blocks after which the time is looked at.
+#: Chunks of blocks between two looks at the time, and at whether the monitor is to end: a first scan can take minutes.
 _CHUNKS = 4
 
 #: Events that call for somebody: kind, result of a check, and the section that has them followed.
@@ -86,15 +86,17 @@ class Follower:
         self._measures: list[Sample] = []
         self._measured_at: float | None = None
 
-    def advance(self, client: ChainClient, patience: float | None = None) -> None:
-        """Index up to the newest final block, for about ``patience`` seconds at most. Raises what
-        :meth:`EventIndex.open` and :meth:`EventIndex.advance` do, and :class:`ChainError` (``index-behind``) if the
-        time was not enough."""
+    def advance(
+        self, client: ChainClient, patience: float | None = None, stopping: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Index up to the newest final block, for about ``patience`` seconds at most, or as far as it came when
+        ``stopping`` says so. Raises what :meth:`EventIndex.open` and :meth:`EventIndex.advance` do, and
+        :class:`ChainError` (``index-behind``) if the time was not enough."""
         index, begun = self._opened(), time.monotonic()
         while True:
-            progress = index.advance(client, chunks=None if patience is None else _CHUNKS)
+            progress = index.advance(client, chunks=_CHUNKS)
             self._behind = progress.indexed < progress.head
-            if not self._behind:
+            if not self._behind or stopping():
                 return
             if patience is not None and time.monotonic() - begun >= patience:
                 raise ChainError(

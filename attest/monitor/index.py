@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from attest import databases
 from attest.chain.logs import SPAN
 from attest.chain.rpc import ChainClient
-from attest.errors import ChainError, ConflictError, OperatorError
+from attest.errors import AttestError, ChainError, ConflictError, OperatorError
 from attest.model import Block
 from attest.monitor import events
 from attest.monitor.chunks import Chunk, ChunkReader, Cursor, MissingError, MovedError, named, numbered
@@ -108,9 +108,13 @@ class EventIndex:
             engine, parsed, name=name, chain_id=chain_id, watched=watched, statuses=statuses, start=start,
             finality=finality, span=span,
         )  # fmt: skip
-        with faults(parsed):
-            create_tables(engine)
-            index._check_content(rescan)
+        try:
+            with faults(parsed):
+                create_tables(engine)
+                index._check_content(rescan)
+        except AttestError:
+            index.close()
+            raise
         return index
 
     def close(self) -> None:
@@ -144,7 +148,7 @@ class EventIndex:
         return self._conflict(
             "index-of-other-events",
             "was made for other contracts, events, statuses or another first block than are configured now",
-            "Restore the configuration, or begin again (`rescan`): every event is then read anew from the chain.",
+            "Restore the configuration, or name another database: every event is then read anew from the chain.",
         )
 
     def _conflict(self, code: str, detail: str, advice: str) -> ConflictError:

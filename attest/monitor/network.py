@@ -68,7 +68,10 @@ class EndpointHead:
 
 
 def endpoint_heads(client: ChainClient) -> list[EndpointHead]:
-    """Each endpoint's own newest block, in one request to each. Raises :class:`ChainError` (``wrong-chain-id``)."""
+    """Each endpoint's own newest block and, anew, whether it serves the client's chain, in one request to each.
+
+    ``client`` is a lenient one."""
+    client.forget_identities()
     return [_head(client, answer) for answer in client.each([("eth_getBlockByNumber", ["latest", False])])]
 
 

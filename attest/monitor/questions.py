@@ -8,42 +8,53 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from attest.chain import contracts
 from attest.chain.contracts import Call
-from attest.chain.rpc import ChainClient
+from attest.chain.rpc import ChainClient, Request, code_request
 from attest.errors import ChainError
 from attest.model import Block
 
 
 class Questions:
-    """Calls to one chain at one block. Asking returns a function that gives the value once :meth:`run` has been called,
-    or raises the :class:`ChainError` that says why there is none."""
+    """Calls to one chain at one block, and questions for code. Asking returns a function that gives the value once
+    :meth:`run` has been called, or raises the :class:`ChainError` that says why there is none."""
 
     def __init__(self, client: ChainClient, block: Block) -> None:
         self.block = block
         self.disagreements = 0
         self._client = client
-        self._calls: list[Call] = []
+        self._requests: list[Request] = []
         self._answers: list[Any] = []
 
     def call(self, call: Call) -> Callable[[], Any]:
-        index = len(self._calls)
-        self._calls.append(call)
-        return lambda: self._value(index)
+        return self._ask(call.request(self.block), call.value)
+
+    def code(self, address: str, what: str) -> Callable[[], bytes]:
+        """The code of a contract, of which there is some."""
+
+        def read(answer: Any) -> bytes:
+            return contracts.code_of(what, address, self._client.name, self.block, answer)
+
+        return self._ask(code_request(address, self.block), read)
 
     def run(self) -> None:
         """Ask them all. An endpoint that fails as a whole fails each of them."""
         try:
-            self._answers, self.disagreements = self._client.outcomes(
-                [call.request(self.block) for call in self._calls]
-            )
+            self._answers, self.disagreements = self._client.outcomes(self._requests)
         except ChainError as fault:
-            self._answers = [fault] * len(self._calls)
+            self._answers = [fault] * len(self._requests)
 
-    def _value(self, index: int) -> Any:
-        answer = self._answers[index]
-        if isinstance(answer, ChainError):
-            raise answer
-        return self._calls[index].value(answer)
+    def _ask(self, request: Request, read: Callable[[Any], Any]) -> Callable[[], Any]:
+        index = len(self._requests)
+        self._requests.append(request)
+
+        def value() -> Any:
+            answer = self._answers[index]
+            if isinstance(answer, ChainError):
+                raise answer
+            return read(answer)
+
+        return value
 
 
 class Chains:

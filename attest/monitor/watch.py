@@ -66,12 +66,15 @@ class _Standing:
 
 @dataclass
 class Watch:
-    """The watch over one configuration. :meth:`cycle` reads everything once; not safe for several threads."""
+    """The watch over one configuration. :meth:`cycle` reads everything once; not safe for several threads.
+
+    ``stopping`` says whether it is to end: a scan of many blocks is then broken off."""
 
     loaded: Loaded
     private: Store
     now: Callable[[], datetime]
     transport: Transport | None = None
+    stopping: Callable[[], bool] = lambda: False
     clients: dict[str, ChainClient] = field(init=False)
     _traffic: dict[str, Traffic] = field(init=False)
 
@@ -83,9 +86,12 @@ class Watch:
         names += [pair.chain for pair in config.monitor.parity.values()]
         self._traffic = {name: Traffic() for name in dict.fromkeys(names)}
         self.clients = {
-            name: connect(config.chains[name], name=name, base=base, transport=self.transport, observe=traffic.observe)
+            name: connect(
+                config.chains[name], name=name, base=base, transport=self.transport, observe=traffic.observe,
+                lenient=True,
+            )
             for name, traffic in self._traffic.items()
-        }
+        }  # fmt: skip
         self._validators = {
             name: Validators(config.monitor.validators if name == self._home else ()) for name in self.clients
         }
@@ -134,7 +140,7 @@ class Watch:
                 home = blocks[self._home]
                 if isinstance(home, ChainError):
                     raise home
-                self._follower.advance(self.clients[self._home], patience)
+                self._follower.advance(self.clients[self._home], patience, self.stopping)
             with found.attempt(self._follower.name):
                 found.samples += self._follower.samples()
         with found.part("jobs"):
@@ -244,6 +250,8 @@ class _Findings:
         return _Part(partial(self._failed, name), partial(self._succeeded, name))
 
     def _failed(self, name: str, error: AttestError) -> None:
+        if any(failure.collector == name for failure in self.failures):
+            return  # one that fails in its second step too, most likely for the same cause
         self._standing[name].errors += 1
         self.failures.append(Failure(name, error))
         _log.warning("%s: %s", name, error.message)

@@ -32,11 +32,12 @@ def address(number: int) -> str:
 @dataclass
 class World:
     """The state of every contract: what a call returns, by address, function and arguments. An exception is raised, a
-    function is asked, None is an answer without any bytes."""
+    function is asked, None is an answer without any bytes. At ``empty`` addresses there is no code."""
 
     tokens: tuple[str, ...] = ("USDW",)
     healths: list[int] = field(default_factory=lambda: [2 * WAD])
     answers: dict[tuple[str, str], Any] = field(default_factory=dict)
+    empty: set[str] = field(default_factory=set)
     length: int = 50
     headers: list[dict[str, Any]] = field(default_factory=list)
 
@@ -108,7 +109,14 @@ class World:
                 return None
             return self._call(params[0]["to"], bytes.fromhex(params[0]["data"][2:]), changes or {})
 
-        return Node(handlers={"eth_getBlockByNumber": header, "eth_call": call, "eth_getLogs": lambda params: []})
+        return Node(
+            handlers={
+                "eth_getBlockByNumber": header,
+                "eth_call": call,
+                "eth_getCode": lambda params: "0x" if params[0] in self.empty else "0x60",
+                "eth_getLogs": lambda params: [],
+            }
+        )
 
     def _call(self, to: str, data: bytes, changes: Mapping[tuple[str, str], Any]) -> str:
         function, types, arguments = _read(data)

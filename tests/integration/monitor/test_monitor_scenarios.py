@@ -3,95 +3,16 @@ Prometheus meets it."""
 
 from __future__ import annotations
 
-import os
-import re
-import signal
 import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from attest import devnet
 from attest.chain import devnet as chain
 from tests.support.commands import attest
-from tests.support.practice import rpc
+from tests.support.monitors import alerts, counter, exporting, fetched, number, once, played, scraped
 
 pytestmark = pytest.mark.usefixtures("anvil")  # skips where anvil is missing
-
-
-@contextmanager
-def played(folder: Path, scenario: str) -> Iterator[devnet.Running]:
-    with devnet.running(folder, port=0, witness_port=0, scenario=scenario) as running:
-        rpc(running.rpc, "evm_setIntervalMining", 0)
-        rpc(running.rpc, "evm_setAutomine", True)
-        yield running
-
-
-def once(folder: Path) -> Any:
-    return attest("monitor", "--once", "--json", "--config", folder / "attest.toml")
-
-
-def alerts(document: Any) -> set[tuple[str, str]]:
-    return {(each["alert"], each["subject"]) for each in document["findings"]}
-
-
-def number(document: Any, name: str, **labels: str) -> int:
-    (found,) = [
-        each["value"]
-        for each in document["metrics"]
-        if each["name"] == f"attest_{name}" and labels.items() <= each["labels"].items()
-    ]
-    return int(found)
-
-
-@contextmanager
-def exporting(folder: Path) -> Iterator[str]:
-    """The exporter as a process of its own; its URL."""
-    words = [sys.executable, "-m", "attest.cli.main", "monitor", "--listen", "127.0.0.1:0"]
-    process = subprocess.Popen(
-        [*words, "--config", str(folder / "attest.toml")],
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-    )
-    try:
-        assert process.stdout is not None
-        match = re.match(r"(http://\S+)/metrics", process.stdout.readline())
-        assert match is not None
-        yield match[1]
-    finally:
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
-
-
-def fetched(url: str) -> tuple[int, str]:
-    try:
-        with urllib.request.urlopen(url, timeout=10) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as refusal:
-        return refusal.code, refusal.read().decode()
-
-
-def scraped(url: str) -> str:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        status, text = fetched(f"{url}/metrics")
-        if status == 200:
-            return text
-        time.sleep(0.2)
-    raise AssertionError("no cycle was through in a minute")
-
-
-def counter(text: str, sample: str) -> float:
-    (line,) = [line for line in text.split("\n") if line.startswith(f"{sample} ")]
-    return float(line.split()[-1])
 
 
 @pytest.mark.requires("promtool", "apt-get install prometheus")

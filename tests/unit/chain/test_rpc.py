@@ -27,7 +27,7 @@ GAS: Request = ("eth_gasPrice", [])
 CALL: Request = ("eth_call", [{"to": "0x00"}, {"blockHash": "0x11"}])
 
 
-def client(*nodes: Node, read_quorum: int = 1, sleep: Any = None) -> ChainClient:
+def client(*nodes: Node, read_quorum: int = 1, sleep: Any = None, lenient: bool = False) -> ChainClient:
     urls = [URL, TWO, THREE][: len(nodes)]
     return ChainClient(
         "main",
@@ -36,6 +36,7 @@ def client(*nodes: Node, read_quorum: int = 1, sleep: Any = None) -> ChainClient
         transport=Network(dict(zip(urls, nodes, strict=True))),
         read_quorum=read_quorum,
         sleep=sleep or (lambda seconds: None),
+        lenient=lenient,
     )
 
 
@@ -379,6 +380,28 @@ def test_identify__wrong_chain__names_endpoint_and_both_ids():
     with pytest.raises(ChainError, match=r"http://two.example:8545 serves chain id 1, not 138") as caught:
         client(answering("0x1"), other).identify()
     assert caught.value.code == "wrong-chain-id"
+
+
+def test_batch__wrong_chain_and_lenient__takes_the_endpoint_for_one_that_is_down():
+    other = answering("0x1")
+    other.chain_id = 1
+    reader = client(answering("0x2"), other, lenient=True)
+    assert reader.batch([CALL]) == ["0x2"]
+    assert reader.failures == {"http://two.example:8545": "serves chain id 1, not 138"}
+    with pytest.raises(ChainError, match="serves chain id 1, not 138") as caught:
+        client(other, lenient=True).batch([CALL])
+    assert caught.value.code == "endpoints-down"
+
+
+def test_forget_identities__node_exchanged_behind_the_url__is_noticed():
+    node = answering("0x1")
+    reader = client(node)
+    reader.batch([CALL])
+    node.chain_id = 1
+    assert reader.batch([CALL]) == ["0x1"]
+    reader.forget_identities()
+    with pytest.raises(ChainError, match="serves chain id 1, not 138"):
+        reader.batch([CALL])
 
 
 def test_identify__done_once__asks_no_more():

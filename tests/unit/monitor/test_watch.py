@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import subprocess
 from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
@@ -16,8 +17,21 @@ from attest.errors import ChainError, OperatorError
 from attest.monitor.chunks import CAREFUL
 from attest.monitor.findings import findings, network_findings
 from attest.monitor.watch import Snapshot
-from tests.support.chains import ORACLE, REPORTERS, Error
-from tests.support.watched import ALL, BRIDGE, LEDGER, NO_DEBT, PRICES, WAD, World, address, value, values, watching
+from tests.support.chains import ORACLE, REPORTERS, Error, Line
+from tests.support.watched import (
+    ALL,
+    BRIDGE,
+    GOLD,
+    LEDGER,
+    NO_DEBT,
+    PRICES,
+    WAD,
+    World,
+    address,
+    value,
+    values,
+    watching,
+)
 
 
 def alerts(snapshot: Snapshot) -> set[tuple[str, str]]:
@@ -242,12 +256,43 @@ def test_cycle__endpoint_behind_the_others__lags_beyond_the_limit(behind: int, l
     assert (("RpcEndpointLagging", "http://node-1.example:80") in alerts(snapshot)) is lags
 
 
-def test_cycle__endpoint_of_another_chain__fails_and_says_which(tmp_path: Path) -> None:
+def test_cycle__endpoint_of_another_chain__is_down_and_the_other_is_read(tmp_path: Path) -> None:
+    world = World()
+    foreign = world.node()
+    foreign.chain_id = 1
+    snapshot = watching(world, tmp_path, nodes=[foreign, world.node()]).cycle()
+    assert snapshot.failures == ()
+    assert value(snapshot, "token_supply_units", "USDW") == 1_000_000
+    assert values(snapshot, "rpc_up") == {
+        ("main", "http://node-0.example:80"): 0,
+        ("main", "http://node-1.example:80"): 1,
+    }
+    (down,) = network_findings(snapshot, max_lag_blocks=5)
+    assert (down.alert, down.subject) == ("RpcEndpointDown", "http://node-0.example:80")
+    assert down.detail == "chain main: serves chain id 1, not 138"
+
+
+def test_cycle__only_endpoint_of_another_chain__has_no_number_and_says_which(tmp_path: Path) -> None:
     world = World()
     node = world.node()
     node.chain_id = 1
     snapshot = watching(world, tmp_path, nodes=[node]).cycle()
-    assert "serves chain id 1, not 138" in snapshot.failures[0].error.message
+    assert "http://node-0.example:80: serves chain id 1, not 138" in snapshot.failures[0].error.message
+    assert value(snapshot, "rpc_up", "main", "http://node-0.example:80") == 0
+    assert values(snapshot, "chain_head_block_number") == values(snapshot, "token_supply_units") == {}
+
+
+def test_cycle__other_chain_behind_an_endpoint_since_the_last__is_noticed(tmp_path: Path) -> None:
+    world = World()
+    nodes = [world.node(), world.node()]
+    watch = watching(world, tmp_path, {"index": "sqlite:///events.sqlite"}, nodes=nodes)
+    assert watch.cycle().failures == ()
+    nodes[1].chain_id = 1
+    snapshot = watch.cycle()
+    assert snapshot.failures == ()
+    assert value(snapshot, "rpc_up", "main", "http://node-1.example:80") == 0
+    nodes[1].chain_id = 138
+    assert value(watch.cycle(), "rpc_up", "main", "http://node-1.example:80") == 1
 
 
 @pytest.mark.parametrize(("ahead", "alert"), [(60, None), (61, "ChainHalted"), (-62, "ClockSkew")])
@@ -304,6 +349,30 @@ def test_digest__monitor_configured_or_not__is_the_same(tmp_path: Path) -> None:
     assert plain.digest() == watched.digest()
 
 
+def test_configuration__asset_named_as_a_token_elsewhere__is_refused(tmp_path: Path) -> None:
+    for name, there, told in (("USDW", GOLD, True), ("USDW", address(0), False), ("XAU", GOLD, False)):
+        settings = {"ledger": {"address": LEDGER, "assets": {name: there}}}
+        if not told:
+            watching(World(), tmp_path, settings)
+            continue
+        with pytest.raises(ValueError, match=r"monitor\.ledger\.assets\.USDW: is the name of a token"):
+            watching(World(), tmp_path, settings)
+
+
+@pytest.mark.requires("promtool", "apt-get install prometheus")
+def test_cycle__hostile_names_of_statuses__are_labels_and_nothing_else(tmp_path: Path) -> None:
+    hostile = ('"} 1\nattest_token_reserve_sufficient{token="USDW', "\\", "\u202e{}#", "\r\n", "# HELP x", "")
+    world = World()
+    world.answers[BRIDGE, f"bridgeReserve {address(0)}"] = (5,)
+    bridge = {"address": BRIDGE, "statuses": ("none", *hostile), "settled": hostile[:1], "failed": hostile[1:2]}
+    snapshot = watching(world, tmp_path, {"index": "sqlite:///events.sqlite", "bridge": bridge}).cycle()
+    assert {labels[0] for labels in values(snapshot, "bridge_transfers_total")} >= set(hostile)
+    text = snapshot.exposition()
+    assert text.count("\nattest_token_reserve_sufficient{") == 1
+    checked = subprocess.run(["promtool", "check", "metrics"], input=text.encode(), capture_output=True, check=False)
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
+
+
 def test_cycle__bridge__reserve_and_safety_of_each_token(tmp_path: Path) -> None:
     world = World(tokens=("USDW", "EURW"))
     for number in range(2):
@@ -341,15 +410,6 @@ def test_cycle__final_block_stands_still_while_the_head_goes_on__is_told(age: in
     world.headers[-1]["timestamp"] = hex(newest)
     found = [(each.collector, each.error.code) for each in watch.cycle().failures]
     assert found == ([("network-main", "final-block-old")] if fails else [])
-
-
-def test_cycle__two_currencies_of_one_name__are_both_told(tmp_path: Path) -> None:
-    world, other = World(), "0x" + "91" * 20
-    world.vaults()
-    world.answers[LEDGER, "currencies"] = ([address(0), other],)
-    world.answers |= {(LEDGER, f"totalDebt {other}"): (1,), (LEDGER, f"debtCeiling {other}"): (9,)}
-    snapshot = watching(world, tmp_path, {"ledger": {"address": LEDGER, "assets": {"USDW": other}}}).cycle()
-    assert sorted(values(snapshot, "vault_debt_units").values()) == [1, 95]
 
 
 @pytest.mark.parametrize("number", [49, 1000, 2**255])
@@ -408,9 +468,50 @@ def test_cycle__index_without_events__has_every_counter_at_zero(tmp_path: Path) 
     watch.close()
 
 
+def test_cycle__node_without_history__costs_the_events_only_and_is_named(tmp_path: Path) -> None:
+    world = World(length=230)
+    node = world.node()
+    whole = node.handlers["eth_getBlockByNumber"]
+    node.handlers["eth_getBlockByNumber"] = lambda params: None if params[0] == hex(9) else whole(params)
+    settings = {"index": "sqlite:///events.sqlite", "first_block": 10}
+    (failure,) = watching(world, tmp_path, settings, nodes=[node]).cycle().failures
+    assert (failure.collector, failure.error.code) == ("events", "history-missing")
+    assert "http://node-0.example:80" in failure.error.message
+    assert "block 9" in failure.error.message
+    assert failure.error.advice
+
+
+@pytest.mark.parametrize("section", ["guard", "liquidation"])
+def test_cycle__followed_contract_that_is_not_there__fails_instead_of_counting_nothing(
+    section: str, tmp_path: Path
+) -> None:
+    world = World()
+    gone = "0x" + "86" * 20
+    watched = {"index": "sqlite:///events.sqlite", section: {"address": gone}}
+    assert watching(world, tmp_path, watched).cycle().failures == ()
+    world.empty.add(gone)
+    (failure,) = watching(world, tmp_path, watched).cycle().failures
+    assert failure.collector == section
+    assert failure.error.message == f"monitor.{section}: there is no contract at {gone} on chain main at block 49"
+
+
+def test_cycle__told_to_stop_in_a_long_scan__breaks_off_and_goes_on_from_there(tmp_path: Path) -> None:
+    line = Line(70_000)
+    node = line.node(eth_getLogs=lambda params: [])
+    watch = watching(World(), tmp_path, {"index": "sqlite:///events.sqlite"}, nodes=[node])
+    watch.stopping = lambda: True
+    scanned = [value(watch.cycle(), "chain_indexed_block_number", "main") for _ in range(4)]
+    assert 0 < scanned[0] < scanned[1] < scanned[2] < 70_000 - 1
+    assert scanned[3] == 70_000 - 1
+    watch.close()
+
+
 def test_cycle__index_whose_folder_is_missing__costs_the_events_only(tmp_path: Path) -> None:
     snapshot = watching(World(), tmp_path, {"index": "sqlite:///nowhere/events.sqlite"}).cycle()
-    assert {failure.collector for failure in snapshot.failures} == {"events"}
+    (failure,) = snapshot.failures
+    assert failure.collector == "events"
+    assert "nowhere" in failure.error.message
+    assert value(snapshot, "collector_errors_total", "events") == 1
     assert value(snapshot, "token_supply_units", "USDW") == 1_000_000
 
 
