@@ -65,7 +65,7 @@ def network(loaded: Loaded) -> Iterator[Finding]:
         yield _failed("network", fault)
         return
     snapshot = watch.cycle(events=False)
-    found = network_findings(snapshot, max_lag_blocks=loaded.config.monitor.max_lag_blocks)
+    found = network_findings(snapshot)
     wrong = {each.subject for each in found}
     for chain, block in snapshot.blocks.items():
         seen = sum(each.metric is VALIDATOR and each.labels[0] == chain for each in snapshot.samples)

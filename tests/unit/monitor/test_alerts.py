@@ -36,6 +36,7 @@ ComplianceViolation critical P0 0 | RoleDrift critical P1 0 | RoleChanged warnin
 MultisigWeakened critical P1 0
 ChainHalted critical P0 60 | ValidatorNotProducing critical P1 120 | RpcEndpointDown critical P1 120
 RpcLatencyHigh warning P3 600 | RpcErrorRateHigh warning P3 600 | RpcProvidersDisagree critical P1 60
+RpcEndpointLagging warning P3 120 | UnreadableLogs warning P3 300 | ClockSkew warning P3 300
 OraclePublisherErrors warning P3 0 | OracleCircuitBreakerOpen critical P1 60
 CollectorStale critical P1 0 | IndexerLagging warning P3 600 | DeepReorg critical P1 0 | MetricsAbsent critical P1 300
 TargetDown critical P1 180 | Watchdog none none 0 | DailyCheckMissing warning P3 0
