@@ -70,8 +70,9 @@ def list_(output: Output, config_path: Path, as_json: bool) -> int:
     for name, task in TASKS.items():
         last = done[name]
         due = "-" if last is None or rehearsal else _minute(task.due(last))
-        rows.append((name, "never" if last is None else _minute(last), due, "late" if task in late else ""))
-    output.line(table(("Task", "Last done (UTC)", "Due by (UTC)", ""), rows))
+        state = "late" if task in late else "-" if rehearsal else "in time"
+        rows.append((name, "never" if last is None else _minute(last), due, state))
+    output.line(table(("Task", "Last done (UTC)", "Due by (UTC)", "State"), rows))
     output.line()
     for task in late:
         output.line(f"{task.name} is late (runbook {task.section}): {task.alert}")

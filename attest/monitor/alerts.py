@@ -126,11 +126,11 @@ _QUORUM = ("attest quorum explain", "what every custodian's source said of the l
 _NETWORK_CHECK = ("attest doctor --network", "blocks, validators, endpoints and the publisher, a line each, as of now")
 _DOCTOR = ("attest doctor", "what would stop a run: configuration, endpoints, keys, gas")
 _SUPPLY = (
-    'cast call $TOKEN_ADDRESS "totalSupply()" --rpc-url $RPC_URL',
+    'cast call $TOKEN_ADDRESS "totalSupply()(uint256)" --rpc-url $RPC_URL',
     "the supply, from the contract itself",
 )
 _VERIFIED = (
-    'cast call $TOKEN_ADDRESS "verifiedReserve()" --rpc-url $RPC_URL',
+    'cast call $TOKEN_ADDRESS "verifiedReserve()(uint256)" --rpc-url $RPC_URL',
     "the reserve that the contract goes by",
 )
 _HALT = (
@@ -138,27 +138,27 @@ _HALT = (
     "halts minting (§4.1); needs the controller's admin key",
 )
 _QUORUM_MET = (
-    'cast call $RESERVE_ORACLE "isQuorumMet(address)" $TOKEN_ADDRESS --rpc-url $RPC_URL',
+    'cast call $RESERVE_ORACLE "isQuorumMet(address)(bool)" $TOKEN_ADDRESS --rpc-url $RPC_URL',
     "whether enough reporters' reports count",
 )
 _DESTINATION = (
-    'cast call $BRIDGE_REGISTRY "destinations(uint256)" $CHAIN_ID --rpc-url $RPC_URL',
+    'cast call $BRIDGE_REGISTRY "destinations(uint256)(uint8,bool,uint64,address)" $CHAIN_ID --rpc-url $RPC_URL',
     "status of the route: 1 active, 2 degraded, 3 down; whether it is enabled",
 )
 _BRIDGE_SIZING = (
-    "attest sizing bridge --from-index sqlite:///monitor/events.sqlite",
+    "attest sizing bridge --from-index $INDEX --asset $TOKEN_ADDRESS",
     "peak outflow, latency and the reserve that they require, step by step",
 )
 _HEALTH = (
-    'cast call $LEDGER_ADDRESS "getVaultHealth(address)" $VAULT_ADDRESS --rpc-url $RPC_URL',
+    'cast call $LEDGER_ADDRESS "getVaultHealth(address)(uint256)" $VAULT_ADDRESS --rpc-url $RPC_URL',
     "one vault's ratio; 1e18 is 100 %",
 )
 _CAN_LIQUIDATE = (
-    'cast call $LIQUIDATION_ADDRESS "canLiquidate(address)" $VAULT_ADDRESS --rpc-url $RPC_URL',
+    'cast call $LIQUIDATION_ADDRESS "canLiquidate(address)(bool)" $VAULT_ADDRESS --rpc-url $RPC_URL',
     "whether it is below 110 % by usable prices (§4.2)",
 )
-_FROZEN = ('cast call $XAU_ORACLE "isFrozen()" --rpc-url $RPC_URL', "whether the guardian froze the price")
-_UPDATED = ('cast call $XAU_ORACLE "updatedAt()" --rpc-url $RPC_URL', "Unix seconds of the last price")
+_FROZEN = ('cast call $XAU_ORACLE "isFrozen()(bool)" --rpc-url $RPC_URL', "whether the guardian froze the price")
+_UPDATED = ('cast call $XAU_ORACLE "updatedAt()(uint256)" --rpc-url $RPC_URL', "Unix seconds of the last price")
 _BLOCK = ("cast block latest --rpc-url $RPC_URL", "the head: its number and time; run it twice")
 _VALIDATORS = ("kubectl get pods -n besu-network -l component=validator", "the validators' pods")
 _VALIDATOR_LOGS = ("kubectl logs -n besu-network $VALIDATOR_POD --tail=200", "a validator's log")
@@ -170,16 +170,21 @@ _HEALTHZ = ("curl --fail http://127.0.0.1:9464/healthz", "whether the exporter l
 _METRICS = ("curl --silent http://127.0.0.1:9464/metrics", "what the exporter says now")
 _JOURNAL = ("journalctl --unit attest-monitor --since -1h", "the exporter's log")
 _GUARD = (
-    "cast logs --rpc-url $RPC_URL --address $COMPLIANCE_GUARD --from-block -2000",
+    "cast logs --rpc-url $RPC_URL --from-block $SINCE --address $COMPLIANCE_GUARD",
     "the compliance guard's newest events",
 )
 _MEMBERS = (
-    'cast logs --rpc-url $RPC_URL "RoleGranted(bytes32 indexed,address indexed,address indexed)" --from-block -50000',
+    'cast logs --rpc-url $RPC_URL --from-block $SINCE "RoleGranted(bytes32 indexed,address indexed,address indexed)"',
     "who was given a role, and by whom",
 )
 _REVOKED = (
-    'cast logs --rpc-url $RPC_URL "RoleRevoked(bytes32 indexed,address indexed,address indexed)" --from-block -50000',
+    'cast logs --rpc-url $RPC_URL --from-block $SINCE "RoleRevoked(bytes32 indexed,address indexed,address indexed)"',
     "who lost one",
+)
+_SETTINGS = (
+    'cast call $STABILIZER "settings()(uint256,uint256,uint256,uint256,uint256,uint256,uint256,uint256)" '
+    "--rpc-url $RPC_URL",
+    "threshold, k, blocks, gap, delay, cap of a block, slippage, gas price",
 )
 _STABILIZATION_SIZING = (
     "attest sizing stabilization --peak-minute-outflow $P --window $T --safety 3 --reserve $RESERVE",
@@ -343,11 +348,11 @@ _VAULT = (
         (
             _ONCE,
             (
-                'cast call $LEDGER_ADDRESS "totalDebt(address)" $CURRENCY_ADDRESS --rpc-url $RPC_URL',
+                'cast call $LEDGER_ADDRESS "totalDebt(address)(uint256)" $CURRENCY_ADDRESS --rpc-url $RPC_URL',
                 "the debt, base units",
             ),
             (
-                'cast call $LEDGER_ADDRESS "debtCeiling(address)" $CURRENCY_ADDRESS --rpc-url $RPC_URL',
+                'cast call $LEDGER_ADDRESS "debtCeiling(address)(uint256)" $CURRENCY_ADDRESS --rpc-url $RPC_URL',
                 "its ceiling, base units",
             ),
         ),
@@ -564,7 +569,7 @@ _SIZING = (
                 "s x f >= delta, and the size that would do",
             ),
             _ONCE,
-            ('cast call $STABILIZER "tradeSize()" --rpc-url $RPC_URL', "s, as the contract computes it"),
+            ('cast call $STABILIZER "tradeSize()(uint256)" --rpc-url $RPC_URL', "s, as the contract computes it"),
         ),
         "When TwapDeviationSustained fires with it.",
         5 * MINUTE,
@@ -580,8 +585,11 @@ _SIZING = (
         "requires.",
         (
             _ONCE,
-            ('cast call $XAU_ORACLE "twapDeviation()" --rpc-url $RPC_URL', "|last - twap| / twap; 1e18 is 100 %"),
-            ('cast call $STABILIZER "lastTradeBlock()" --rpc-url $RPC_URL', "whether the stabilizer acts"),
+            (
+                'cast call $XAU_ORACLE "twapDeviation()(uint256)" --rpc-url $RPC_URL',
+                "|last - twap| / twap; 1e18 is 100 %",
+            ),
+            ('cast call $STABILIZER "lastTradeBlock()(uint256)" --rpc-url $RPC_URL', "whether the stabilizer acts"),
         ),
         "When the stabilizer does not trade.",
     ),
@@ -595,10 +603,7 @@ _SIZING = (
         "The cap is what limits execution driven by flash loans. The contract enforces it, so it was changed, or "
         "replaced.",
         (
-            (
-                'cast call $STABILIZER "settings()" --rpc-url $RPC_URL',
-                "threshold, k, blocks, gap, delay, cap, slippage",
-            ),
+            _SETTINGS,
             _ONCE,
             _MEMBERS,
         ),
@@ -614,7 +619,7 @@ _SIZING = (
         "Cap, size or frequency of the stabilizer do not fit the drains that happen.",
         (
             _ONCE,
-            ('cast call $STABILIZER "settings()" --rpc-url $RPC_URL', "the cap of a block, and the block delay"),
+            _SETTINGS,
             (
                 "attest sizing cantilever --trade-size $S --frequency $F --imbalance $DELTA",
                 "the size that would do",
