@@ -7,9 +7,13 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +21,7 @@ from attest import devnet, scenarios
 from attest.chain.devnet import dev_key
 from attest.monitor.alerts import ALERTS
 from attest.scenarios import Stage, Status
+from tests.support import alerting
 from tests.support.practice import rpc
 
 ROOT = Path(__file__).parents[3]
@@ -136,3 +141,108 @@ def failed_transfer(desk: Desk) -> str:
     stage.fail(failed)
     stage.initiate_refunds(failed)
     return f"0x{failed[0].transfer.hex()}"
+
+
+# -- other programs ----------------------------------------------------------------------------------------------------
+
+CLUSTER = [each for each in COMMANDS if each.startswith("kubectl")]
+WEB = [each for each in COMMANDS if each.startswith(("amtool", "curl")) and ":9464" not in each]
+MACHINE = [each for each in COMMANDS if each.startswith(("journalctl", "systemctl", "timedatectl"))]
+POD = {
+    "kind": "Pod",
+    "apiVersion": "v1",
+    "metadata": {"name": "besu-rpc-0", "namespace": "besu-network"},
+    "spec": {"containers": [{"name": "besu"}]},
+}
+
+
+@contextmanager
+def cluster() -> Iterator[tuple[str, list[str]]]:
+    """A Kubernetes API of one pod: its URL, and the paths asked for."""
+    asked: list[str] = []
+    lists = {"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": [POD]}
+    usage = {"metadata": POD["metadata"], "timestamp": "2026-11-23T00:00:00Z", "window": "10s", "containers": []}
+    resources = [{"name": "pods", "singularName": "pod", "namespaced": True, "kind": "Pod", "verbs": ["get", "list"]}]
+    metrics = "metrics.k8s.io/v1beta1"
+    group = {"name": "metrics.k8s.io", "versions": [{"groupVersion": metrics, "version": "v1beta1"}]}
+    answers: Mapping[str, Any] = {
+        r"/api": {"kind": "APIVersions", "versions": ["v1"]},
+        r"/apis": {"kind": "APIGroupList", "apiVersion": "v1", "groups": [group]},
+        r"/api/v1": {"kind": "APIResourceList", "groupVersion": "v1", "resources": resources},
+        rf"/apis/{metrics}": {"kind": "APIResourceList", "groupVersion": metrics, "resources": resources},
+        r"/api/v1/namespaces/besu-network/pods": lists,
+        r"/api/v1/namespaces/besu-network/pods/[^/]+": POD,
+        r"/api/v1/namespaces/besu-network/pods/[^/]+/log": {},
+        r"/api/v1/namespaces/besu-network/events": {
+            "kind": "EventList",
+            "apiVersion": "v1",
+            "metadata": {},
+            "items": [],
+        },
+        rf"/apis/{metrics}/namespaces/besu-network/pods": {"kind": "PodMetricsList", "metadata": {}, "items": [usage]},
+        rf"/apis/{metrics}/namespaces/besu-network/pods/[^/]+": {"kind": "PodMetrics", **usage},
+    }
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            path = self.path.partition("?")[0]
+            found = [body for pattern, body in answers.items() if re.fullmatch(pattern, path)]
+            body = json.dumps(found[0] if found else {}).encode()
+            self.send_response(200 if found else 404)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            """Quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", asked
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def typed(line: str, **more: str) -> subprocess.CompletedProcess[str]:
+    return Desk(ROOT, {**os.environ, **more}).types(line)
+
+
+@pytest.mark.requires("kubectl", "apt-get install kubernetes-client")
+@pytest.mark.parametrize("line", CLUSTER, ids=str)
+def test_command__of_the_cluster__asks_for_the_pods_that_it_names(line: str, tmp_path: Path) -> None:
+    with cluster() as (url, asked):
+        pods = {"VALIDATOR_POD": "besu-rpc-0", "ORACLE_POD": "besu-rpc-0", "HOME": str(tmp_path)}
+        told = typed(f"{line} --server {url}", **pods)
+    assert told.returncode == 0, told.stderr
+    selector = re.search(r"-l (\S+)=(\S+)", line)
+    wanted = f"labelSelector={selector[1]}%3D{selector[2]}" if selector else "/pods/besu-rpc-0"
+    assert any("/namespaces/besu-network/pods" in path and wanted in path for path in asked)
+    assert not re.search(r"--tail=200", line) or any("tailLines=200" in path for path in asked)
+
+
+@pytest.mark.requires("prometheus", "apt-get install prometheus")
+@pytest.mark.requires("prometheus-alertmanager", "apt-get install prometheus-alertmanager")
+def test_command__of_prometheus_and_alertmanager__is_answered_by_both(tmp_path: Path) -> None:
+    rules = ROOT / "deploy/prometheus/attest.rules.yml"
+    with (
+        alerting.Listener() as listener,
+        alerting.alertmanager(tmp_path, alerting.alertmanager_configuration(tmp_path, listener)) as manager,
+        alerting.prometheus(tmp_path, rules, listener.address, manager) as prometheus,
+    ):
+        listener.wait("/watchdog", "Watchdog", "firing", 30)
+        for line in (*WEB, "amtool alert query severity=critical --alertmanager.url http://127.0.0.1:9093"):
+            told = typed(line.replace("127.0.0.1:9090", prometheus).replace("127.0.0.1:9093", manager))
+            assert told.returncode == 0, told.stderr
+            assert told.stdout
+
+
+@pytest.mark.requires("systemctl", "apt-get install systemd")
+@pytest.mark.parametrize("line", MACHINE, ids=str)
+def test_command__of_the_machine__is_understood(line: str) -> None:
+    told = typed(line)
+    # Where systemd does not run, as in a container, none of them has an answer; one that is wrong says so before.
+    assert not re.search(r"unrecognized|unknown|invalid|failed to parse|usage", told.stderr, re.I)
