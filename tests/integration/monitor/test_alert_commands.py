@@ -80,6 +80,22 @@ def desk(anvil: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[De
         yield sitting
 
 
+def test_tasks__deployment_that_is_no_rehearsal__are_late_until_they_are_done(desk: Desk) -> None:
+    real = re.sub(r"^clock = .*\n", "", (desk.folder / "attest.toml").read_text(), flags=re.M)
+    (desk.folder / "real.toml").write_text(re.sub(r"file://private\b", "file://private-real", real))
+
+    def missing() -> set[str]:
+        found = json.loads(desk.types("attest monitor --once --json --config real.toml").stdout)["findings"]
+        return {each["subject"] for each in found if each["alert"].endswith("Missing")}
+
+    assert missing() == {"weekly-attestation", "weekly-report", "monthly-review"}, "the daily check is this one"
+    listed = json.loads(desk.types("attest tasks list --json --config real.toml").stdout)
+    assert [each["task"] for each in listed["tasks"] if not each["late"]] == ["daily-check"]
+    for task in ("weekly-report", "monthly-review"):
+        assert desk.types(f"attest tasks done {task} --config real.toml").returncode == 0
+    assert missing() == {"weekly-attestation"}
+
+
 needs_cast = pytest.mark.requires("cast", "npm install --global @foundry-rs/cast")
 
 
