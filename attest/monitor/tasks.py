@@ -60,7 +60,7 @@ MONTHLY_REVIEW = Task(
     "MonthlyReviewMissing",
     32 * DAY,
 )
-#: The longest pause that each allows comes last.
+#: By name, the most frequent first.
 TASKS: Mapping[str, Task] = {
     task.name: task for task in (DAILY_CHECK, WEEKLY_ATTESTATION, WEEKLY_REPORT, MONTHLY_REVIEW)
 }

@@ -121,7 +121,9 @@ def test_commands__answers__are_those_of_the_practice_network(desk: Desk) -> Non
     assert answers("isQuorumMet") == "true\n"
     assert answers("getOwners").lower() == f"[{OWNER}]\n"
     assert answers("RoleGranted").count("topics") > 20
-    assert "Task" in desk.types("attest tasks list").stdout
+    network = desk.types("attest doctor --network").stdout
+    assert "block" in network
+    assert "publisher: no run was refused" in network
 
 
 @needs_cast

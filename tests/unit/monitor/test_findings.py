@@ -11,7 +11,7 @@ import pytest
 from attest.errors import ChainError
 from attest.monitor.alerts import ALERTS
 from attest.monitor.exposition import Sample
-from attest.monitor.findings import findings
+from attest.monitor.findings import findings, network_findings
 from attest.monitor.metrics import CATALOGUE, ENDED, RECENT, SURPLUS
 from attest.monitor.watch import Failure, Snapshot
 from tests.support.rule_cases import FEWEST_TRANSFERS, LEVELS, RATES, RISES, Level
@@ -48,10 +48,13 @@ ONLY_RULES = {
 }
 
 
+def snapshot(samples: Iterable[Sample], *failures: Failure) -> Snapshot:
+    return Snapshot(datetime.fromtimestamp(MINUTE * 60, UTC), {}, tuple(samples), failures, {})
+
+
 def found(samples: Iterable[Sample], *failures: Failure) -> set[str]:
     """The alerts that a snapshot's findings name."""
-    at = datetime.fromtimestamp(MINUTE * 60, UTC)
-    return {each.alert for each in findings(Snapshot(at, {}, tuple(samples), failures, {}))}
+    return {each.alert for each in findings(snapshot(samples, *failures))}
 
 
 def sample(series: str, value: float) -> Sample:
@@ -123,6 +126,26 @@ def test_findings__part_that_failed__is_the_one_finding_that_no_rule_is_named_af
 
 
 def test_findings__each__is_as_bad_as_its_alert() -> None:
-    snapshot = Snapshot(datetime.fromtimestamp(0, UTC), {}, (Sample(SURPLUS, -1, ("USDW",)),), (), {})
-    (short,) = findings(snapshot)
+    (short,) = findings(snapshot([Sample(SURPLUS, -1, ("USDW",))]))
     assert (short.severity, short.incident) == ("critical", "P0")
+
+
+#: What the incident runbook looks for, besides what a run was refused for.
+NETWORK = {
+    "ChainHalted",
+    "ValidatorNotProducing",
+    "RpcEndpointDown",
+    "RpcEndpointLagging",
+    "RpcProvidersDisagree",
+    "OracleCircuitBreakerOpen",
+}
+
+
+def test_network_findings__every_symptom_of_the_incident_runbook__is_told() -> None:
+    levels = [level for level in LEVELS if level.alert in NETWORK]
+    assert {level.alert for level in levels} == NETWORK
+    for level in levels:
+        samples = [sample(series, value(MINUTE) or 0) for series, value in level.series(0).items()]
+        assert {each.alert for each in network_findings(snapshot(samples))} == {level.alert}
+    refused = snapshot([Sample(RECENT, 1, ("run-refused",))])
+    assert {each.alert for each in network_findings(refused)} == {"OraclePublisherErrors"}
