@@ -720,7 +720,8 @@ _NETWORK = (
         "- ignoring (validator) group_right () attest_chain_validator_last_block_timestamp_seconds\n"
         f"> {limit.VALIDATOR_AGE}",
         "Validator {{ $labels.validator }} has proposed and sealed nothing for {{ $value | humanizeDuration }}.",
-        "A third of them silent, and the chain halts.",
+        "A third of them silent, and the chain halts. Measured up to the newest block: on a chain that has halted, "
+        "those fire that were silent before.",
         (
             ("kubectl describe pod $VALIDATOR_POD -n besu-network", "whether its pod runs, and why not"),
             _VALIDATOR_LOGS,
