@@ -65,7 +65,7 @@ def network(loaded: Loaded) -> Iterator[Finding]:
         yield _failed("network", fault)
         return
     snapshot = watch.cycle(events=False)
-    found = network_findings(snapshot, max_lag_blocks=loaded.config.monitor.max_lag_blocks)
+    found = network_findings(snapshot)
     wrong = {each.subject for each in found}
     for chain, block in snapshot.blocks.items():
         seen = sum(each.metric is VALIDATOR and each.labels[0] == chain for each in snapshot.samples)
@@ -76,6 +76,8 @@ def network(loaded: Loaded) -> Iterator[Finding]:
         for head in heads:
             if head.block is not None and head.endpoint not in wrong:
                 yield Finding("ok", head.endpoint, f"chain {chain}: block {head.block.number}")
+    if "publisher" not in wrong and not any(each.collector == "jobs" for each in snapshot.failures):
+        yield Finding("ok", "publisher", "no run was refused in the last day, and none waits for a person")
     for failure in snapshot.failures:
         if failure.collector.startswith("network-") or failure.collector == "jobs":
             yield _failed(failure.collector, failure.error)
@@ -88,6 +90,7 @@ _NEXT = {
     "ChainHalted": "Check the validators; the incident runbook, Network Outage.",
     "ClockSkew": "Set this machine's clock by NTP, then the validators'.",
     "OracleCircuitBreakerOpen": "`attest run` says again what it refuses, and why.",
+    "OraclePublisherErrors": "`attest quorum explain`, or `attest run` again, says why.",
     "RpcEndpointDown": "Check the endpoint; the incident runbook, RPC Endpoint Issues.",
     "RpcEndpointLagging": "Wait for it to synchronise, or take it out of the configuration.",
     "RpcProvidersDisagree": "Compare with a node of your own, and take the wrong endpoint out.",

@@ -331,8 +331,7 @@ class RunArea:
             amounts,
         )
         data = records.to_json(made)
-        stamp = records.format_instant(now).replace(":", "")
-        key = f"refusals/{self.name}/{stamp}-{records.digest(data)[:16]}"
+        key = f"refusals/{self.name}/{refusal_stamp(now)}-{records.digest(data)[:16]}"
         self.store.create(key, data)
         return key
 
@@ -355,6 +354,11 @@ class RunArea:
         """The names of this attempt's artifacts in ``folder``, sorted, each with the folder before it."""
         root = self.key("")
         return tuple(key.removeprefix(root) for key in self.store.list(self.key(folder)))
+
+
+def refusal_stamp(now: datetime) -> str:
+    """How the key of a refusal begins in its period: stamps are in the order of their times."""
+    return records.format_instant(now).replace(":", "")
 
 
 def order_key(period: Period, revision: int) -> str:

@@ -212,13 +212,20 @@ class Stage:
             self._add(RELAYER, "BridgeEscrowVault", self.contracts.bridge_vault, "failTransfer", *arguments)
         self.accounts[RELAYER].commit()
 
-    def refund(self, transfers: Sequence[Outbound]) -> None:
-        """Refund failed transfers: the HSM signs, anyone brings it."""
+    def initiate_refunds(self, transfers: Sequence[Outbound]) -> None:
+        """Refunds of failed transfers begin: the HSM signs, anyone brings it."""
         vault, hsm = self.contracts.bridge_vault, self.accounts[HSM].address
         deadline = chain.head(self.rpc)[1] + 3600
         for outbound in transfers:
             request = _refund_request(self.contracts, outbound, deadline)
             self._add(RELAYER, "BridgeEscrowVault", vault, "initiateRefund", request, hsm)
+        self.accounts[RELAYER].commit()
+
+    def refund(self, transfers: Sequence[Outbound]) -> None:
+        """Refund failed transfers."""
+        self.initiate_refunds(transfers)
+        for outbound in transfers:
+            vault = self.contracts.bridge_vault
             self._add(RELAYER, "BridgeEscrowVault", vault, "executeRefund", outbound.transfer)
         self.accounts[RELAYER].commit()
 

@@ -22,8 +22,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _installed(program: str) -> bool:
-    """On the PATH, or where Debian keeps PostgreSQL's programs."""
-    return shutil.which(program) is not None or any(Path("/usr/lib/postgresql").glob(f"*/bin/{program}"))
+    """On the PATH, where npm puts programs, or where Debian keeps PostgreSQL's."""
+    npm = Path(__file__).parents[1] / "node_modules/.bin" / program
+    return (
+        shutil.which(program) is not None or npm.exists() or any(Path("/usr/lib/postgresql").glob(f"*/bin/{program}"))
+    )
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

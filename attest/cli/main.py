@@ -35,6 +35,7 @@ COMMANDS = {
     "quorum": ("attest.cli.quorum", "group", "Why the sources' word was accepted, held or refused."),
     "sizing": ("attest.cli.sizing", "group", "How large reserves and stabilisation trades must be."),
     "alerts": ("attest.cli.alerts", "alerts", "What each alert means, and the Prometheus rules."),
+    "tasks": ("attest.cli.tasks", "group", "The runbook's daily, weekly and monthly tasks: what is late."),
     "keys": ("attest.cli.keys", "group", "Make, enrol, test and rotate keys."),
     "oracle": ("attest.cli.oracle", "group", "Look after the reserve oracle between runs."),
     "prove": ("attest.cli.prove", "prove", "Write one account's inclusion proof."),

@@ -147,7 +147,7 @@ def _serve(output: Output, watch: Watch, notifier: Notifier | None, listen: tupl
         while not ended.is_set():
             begun = time.monotonic()
             snapshot = watch.cycle(patience=settings.interval_seconds)
-            found = findings(snapshot, max_lag_blocks=settings.max_lag_blocks)
+            found = findings(snapshot)
             if notifier is not None:
                 notifier.see(snapshot, found)
                 snapshot = replace(snapshot, samples=(*snapshot.samples, *notifier.samples()))
@@ -163,9 +163,11 @@ def _say_unwatched(output: Output, watch: Watch) -> None:
 
 def _once(output: Output, watch: Watch, notifier: Notifier | None) -> int:
     from attest.monitor.findings import findings
+    from attest.monitor.tasks import DAILY_CHECK
 
     snapshot = _noted(watch, watch.cycle())
-    found = findings(snapshot, max_lag_blocks=watch.loaded.config.monitor.max_lag_blocks)
+    # This is the daily check: that it is missing ends now.
+    found = [each for each in findings(snapshot) if each.alert != DAILY_CHECK.alert]
     outcomes: list[Outcome] = []
     if notifier is not None:
         notifier.see(snapshot, found)
@@ -201,12 +203,13 @@ def _noted(watch: Watch, snapshot: Snapshot) -> Snapshot:
 
     from attest.errors import AttestError
     from attest.monitor import jobs
+    from attest.monitor.tasks import DAILY_CHECK
     from attest.monitor.watch import Failure
 
     if snapshot.failures:
         return snapshot
     try:
-        jobs.record(watch.private, jobs.DAILY_CHECK, snapshot.at)
+        jobs.record(watch.private, DAILY_CHECK, snapshot.at)
     except AttestError as fault:
         return replace(snapshot, failures=(Failure("jobs", fault),))
     return snapshot

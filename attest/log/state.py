@@ -23,13 +23,7 @@ class StateFile:
         self.path = path
         self._owner = owner
         with self._reaching():
-            self._lock = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            with self._reaching():
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BaseException:
-            self.close()
-            raise
+            self._lock = lock(path, wait=False)
 
     def close(self) -> None:
         """Let another process take over."""
@@ -43,8 +37,7 @@ class StateFile:
     def replace(self, data: bytes) -> None:
         """Remember ``data`` instead: all of it is on disk when this returns; a crash leaves the old or the new."""
         with self._reaching():
-            _write(self.path.with_name(f"{self.path.name}.new"), data).replace(self.path)
-            _sync_folder(self.path.parent)
+            replace(self.path, data)
 
     def keep(self, name: str, data: bytes) -> Path:
         """Write evidence to ``<file>.evidence/<name>``, once, synced; returns its place."""
@@ -53,8 +46,7 @@ class StateFile:
         with self._reaching():
             if not place.exists():
                 folder.mkdir(mode=0o700, exist_ok=True)
-                _write(folder / f"{name}.new", data).replace(place)
-                _sync_folder(folder)
+                replace(place, data)
         return place
 
     @contextlib.contextmanager
@@ -77,17 +69,28 @@ def evidence_name(size: int, root: str) -> str:
     return f"{size}-{root[:16]}.checkpoint"
 
 
-def _write(path: Path, data: bytes) -> Path:
-    with path.open("wb") as file:
+def lock(path: Path, *, wait: bool) -> int:
+    """Lock ``<path>.lock``; closing the descriptor gives it back. Raises ``OSError``, ``BlockingIOError`` if another
+    process has it and ``wait`` is not said."""
+    descriptor = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def replace(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all: when this returns, it is on disk. Raises ``OSError``."""
+    temporary = path.with_name(f"{path.name}.new")
+    with temporary.open("wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-    return path
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    temporary.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(descriptor)
+        os.fsync(folder)
     finally:
-        os.close(descriptor)
+        os.close(folder)

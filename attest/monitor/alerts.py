@@ -10,10 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from attest.monitor import thresholds as limit
+from attest.monitor.tasks import DAILY_CHECK, MONTHLY_REVIEW, WEEKLY_ATTESTATION, WEEKLY_REPORT, Task
+from attest.monitor.thresholds import MINUTE
+
 Severity = Literal["critical", "warning", "info", "none"]
 Incident = Literal["P0", "P1", "P2", "P3", "none"]
 
-MINUTE, HOUR, DAY = 60, 3600, 86_400
 #: The scrape job of the exporter.
 JOB = "attest"
 #: A critical alert goes on for so long after its condition ended: longer than it takes to notice that the exporter is
@@ -99,18 +102,23 @@ def _older(timestamp: str, seconds: int) -> str:
     return f"time() - {timestamp} > {seconds}"
 
 
+def _share(percent: int) -> str:
+    """As Prometheus has it: 1 is 100 %."""
+    return f"{percent / 100:.2f}"
+
+
 def _ratio(gauge: str, of: str, condition: str) -> str:
     return f"{_lately(gauge)} / {_lately(of)} {condition}"
 
 
-def _success_rate(limit: str) -> str:
+def _success_rate(percent: int) -> str:
     """Of the last hour's transfers that ended, as the exporter counts them: each once, by the deployment's statuses,
     refunds among the failures; and exact after a silence or a reorganisation, which ``increase()`` of a counter takes
     for nothing and for a restart."""
     transfers, settled_only = 'attest_bridge_ended_transfers{window="hour"', ',outcome="settled"}'
     ended = f"sum without (outcome) ({_lately(transfers + '}')})"
     settled = f"sum without (outcome) ({_lately(transfers + settled_only)})"
-    return f"{settled} / {ended} < {limit}\nand\n{ended} >= 20"
+    return f"{settled} / {ended} < {_share(percent)}\nand\n{ended} >= {limit.FEWEST_TRANSFERS}"
 
 
 _BRIDGE_MINIMUM = (
@@ -120,9 +128,10 @@ _STABILIZATION_MINIMUM = "attest_stabilization_peak_outflow_units_per_second * a
 _HEAD_AGE = "time() - attest_chain_head_timestamp_seconds"
 
 
-def _missing(task: str, seconds: int) -> str:
-    metric = f'attest_job_last_success_timestamp_seconds{{task="{task}"}}'
-    return f"{_older(metric, seconds)}\nor\nabsent({metric})"
+def _missing(task: Task) -> str:
+    """Late, or nobody tells of it; in a rehearsal nobody does, and nothing is late."""
+    metric = f'attest_job_last_success_timestamp_seconds{{task="{task.name}"}}'
+    return f"{_older(metric, task.late_seconds)}\nor\n(absent({metric}) unless on () attest_rehearsal == 1)"
 
 
 # -- commands that many have in common -------------------------------------------------------------------------------
@@ -130,13 +139,14 @@ def _missing(task: str, seconds: int) -> str:
 _ONCE = ("attest monitor --once", "every number of the watch, worst first, read from the chain now")
 _STATUS = ("attest status", "reports, quorum, supply and ratio of each token at one block")
 _QUORUM = ("attest quorum explain", "what every custodian's source said of the last period, and which rule decided")
+_NETWORK_CHECK = ("attest doctor --network", "blocks, validators, endpoints and the publisher, a line each, as of now")
 _DOCTOR = ("attest doctor", "what would stop a run: configuration, endpoints, keys, gas")
 _SUPPLY = (
-    'cast call $TOKEN_ADDRESS "totalSupply()" --rpc-url $RPC_URL',
+    'cast call $TOKEN_ADDRESS "totalSupply()(uint256)" --rpc-url $RPC_URL',
     "the supply, from the contract itself",
 )
 _VERIFIED = (
-    'cast call $TOKEN_ADDRESS "verifiedReserve()" --rpc-url $RPC_URL',
+    'cast call $TOKEN_ADDRESS "verifiedReserve()(uint256)" --rpc-url $RPC_URL',
     "the reserve that the contract goes by",
 )
 _HALT = (
@@ -144,27 +154,27 @@ _HALT = (
     "halts minting (§4.1); needs the controller's admin key",
 )
 _QUORUM_MET = (
-    'cast call $RESERVE_ORACLE "isQuorumMet(address)" $TOKEN_ADDRESS --rpc-url $RPC_URL',
+    'cast call $RESERVE_ORACLE "isQuorumMet(address)(bool)" $TOKEN_ADDRESS --rpc-url $RPC_URL',
     "whether enough reporters' reports count",
 )
 _DESTINATION = (
-    'cast call $BRIDGE_REGISTRY "destinations(uint256)" $CHAIN_ID --rpc-url $RPC_URL',
+    'cast call $BRIDGE_REGISTRY "destinations(uint256)(uint8,bool,uint64,address)" $CHAIN_ID --rpc-url $RPC_URL',
     "status of the route: 1 active, 2 degraded, 3 down; whether it is enabled",
 )
 _BRIDGE_SIZING = (
-    "attest sizing bridge --from-index sqlite:///monitor/events.sqlite",
+    "attest sizing bridge --from-index $INDEX --asset $TOKEN_ADDRESS",
     "peak outflow, latency and the reserve that they require, step by step",
 )
 _HEALTH = (
-    'cast call $LEDGER_ADDRESS "getVaultHealth(address)" $VAULT_ADDRESS --rpc-url $RPC_URL',
+    'cast call $LEDGER_ADDRESS "getVaultHealth(address)(uint256)" $VAULT_ADDRESS --rpc-url $RPC_URL',
     "one vault's ratio; 1e18 is 100 %",
 )
 _CAN_LIQUIDATE = (
-    'cast call $LIQUIDATION_ADDRESS "canLiquidate(address)" $VAULT_ADDRESS --rpc-url $RPC_URL',
+    'cast call $LIQUIDATION_ADDRESS "canLiquidate(address)(bool)" $VAULT_ADDRESS --rpc-url $RPC_URL',
     "whether it is below 110 % by usable prices (§4.2)",
 )
-_FROZEN = ('cast call $XAU_ORACLE "isFrozen()" --rpc-url $RPC_URL', "whether the guardian froze the price")
-_UPDATED = ('cast call $XAU_ORACLE "updatedAt()" --rpc-url $RPC_URL', "Unix seconds of the last price")
+_FROZEN = ('cast call $XAU_ORACLE "isFrozen()(bool)" --rpc-url $RPC_URL', "whether the guardian froze the price")
+_UPDATED = ('cast call $XAU_ORACLE "updatedAt()(uint256)" --rpc-url $RPC_URL', "Unix seconds of the last price")
 _BLOCK = ("cast block latest --rpc-url $RPC_URL", "the head: its number and time; run it twice")
 _VALIDATORS = ("kubectl get pods -n besu-network -l component=validator", "the validators' pods")
 _VALIDATOR_LOGS = ("kubectl logs -n besu-network $VALIDATOR_POD --tail=200", "a validator's log")
@@ -176,16 +186,21 @@ _HEALTHZ = ("curl --fail http://127.0.0.1:9464/healthz", "whether the exporter l
 _METRICS = ("curl --silent http://127.0.0.1:9464/metrics", "what the exporter says now")
 _JOURNAL = ("journalctl --unit attest-monitor --since -1h", "the exporter's log")
 _GUARD = (
-    "cast logs --rpc-url $RPC_URL --address $COMPLIANCE_GUARD --from-block -2000",
+    "cast logs --rpc-url $RPC_URL --from-block $SINCE --address $COMPLIANCE_GUARD",
     "the compliance guard's newest events",
 )
 _MEMBERS = (
-    'cast logs --rpc-url $RPC_URL "RoleGranted(bytes32 indexed,address indexed,address indexed)" --from-block -50000',
+    'cast logs --rpc-url $RPC_URL --from-block $SINCE "RoleGranted(bytes32 indexed,address indexed,address indexed)"',
     "who was given a role, and by whom",
 )
 _REVOKED = (
-    'cast logs --rpc-url $RPC_URL "RoleRevoked(bytes32 indexed,address indexed,address indexed)" --from-block -50000',
+    'cast logs --rpc-url $RPC_URL --from-block $SINCE "RoleRevoked(bytes32 indexed,address indexed,address indexed)"',
     "who lost one",
+)
+_SETTINGS = (
+    'cast call $STABILIZER "settings()(uint256,uint256,uint256,uint256,uint256,uint256,uint256,uint256)" '
+    "--rpc-url $RPC_URL",
+    "threshold, k, blocks, gap, delay, cap of a block, slippage, gas price",
 )
 _STABILIZATION_SIZING = (
     "attest sizing stabilization --peak-minute-outflow $P --window $T --safety 3 --reserve $RESERVE",
@@ -252,7 +267,7 @@ _RESERVE = (
         "§1.2, §5.1, §7.2",
         "warning",
         "P1",
-        _ratio("attest_token_reserve_units", "attest_token_supply_units", "< 1.05"),
+        _ratio("attest_token_reserve_units", "attest_token_supply_units", f"< {_share(limit.RESERVE_LOW_PERCENT)}"),
         "{{ $labels.token }}: the reserve is {{ $value | humanizePercentage }} of the supply, below 105 %.",
         "Little is left between the reserve and a shortfall. Usually redemptions were booked by the custodian before "
         "the "
@@ -266,7 +281,7 @@ _RESERVE = (
         "§5.1",
         "info",
         "P2",
-        _ratio("attest_token_reserve_units", "attest_token_supply_units", "< 1.10"),
+        _ratio("attest_token_reserve_units", "attest_token_supply_units", f"< {_share(limit.RESERVE_NOTICE_PERCENT)}"),
         "{{ $labels.token }}: the reserve is {{ $value | humanizePercentage }} of the supply, below 110 %.",
         "The runbook's classes begin here. Nothing is wrong yet.",
         (_STATUS, _QUORUM, _SUPPLY),
@@ -304,7 +319,7 @@ _RESERVE = (
         "§5.1",
         "warning",
         "P2",
-        _older(_lately("attest_reserve_oracle_reporter_last_report_timestamp_seconds"), HOUR),
+        _older(_lately("attest_reserve_oracle_reporter_last_report_timestamp_seconds"), limit.REPORT_AGE),
         "{{ $labels.token }}: reporter {{ $labels.reporter }} has not reported for {{ $value | humanizeDuration }}.",
         "One reporter is silent for longer than the runbook's hour. The others may still make the quorum. Where your "
         "oracle accepts older reports (a weekly cadence), put its age into your copy of the rule.",
@@ -320,7 +335,7 @@ _VAULT = (
         "§1.1, §7.2",
         "warning",
         "P3",
-        f"{_lately('attest_vault_health_ratio_min')} < 1.20",
+        f"{_lately('attest_vault_health_ratio_min')} < {_share(limit.HEALTH_LOW_PERCENT)}",
         "The least healthy vault is at {{ $value | humanizePercentage }}, below 120 %.",
         "Its owner can no longer draw or withdraw, and is near liquidation at 110 %.",
         (_ONCE, _HEALTH, _UPDATED),
@@ -332,7 +347,7 @@ _VAULT = (
         "§1.1, §4.2",
         "critical",
         "P2",
-        "attest_vault_health_ratio_min < 1.10",
+        f"attest_vault_health_ratio_min < {_share(limit.HEALTH_CRITICAL_PERCENT)}",
         "The least healthy vault is at {{ $value | humanizePercentage }}, below the liquidation threshold of 110 %.",
         "It can be liquidated by anyone. If nobody does, the debt ends up without cover.",
         (_ONCE, _CAN_LIQUIDATE, _HEALTH),
@@ -343,17 +358,17 @@ _VAULT = (
         "§1.1",
         "warning",
         "P3",
-        _ratio("attest_vault_debt_units", "attest_vault_debt_ceiling_units", "> 0.90"),
+        _ratio("attest_vault_debt_units", "attest_vault_debt_ceiling_units", f"> {_share(limit.DEBT_CEILING_PERCENT)}"),
         "{{ $labels.currency }}: debt is {{ $value | humanizePercentage }} of its ceiling.",
         "Above 90 %, vaults will soon be unable to draw.",
         (
             _ONCE,
             (
-                'cast call $LEDGER_ADDRESS "totalDebt(address)" $CURRENCY_ADDRESS --rpc-url $RPC_URL',
+                'cast call $LEDGER_ADDRESS "totalDebt(address)(uint256)" $CURRENCY_ADDRESS --rpc-url $RPC_URL',
                 "the debt, base units",
             ),
             (
-                'cast call $LEDGER_ADDRESS "debtCeiling(address)" $CURRENCY_ADDRESS --rpc-url $RPC_URL',
+                'cast call $LEDGER_ADDRESS "debtCeiling(address)(uint256)" $CURRENCY_ADDRESS --rpc-url $RPC_URL',
                 "its ceiling, base units",
             ),
         ),
@@ -365,7 +380,7 @@ _VAULT = (
         "§1.1, §4.4",
         "critical",
         "P2",
-        _older("attest_price_oracle_updated_timestamp_seconds", HOUR),
+        _older("attest_price_oracle_updated_timestamp_seconds", limit.PRICE_AGE),
         "The price oracle {{ $labels.currency }} was not updated for {{ $value | humanizeDuration }}.",
         "Vaults are valued by a price older than an hour: health ratios are not to be believed, drawing, withdrawing "
         "and "
@@ -403,7 +418,7 @@ _BRIDGE = (
         "§1.3, §5.1",
         "warning",
         "P2",
-        _success_rate("0.95"),
+        _success_rate(limit.SUCCESS_LOW_PERCENT),
         "{{ $value | humanizePercentage }} of the last hour's bridge transfers settled, fewer than 95 %.",
         "Of the transfers that ended within an hour (at least 20), too many failed.",
         (_ONCE, _DESTINATION, _RPC_BLOCK),
@@ -415,7 +430,7 @@ _BRIDGE = (
         "§1.3, §4.3, §5.1, §7.2",
         "critical",
         "P1",
-        _success_rate("0.90"),
+        _success_rate(limit.SUCCESS_CRITICAL_PERCENT),
         "{{ $value | humanizePercentage }} of the last hour's bridge transfers settled, fewer than 90 %.",
         "More than a tenth of the transfers that ended within an hour (at least 20) failed. Their senders wait for "
         "refunds.",
@@ -428,7 +443,8 @@ _BRIDGE = (
         "§1.3, §3.2",
         "warning",
         "P3",
-        "histogram_quantile(0.95, rate(attest_bridge_settlement_duration_seconds_bucket[1h])) > 3600",
+        "histogram_quantile(0.95, rate(attest_bridge_settlement_duration_seconds_bucket[1h]))"
+        f" > {limit.SETTLEMENT_SECONDS}",
         "One in twenty bridge transfers takes longer than {{ $value | humanizeDuration }} to settle.",
         "P95 of the settlement time is above an hour. The bridge's reserve is sized by that time: BridgeBufferLow may "
         "follow.",
@@ -441,7 +457,7 @@ _BRIDGE = (
         "§1.3, §4.3",
         "warning",
         "P3",
-        _older("attest_bridge_oldest_pending_timestamp_seconds", HOUR),
+        _older("attest_bridge_oldest_pending_timestamp_seconds", limit.PENDING_AGE),
         "The oldest pending bridge transfer waits for {{ $value | humanizeDuration }}.",
         "A transfer neither settled nor failed for more than an hour: the settlement timed out (§4.3).",
         (
@@ -571,7 +587,7 @@ _SIZING = (
                 "s x f >= delta, and the size that would do",
             ),
             _ONCE,
-            ('cast call $STABILIZER "tradeSize()" --rpc-url $RPC_URL', "s, as the contract computes it"),
+            ('cast call $STABILIZER "tradeSize()(uint256)" --rpc-url $RPC_URL', "s, as the contract computes it"),
         ),
         "When TwapDeviationSustained fires with it.",
         5 * MINUTE,
@@ -587,8 +603,11 @@ _SIZING = (
         "requires, two at least.",
         (
             _ONCE,
-            ('cast call $XAU_ORACLE "twapDeviation()" --rpc-url $RPC_URL', "|last - twap| / twap; 1e18 is 100 %"),
-            ('cast call $STABILIZER "lastTradeBlock()" --rpc-url $RPC_URL', "whether the stabilizer acts"),
+            (
+                'cast call $XAU_ORACLE "twapDeviation()(uint256)" --rpc-url $RPC_URL',
+                "|last - twap| / twap; 1e18 is 100 %",
+            ),
+            ('cast call $STABILIZER "lastTradeBlock()(uint256)" --rpc-url $RPC_URL', "whether the stabilizer acts"),
         ),
         "When the stabilizer does not trade.",
     ),
@@ -602,10 +621,7 @@ _SIZING = (
         "The cap is what limits execution driven by flash loans. The contract enforces it, so it was changed, or "
         "replaced.",
         (
-            (
-                'cast call $STABILIZER "settings()" --rpc-url $RPC_URL',
-                "threshold, k, blocks, gap, delay, cap, slippage",
-            ),
+            _SETTINGS,
             _ONCE,
             _MEMBERS,
         ),
@@ -616,12 +632,12 @@ _SIZING = (
         "§1.4",
         "warning",
         "P3",
-        "attest_flash_drain_recovery_blocks >= 3",
+        f"attest_flash_drain_recovery_blocks >= {limit.RECOVERY_BLOCKS}",
         "Recovery from a drain took {{ $value }} blocks; the target is fewer than 3.",
         "Cap, size or frequency of the stabilizer do not fit the drains that happen.",
         (
             _ONCE,
-            ('cast call $STABILIZER "settings()" --rpc-url $RPC_URL', "the cap of a block, and the block delay"),
+            _SETTINGS,
             (
                 "attest sizing cantilever --trade-size $S --frequency $F --imbalance $DELTA",
                 "the size that would do",
@@ -674,7 +690,7 @@ _COMPLIANCE = (
         "§3.1",
         "info",
         "P3",
-        _older("attest_role_last_used_timestamp_seconds", 90 * DAY),
+        _older("attest_role_last_used_timestamp_seconds", limit.ROLE_AGE),
         "A role was not used for {{ $value | humanizeDuration }}.",
         "Least privilege: what is not used is revoked.",
         (_ONCE, _MEMBERS, _REVOKED),
@@ -703,8 +719,9 @@ _NETWORK = (
         "incident runbook, Network Outage",
         "critical",
         "P0",
-        f"{_HEAD_AGE} > 60\nor\n"
-        f"(last_over_time(({_HEAD_AGE})[6h:1m]) > 60 unless on (chain) attest_chain_head_timestamp_seconds)",
+        f"{_HEAD_AGE} > {limit.BLOCK_AGE}\nor\n"
+        f"(last_over_time(({_HEAD_AGE})[6h:1m]) > {limit.BLOCK_AGE} "
+        "unless on (chain) attest_chain_head_timestamp_seconds)",
         "{{ $labels.chain }}: the newest block is {{ $value | humanizeDuration }} old.",
         "No blocks are produced, or none of the endpoints sees them. With QBFT that is more than a third of the "
         "validators.",
@@ -717,9 +734,13 @@ _NETWORK = (
         "incident runbook, Validator Failure",
         "critical",
         "P1",
-        _older(_lately("attest_chain_validator_last_block_timestamp_seconds"), 5 * MINUTE),
+        f"{_lately('attest_chain_head_timestamp_seconds')}\n"
+        "- ignoring (validator) group_right () "
+        f"{_lately('attest_chain_validator_last_block_timestamp_seconds')}\n"
+        f"> {limit.VALIDATOR_AGE}",
         "Validator {{ $labels.validator }} has proposed and sealed nothing for {{ $value | humanizeDuration }}.",
-        "A third of them silent, and the chain halts.",
+        "A third of them silent, and the chain halts. Measured up to the newest block: on a chain that has halted, "
+        "those fire that were silent before.",
         (
             ("kubectl describe pod $VALIDATOR_POD -n besu-network", "whether its pod runs, and why not"),
             _VALIDATOR_LOGS,
@@ -736,8 +757,22 @@ _NETWORK = (
         "attest_rpc_up == 0",
         "The RPC endpoint {{ $labels.endpoint }} does not answer, or serves another chain.",
         "The watch and the weekly run go on with the others, while there are any.",
-        (_RPC_BLOCK, _RPC_PODS, _DOCTOR),
+        (_RPC_BLOCK, _RPC_PODS, _NETWORK_CHECK),
         "When fewer are left than the read quorum.",
+        2 * MINUTE,
+    ),
+    Alert(
+        "RpcEndpointLagging",
+        "incident runbook, RPC Endpoint Issues",
+        "warning",
+        "P3",
+        "(attest_chain_head_block_number - ignoring (endpoint) group_right () attest_rpc_head_block_number)\n"
+        "> attest_rpc_lag_limit_blocks",
+        "The RPC endpoint {{ $labels.endpoint }} is {{ $value }} blocks behind the newest block of all endpoints.",
+        "It answers, but with the past: it has lost its peers, or synchronises. The limit is `monitor.max_lag_blocks`. "
+        "What an endpoint does not know yet fails the reads that need its word.",
+        (_RPC_BLOCK, _NETWORK_CHECK, _RPC_PODS),
+        "When fewer endpoints that are up to date are left than the read quorum.",
         2 * MINUTE,
     ),
     Alert(
@@ -745,7 +780,7 @@ _NETWORK = (
         "incident runbook, RPC Endpoint Issues",
         "warning",
         "P3",
-        "histogram_quantile(0.95, rate(attest_rpc_request_duration_seconds_bucket[5m])) > 2",
+        f"histogram_quantile(0.95, rate(attest_rpc_request_duration_seconds_bucket[5m])) > {limit.RPC_SECONDS}",
         "{{ $labels.endpoint }}: one request in twenty takes longer than {{ $value | humanizeDuration }}.",
         "Overloaded, far away, or rate limited.",
         (_RPC_BLOCK, _RPC_PODS, ("kubectl top pod -n besu-network -l component=rpc", "their CPU and memory")),
@@ -758,7 +793,7 @@ _NETWORK = (
         "warning",
         "P3",
         'sum without (outcome) (rate(attest_rpc_requests_total{outcome="failed"}[5m]))\n'
-        "/ sum without (outcome) (rate(attest_rpc_requests_total[5m])) > 0.05",
+        f"/ sum without (outcome) (rate(attest_rpc_requests_total[5m])) > {_share(limit.RPC_FAILED_PERCENT)}",
         "{{ $labels.endpoint }}: {{ $value | humanizePercentage }} of the requests fail.",
         "Errors, time-outs or refusals by a rate limit.",
         (_RPC_BLOCK, _RPC_PODS, ("kubectl logs -n besu-network -l component=rpc --tail=200", "their logs")),
@@ -773,7 +808,7 @@ _NETWORK = (
         "attest_rpc_state_disagreements > 0",
         "{{ $labels.chain }}: endpoints give different answers for the same block.",
         "One of them is broken, on another fork, or lies. Nothing is to be signed by what they say.",
-        (_DOCTOR, _BLOCK, _RPC_PODS),
+        (_NETWORK_CHECK, _BLOCK, _RPC_PODS),
         "To the security team when it is an endpoint of somebody else's.",
         MINUTE,
     ),
@@ -808,7 +843,7 @@ _SELF = (
         "§8.1",
         "critical",
         "P1",
-        _older("attest_collector_last_success_timestamp_seconds", 10 * MINUTE),
+        _older("attest_collector_last_success_timestamp_seconds", limit.COLLECTOR_AGE),
         "The collector {{ $labels.collector }} succeeded last {{ $value | humanizeDuration }} ago.",
         "Its numbers are old: whatever it watches is not watched.",
         (_JOURNAL, _ONCE, _DOCTOR),
@@ -819,13 +854,41 @@ _SELF = (
         "§8.1",
         "warning",
         "P3",
-        f"abs({_lately('attest_chain_head_block_number')} - {_lately('attest_chain_indexed_block_number')}) > 300",
+        f"abs({_lately('attest_chain_head_block_number')} - {_lately('attest_chain_indexed_block_number')})\n"
+        f"> {limit.INDEX_LAG_BLOCKS}",
         "{{ $labels.chain }}: the event index and the head are {{ $value }} blocks apart.",
         "Rates and counters are of the past. After a downtime it catches up by itself; it skips nothing. An index "
         "beyond the head waits for it: the endpoint is far behind, or serves a chain that began anew.",
         (_JOURNAL, _ONCE, _RPC_BLOCK),
         "When it does not catch up within an hour.",
         10 * MINUTE,
+    ),
+    Alert(
+        "UnreadableLogs",
+        "§8.1",
+        "warning",
+        "P3",
+        "attest_chain_unreadable_logs_total > 0",
+        "{{ $labels.chain }}: {{ $value }} logs do not read as the events that they are named as.",
+        "A contract logs an event under a followed name with other fields than configured. What it says is in no sum: "
+        "rates and counters are of the rest only, until the events are configured and the index is scanned anew "
+        "(docs/event-index.md).",
+        (_ONCE, _JOURNAL, _NETWORK_CHECK),
+        "When the contract was not changed by whoever may: to the security team.",
+        5 * MINUTE,
+    ),
+    Alert(
+        "ClockSkew",
+        "§8.1",
+        "warning",
+        "P3",
+        f"attest_clock_skew_seconds < -{limit.CLOCK_SKEW}",
+        "{{ $labels.chain }}: the newest block is {{ $value }} s old by this machine's clock: it lies in the future.",
+        "Blocks are from this machine's future: its clock is behind, or the validators' clocks are ahead. Ages of "
+        "reports, prices and blocks are told too low.",
+        (("timedatectl timesync-status", "whether this machine's clock follows NTP"), _BLOCK, _NETWORK_CHECK),
+        "When it is the validators' clocks: to their operators.",
+        5 * MINUTE,
     ),
     Alert(
         "DeepReorg",
@@ -891,7 +954,7 @@ _SELF = (
         "§8.1",
         "warning",
         "P3",
-        _missing("daily-check", 26 * HOUR),
+        _missing(DAILY_CHECK),
         "The daily check was not done for 26 hours.",
         "`attest monitor --once` is due once a day, also where alerts are in place.",
         (_ONCE, ("systemctl list-timers", "when it should have run"), _DOCTOR),
@@ -902,7 +965,7 @@ _SELF = (
         "§2.1, §8.2",
         "critical",
         "P1",
-        _missing("weekly-attestation", 7 * DAY + 6 * HOUR),
+        _missing(WEEKLY_ATTESTATION),
         "No attestation was published for a week and six hours.",
         "The weekly run has not ended. Verifiers report the gap.",
         (("attest run", "goes on where it stopped, and sends nothing twice"), _DOCTOR, _QUORUM),
@@ -913,10 +976,18 @@ _SELF = (
         "§2.2, §8.2",
         "warning",
         "P3",
-        _missing("weekly-report", 8 * DAY),
+        _missing(WEEKLY_REPORT),
         "The weekly report was not made for 8 days.",
-        "The operations report of §2.2 is overdue.",
-        (_ONCE, ("attest audit-report --period $PERIOD --out report.pdf", "the printable report of a period"), _STATUS),
+        "The reports of §2.2 are overdue, or nobody noted that they were made: operations, reserve attestation, "
+        "compliance status.",
+        (
+            ("attest audit-report --period $PERIOD --out report.pdf", "the reserve attestation report of a period"),
+            (
+                "attest monitor --once --json",
+                "the numbers of the other two: vaults, supply, ratios, bridge, violations",
+            ),
+            ("attest tasks done weekly-report", "notes that all three were made, and ends the alert"),
+        ),
         "To the team lead when it was missed twice.",
     ),
     Alert(
@@ -924,10 +995,11 @@ _SELF = (
         "§3, §8.3",
         "warning",
         "P3",
-        _missing("monthly-review", 32 * DAY),
+        _missing(MONTHLY_REVIEW),
         "The monthly review was not done for 32 days.",
-        "Roles, multi-signature wallets, compliance and performance are to be reviewed (§3).",
-        (_ONCE, _MEMBERS, _REVOKED),
+        "Roles, multi-signature wallets, compliance and performance are to be reviewed (§3), or nobody noted that they "
+        "were.",
+        (_MEMBERS, _REVOKED, ("attest tasks done monthly-review", "notes that it was done, and ends the alert")),
         "To the team lead when it was missed twice.",
     ),
 )

@@ -1,32 +1,34 @@
-"""What a snapshot means at once, without the patience of an alerting rule: the runbook's thresholds (sections 1.1 to
-1.4, 7.2) on the numbers of one cycle. For the daily check, the page and ``attest doctor --network``. Pure.
+"""What a snapshot means at once, without the patience of an alerting rule: the runbooks' limits on the numbers of one
+cycle. For the daily check, the page and ``attest doctor --network``. Pure.
+
+A finding has the name, severity and class of the alert that says the same, and the same limits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, cast
 
 from attest.monitor import metrics
+from attest.monitor import thresholds as limit
+from attest.monitor.alerts import ALERTS
 from attest.monitor.exposition import Metric, Sample
 from attest.monitor.sizing import MIN_SUSTAINED_BLOCKS
+from attest.monitor.tasks import TASKS
 from attest.monitor.watch import Snapshot
 
 Severity: TypeAlias = Literal["critical", "warning", "info"]
 SEVERITIES: tuple[Severity, ...] = ("critical", "warning", "info")
 
-#: Seconds after which a price, a block or a validator's last one is old.
-PRICE_AGE, BLOCK_AGE, VALIDATOR_AGE, PENDING_AGE = 3600, 60, 300, 3600
-#: A success rate of fewer transfers says little.
-FEWEST_TRANSFERS = 20
-_DAY = 86_400
-#: By task: how long it may be ago.
-_CADENCE = {
-    "weekly-attestation": 7 * _DAY + 6 * 3600,
-    "daily-check": 26 * 3600,
-    "weekly-report": 8 * _DAY,
-    "monthly-review": 32 * _DAY,
+#: Events that call for somebody, as ``attest_events_last_day`` names them, and the alert for each.
+_EVENTS: Mapping[str, str] = {
+    "liquidation": "VaultLiquidation",
+    "money-multiplier-violation": "ComplianceViolation",
+    "gru-isolation-violation": "ComplianceViolation",
+    "iso4217-violation": "ComplianceViolation",
+    "compliance-check-failed": "BridgeComplianceViolation",
+    "reserve-insufficient": "BridgeReserveVerificationFailed",
 }
 
 
@@ -39,6 +41,12 @@ class Finding:
     incident: str
     subject: str
     detail: str
+
+
+def _finding(alert: str, subject: str, detail: str, *, called: str = "") -> Finding:
+    """As bad as the alert is. ``called``: its name, where the finding is not quite what the alert says."""
+    told = ALERTS[alert]
+    return Finding(called or alert, cast(Severity, told.severity), told.incident, subject, detail)
 
 
 class _Values:
@@ -57,43 +65,56 @@ class _Values:
         return self._values.get(metric.name, {}).get(labels)
 
 
-def findings(snapshot: Snapshot, *, max_lag_blocks: int) -> list[Finding]:
+def findings(snapshot: Snapshot) -> list[Finding]:
     """Every condition that holds in a snapshot, worst first."""
     values, now = _Values(snapshot.samples), snapshot.at.timestamp()
-    found: list[Finding] = []
-    for failure in snapshot.failures:
-        found.append(Finding("CollectorFailed", "critical", "P1", failure.collector, failure.error.message))
-    for part in (_tokens, _vaults, _events, _bridge, _sizing):
+    found = [
+        # CollectorStale has the patience for what fails once.
+        _finding("CollectorStale", failure.collector, failure.error.message, called="CollectorFailed")
+        for failure in snapshot.failures
+    ]
+    for part in (_tokens, _vaults, _events, _bridge, _sizing, _publisher, _tasks):
         found += part(values, now)
-    found += _network(snapshot, values, max_lag_blocks)
-    found += [*_publisher(values), *_jobs(values, now)]
-    return sorted(found, key=lambda each: SEVERITIES.index(each.severity))
+    found += _network(snapshot, values)
+    return _worst_first(found)
 
 
-def network_findings(snapshot: Snapshot, *, max_lag_blocks: int) -> list[Finding]:
+def network_findings(snapshot: Snapshot) -> list[Finding]:
     """Those of the incident runbook: blocks, validators, endpoints, and the publisher."""
-    values = _Values(snapshot.samples)
-    found = [*_network(snapshot, values, max_lag_blocks), *_publisher(values)]
+    values, now = _Values(snapshot.samples), snapshot.at.timestamp()
+    return _worst_first([*_network(snapshot, values), *_publisher(values, now)])
+
+
+def _worst_first(found: list[Finding]) -> list[Finding]:
     return sorted(found, key=lambda each: SEVERITIES.index(each.severity))
 
 
 def _tokens(values: _Values, now: float) -> Iterator[Finding]:
-    for (token,), supply in values.each(metrics.SUPPLY):
-        reserve, surplus = values.get(metrics.RESERVE, token), values.get(metrics.SURPLUS, token)
-        if reserve is not None and surplus is not None:
-            if surplus < 0:
-                detail = f"reserve {reserve} units, supply {supply}: {-surplus} are missing; halt minting"
-                yield Finding("ReserveShortfall", "critical", "P0", token, detail)
-            elif reserve * 100 < supply * 105:
-                yield Finding("ReserveRatioLow", "warning", "P1", token, f"{_percent(reserve, supply)} < 105 %")
-            elif reserve * 100 < supply * 110:
-                yield Finding("ReserveRatioBelow110", "info", "P2", token, f"{_percent(reserve, supply)} < 110 %")
-        if values.get(metrics.SUFFICIENT, token) == 0:
-            yield Finding("OnchainReserveInsufficient", "critical", "P0", token, "isReserveSufficient() is false")
-        if values.get(metrics.QUORUM_MET, token) == 0:
-            yield Finding("OracleQuorumNotMet", "critical", "P1", token, "too few reports stand")
-        if stale := values.get(metrics.STALE_REPORTS, token):
-            yield Finding("ReserveReportStale", "warning", "", token, f"{stale} reports are too old")
+    short = set()
+    for (token,), surplus in values.each(metrics.SURPLUS):
+        if surplus < 0:
+            short.add(token)
+            yield _finding("ReserveShortfall", token, f"{-surplus} units of reserve are missing; halt minting")
+    for (token,), reserve in values.each(metrics.RESERVE):
+        supply = values.get(metrics.SUPPLY, token)
+        if supply is None or token in short:
+            continue
+        for alert, percent in (
+            ("ReserveRatioLow", limit.RESERVE_LOW_PERCENT),
+            ("ReserveRatioBelow110", limit.RESERVE_NOTICE_PERCENT),
+        ):
+            if reserve * 100 < supply * percent:
+                yield _finding(alert, token, f"{_percent(reserve, supply)} < {percent} %")
+                break
+    for (token,), sufficient in values.each(metrics.SUFFICIENT):
+        if not sufficient:
+            yield _finding("OnchainReserveInsufficient", token, "isReserveSufficient() is false")
+    for (token,), met in values.each(metrics.QUORUM_MET):
+        if not met:
+            yield _finding("OracleQuorumNotMet", token, "too few reports stand")
+    for (token,), stale in values.each(metrics.STALE_REPORTS):
+        if stale:
+            yield _finding("ReserveReportStale", token, f"{stale} reports are too old")
 
 
 def _percent(part: float, whole: float) -> str:
@@ -104,68 +125,58 @@ def _percent(part: float, whole: float) -> str:
 
 def _vaults(values: _Values, now: float) -> Iterator[Finding]:
     health = values.get(metrics.HEALTH_MIN)
-    if health is not None and health < 1.20:
-        critical = health < 1.10
-        yield Finding(
-            "VaultHealthCritical" if critical else "VaultHealthLow",
-            "critical" if critical else "warning",
-            "P2" if critical else "P3",
-            "vaults",
-            f"the lowest health ratio is {float(health) * 100:.2f} %",
-        )
+    for alert, percent in (
+        ("VaultHealthCritical", limit.HEALTH_CRITICAL_PERCENT),
+        ("VaultHealthLow", limit.HEALTH_LOW_PERCENT),
+    ):
+        if health is not None and health * 100 < percent:
+            yield _finding(alert, "vaults", f"the lowest health ratio is {float(health) * 100:.2f} %")
+            break
     for (currency,), debt in values.each(metrics.DEBT):
         ceiling = values.get(metrics.DEBT_CEILING, currency)
-        if ceiling is not None and debt * 10 > ceiling * 9:
-            yield Finding("DebtCeilingHigh", "warning", "", currency, f"{debt} of {ceiling} units are lent")
+        if ceiling is not None and debt * 100 > ceiling * limit.DEBT_CEILING_PERCENT:
+            yield _finding("DebtCeilingHigh", currency, f"{debt} of {ceiling} units are lent")
     for (currency,), updated in values.each(metrics.PRICE_UPDATED):
-        if now - updated > PRICE_AGE:
-            detail = f"the last price is {int(now - updated)} s old"
-            yield Finding("PriceOracleStale", "critical", "P2", currency, detail)
+        if now - updated > limit.PRICE_AGE:
+            yield _finding("PriceOracleStale", currency, f"the last price is {int(now - updated)} s old")
     for (currency,), frozen in values.each(metrics.PRICE_FROZEN):
         if frozen:
-            yield Finding("PriceOracleFrozen", "critical", "P1", currency, "isFrozen() is true")
+            yield _finding("PriceOracleFrozen", currency, "isFrozen() is true")
 
 
 def _events(values: _Values, now: float) -> Iterator[Finding]:
-    called: dict[str, tuple[str, Severity, str]] = {
-        "liquidation": ("VaultLiquidation", "warning", ""),
-        "money-multiplier-violation": ("ComplianceViolation", "critical", "P0"),
-        "gru-isolation-violation": ("ComplianceViolation", "critical", "P0"),
-        "iso4217-violation": ("ComplianceViolation", "critical", "P0"),
-        "compliance-check-failed": ("BridgeComplianceViolation", "critical", "P1"),
-        "reserve-insufficient": ("BridgeReserveVerificationFailed", "critical", "P1"),
-    }
-    for (kind,), count in values.each(metrics.RECENT):
-        if count:
-            alert, severity, incident = called[kind]
-            yield Finding(alert, severity, incident, kind, f"{count} in the last day")
+    for kind, alert in _EVENTS.items():
+        if count := values.get(metrics.RECENT, kind):
+            yield _finding(alert, kind, f"{count} in the last day")
 
 
 def _bridge(values: _Values, now: float) -> Iterator[Finding]:
     for window in ("hour", "day"):
         settled, failed = (values.get(metrics.ENDED, window, outcome) for outcome in ("settled", "failed"))
-        if settled is None or failed is None or settled + failed < FEWEST_TRANSFERS:
+        if settled is None or failed is None or settled + failed < limit.FEWEST_TRANSFERS:
             continue
-        ended, detail = settled + failed, f"{settled} of {settled + failed} transfers of the last {window} settled"
-        if settled * 100 < ended * 90:
-            yield Finding("BridgeSuccessRateCritical", "critical", "P1", "bridge", detail)
-        elif settled * 100 < ended * 95:
-            yield Finding("BridgeSuccessRateLow", "warning", "P2", "bridge", detail)
+        for alert, percent in (
+            ("BridgeSuccessRateCritical", limit.SUCCESS_CRITICAL_PERCENT),
+            ("BridgeSuccessRateLow", limit.SUCCESS_LOW_PERCENT),
+        ):
+            if settled * 100 < (settled + failed) * percent:
+                detail = f"{settled} of {settled + failed} transfers of the last {window} settled"
+                yield _finding(alert, "bridge", detail)
+                break
     pending = values.get(metrics.OLDEST_PENDING)
-    if pending is not None and now - pending > PENDING_AGE:
-        detail = f"a transfer has been pending for {int(now - pending)} s"
-        yield Finding("BridgeTransferPending", "warning", "", "bridge", detail)
+    if pending is not None and now - pending > limit.PENDING_AGE:
+        yield _finding("BridgeTransferPending", "bridge", f"a transfer has been pending for {int(now - pending)} s")
     for (token,), reserve in values.each(metrics.BRIDGE_RESERVE):
         peak, latency = values.get(metrics.PEAK_OUTFLOW, token), values.get(metrics.LATENCY, token)
         safety = values.get(metrics.SAFETY, token)
         if peak is not None and latency is not None and safety is not None and reserve < peak * latency * safety:
             detail = f"reserve {reserve} units < peak x latency x safety = {float(peak * latency * safety):.0f}"
-            yield Finding("BridgeBufferLow", "warning", "", token, detail)
+            yield _finding("BridgeBufferLow", token, detail)
     for (pair,), deviation in values.each(metrics.PARITY):
         threshold = values.get(metrics.PARITY_THRESHOLD, pair)
         if threshold is not None and deviation >= threshold:
             detail = f"the prices differ by {float(deviation) * 100:.2f} %"
-            yield Finding("CrossChainParityBroken", "warning", "", pair, detail)
+            yield _finding("CrossChainParityBroken", pair, detail)
 
 
 def _sizing(values: _Values, now: float) -> Iterator[Finding]:
@@ -173,64 +184,70 @@ def _sizing(values: _Values, now: float) -> Iterator[Finding]:
     window, safety = values.get(metrics.STABILIZATION_WINDOW), values.get(metrics.STABILIZATION_SAFETY)
     if reserve is not None and peak is not None and window is not None and safety is not None:
         if reserve < peak * window:
-            yield Finding("ReserveBelowPxT", "critical", "P1", "stabilizer", f"{reserve} units < P x T")
+            yield _finding("ReserveBelowPxT", "stabilizer", f"{reserve} units < P x T")
         elif reserve < peak * window * safety:
-            yield Finding("ReserveBelowSafetyPxT", "warning", "", "stabilizer", f"{reserve} units < P x T x safety")
+            yield _finding("ReserveBelowSafetyPxT", "stabilizer", f"{reserve} units < P x T x safety")
     size, often = values.get(metrics.TRADE_SIZE), values.get(metrics.TRADES)
     imbalance = values.get(metrics.IMBALANCE)
     if size is not None and often is not None and imbalance is not None and size * often < imbalance:
-        yield Finding("CantileverThroughputLow", "warning", "", "stabilizer", "s x f < delta")
+        yield _finding("CantileverThroughputLow", "stabilizer", "s x f < delta")
     sustained, required = values.get(metrics.SUSTAINED), values.get(metrics.REQUIRED)
     if sustained is not None and required is not None and sustained >= max(required, MIN_SUSTAINED_BLOCKS):
-        yield Finding("TwapDeviationSustained", "warning", "", "stabilizer", f"for {sustained} blocks")
+        yield _finding("TwapDeviationSustained", "stabilizer", f"for {sustained} blocks")
     volume, cap = values.get(metrics.BLOCK_VOLUME), values.get(metrics.BLOCK_CAP)
     if volume is not None and cap is not None and volume > cap:
-        yield Finding("StabilizerBlockCapExceeded", "critical", "P1", "stabilizer", f"{volume} > {cap} units")
+        yield _finding("StabilizerBlockCapExceeded", "stabilizer", f"{volume} > {cap} units")
+    recovery = values.get(metrics.RECOVERY)
+    if recovery is not None and recovery >= limit.RECOVERY_BLOCKS:
+        yield _finding("FlashDrainRecoverySlow", "stabilizer", f"a deviation lasted {recovery} blocks")
 
 
-def _network(snapshot: Snapshot, values: _Values, max_lag_blocks: int) -> Iterator[Finding]:
+def _network(snapshot: Snapshot, values: _Values) -> Iterator[Finding]:
     now = snapshot.at.timestamp()
     failures = {(chain, head.endpoint): head.failure for chain, heads in snapshot.heads.items() for head in heads}
     for (chain,), at in values.each(metrics.HEAD_TIME):
-        if now - at > BLOCK_AGE:
-            yield Finding("ChainHalted", "critical", "P0", chain, f"the newest block is {int(now - at)} s old")
-        elif at - now > BLOCK_AGE:
-            detail = f"the newest block is {int(at - now)} s in the future: one of the clocks is wrong"
-            yield Finding("ClockSkew", "warning", "", chain, detail)
+        if now - at > limit.BLOCK_AGE:
+            yield _finding("ChainHalted", chain, f"the newest block is {int(now - at)} s old")
+    for (chain,), skew in values.each(metrics.CLOCK_SKEW):
+        if skew < -limit.CLOCK_SKEW:
+            detail = f"the newest block is {int(-skew)} s in the future: one of the clocks is wrong"
+            yield _finding("ClockSkew", chain, detail)
     for (chain, validator), at in values.each(metrics.VALIDATOR):
         newest = values.get(metrics.HEAD_TIME, chain)
-        if newest is not None and newest - at > VALIDATOR_AGE:
+        if newest is not None and newest - at > limit.VALIDATOR_AGE:
             detail = f"{validator} has neither proposed nor sealed for {int(newest - at)} s"
-            yield Finding("ValidatorNotProducing", "critical", "P1", chain, detail)
+            yield _finding("ValidatorNotProducing", chain, detail)
     for (chain, endpoint), up in values.each(metrics.RPC_UP):
-        head, best = values.get(metrics.RPC_HEAD, chain, endpoint), values.get(metrics.HEAD_NUMBER, chain)
         if not up:
-            yield Finding("RpcEndpointDown", "critical", "P1", endpoint, f"chain {chain}: {failures[chain, endpoint]}")
-        elif head is not None and best is not None and best - head > max_lag_blocks:
-            yield Finding("RpcEndpointLagging", "warning", "", endpoint, f"chain {chain}: {best - head} blocks behind")
+            yield _finding("RpcEndpointDown", endpoint, f"chain {chain}: {failures[chain, endpoint]}")
+    for (chain, endpoint), head in values.each(metrics.RPC_HEAD):
+        best, allowed = values.get(metrics.HEAD_NUMBER, chain), values.get(metrics.RPC_LAG_LIMIT, chain, endpoint)
+        if best is not None and allowed is not None and best - head > allowed:
+            yield _finding("RpcEndpointLagging", endpoint, f"chain {chain}: {best - head} blocks behind")
     for (chain,), different in values.each(metrics.DISAGREEMENTS):
         if different:
-            yield Finding("RpcProvidersDisagree", "critical", "P1", chain, f"on {different} questions")
+            yield _finding("RpcProvidersDisagree", chain, f"on {different} questions")
+    for (chain,), indexed in values.each(metrics.INDEXED):
+        best = values.get(metrics.HEAD_NUMBER, chain)
+        if best is not None and abs(best - indexed) > limit.INDEX_LAG_BLOCKS:
+            yield _finding("IndexerLagging", chain, f"the event index is at block {indexed}, the head at {best}")
     for (chain,), unreadable in values.each(metrics.UNREADABLE):
         if unreadable:
             detail = f"{unreadable} logs do not read as the events they are named as; no sum is whole"
-            yield Finding("UnreadableLogs", "warning", "", chain, detail)
+            yield _finding("UnreadableLogs", chain, detail)
 
 
-def _publisher(values: _Values) -> Iterator[Finding]:
+def _publisher(values: _Values, now: float) -> Iterator[Finding]:
+    if refused := values.get(metrics.RECENT, "run-refused"):
+        yield _finding("OraclePublisherErrors", "publisher", f"runs were refused {refused} times in the last day")
     if values.get(metrics.BREAKER):
         detail = "the due period's run was refused and waits for a person"
-        yield Finding("OracleCircuitBreakerOpen", "critical", "P1", "publisher", detail)
+        yield _finding("OracleCircuitBreakerOpen", "publisher", detail)
 
 
-def _jobs(values: _Values, now: float) -> Iterator[Finding]:
-    late: dict[str, tuple[str, Severity, str]] = {
-        "weekly-attestation": ("WeeklyAttestationMissing", "critical", "P1"),
-        "weekly-report": ("WeeklyReportMissing", "warning", ""),
-        "monthly-review": ("MonthlyReviewMissing", "warning", ""),
-    }
-    for task, (alert, severity, incident) in late.items():
-        done = values.get(metrics.JOB, task)
-        if done is not None and now - done > _CADENCE[task]:
-            detail = "was never done" if done == 0 else f"was last done {int((now - done) / 3600)} h ago"
-            yield Finding(alert, severity, incident, task, detail)
+def _tasks(values: _Values, now: float) -> Iterator[Finding]:
+    for name, task in TASKS.items():
+        done = values.get(metrics.JOB, name)
+        if done is not None and now - done > task.late_seconds:
+            detail = "was never done" if done == 0 else f"was last done {int((now - done) / limit.HOUR)} h ago"
+            yield _finding(task.alert, name, detail)

@@ -3,8 +3,8 @@ whether the weekly run gets through."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import datetime
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
 
 from attest import runs
 from attest.artifacts import Collected
@@ -12,42 +12,51 @@ from attest.config import Config
 from attest.errors import ConflictError
 from attest.monitor import metrics
 from attest.monitor.exposition import Sample
+from attest.monitor.tasks import TASKS, WEEKLY_ATTESTATION, Task
 from attest.period import Period
 from attest.records import format_instant, parse_instant
 from attest.runs import RunArea
 from attest.store import Store
 
-WEEKLY_ATTESTATION, DAILY_CHECK = "weekly-attestation", "daily-check"
-#: Tasks that are watched once they were recorded for the first time.
-_OTHERS = ("weekly-report", "monthly-review")
+
+def record(store: Store, task: Task, now: datetime) -> None:
+    """Note that a task was done. The weekly attestation needs no note: it is published."""
+    store.replace(f"jobs/{task.name}", f"{format_instant(now)}\n".encode())
 
 
-def record(store: Store, task: str, now: datetime) -> None:
-    """Note that a task was done."""
-    store.replace(f"jobs/{task}", f"{format_instant(now)}\n".encode())
+def last_done(store: Store) -> Mapping[str, datetime | None]:
+    """When each task was last done, None if never, by its name.
+
+    Raises :class:`OperatorError` for a store that cannot be read, :class:`ConflictError` for a record that is none of
+    ours.
+    """
+    return _last_done(store, _published(store))
+
+
+def _last_done(store: Store, published: Mapping[Period, int]) -> Mapping[str, datetime | None]:
+    return {
+        name: _collected(store, published) if task is WEEKLY_ATTESTATION else _recorded(store, name)
+        for name, task in TASKS.items()
+    }
 
 
 def samples(store: Store, config: Config, now: datetime) -> Iterator[Sample]:
-    """Raises :class:`OperatorError` for a store that cannot be read, :class:`ConflictError` for a record that is none
-    of ours."""
-    published = runs.newest(store, "publication")
-    if config.schedule.clock is None:  # in a rehearsal the runs' time is not that of the watch
-        yield _job(WEEKLY_ATTESTATION, _collected(store, published))
-        yield _job(DAILY_CHECK, _recorded(store, DAILY_CHECK))
-        for task in _OTHERS:
-            if (done := _recorded(store, task)) is not None:
-                yield _job(task, done)
+    """Raises what :func:`last_done` does."""
+    pinned, published = config.schedule.clock, _published(store)
+    yield Sample(metrics.REHEARSAL, int(pinned is not None))
+    if pinned is None:  # in a rehearsal the runs' time is not that of the watch: nothing is late
+        for name, done in _last_done(store, published).items():
+            yield Sample(metrics.JOB, 0 if done is None else int(done.timestamp()), (name,))
+    ran_at = now if pinned is None else pinned
     refusals = store.list("refusals")
     # An attempt beyond a nonce's first replaces one that did not land, or frees its nonce.
     replaced = [key for key in store.list("tx") if not key.endswith("/0")]
     yield Sample(metrics.PUBLISH_FAILURES, len(refusals) + len(replaced))
-    due = config.schedule.schedule.latest_due(now)
+    since = runs.refusal_stamp(ran_at - timedelta(days=1))
+    yield Sample(metrics.RECENT, sum(key.rpartition("/")[2] >= since for key in refusals), ("run-refused",))
+    due = config.schedule.schedule.latest_due(ran_at)
     refused = due not in published and any(key.startswith(f"refusals/{due}/") for key in refusals)
     yield Sample(metrics.BREAKER, int(refused))
-
-
-def _job(task: str, done: datetime | None) -> Sample:
-    return Sample(metrics.JOB, 0 if done is None else int(done.timestamp()), (task,))
 
 
 def _recorded(store: Store, task: str) -> datetime | None:
@@ -65,7 +74,11 @@ def _recorded(store: Store, task: str) -> datetime | None:
         ) from None
 
 
-def _collected(store: Store, published: dict[Period, int]) -> datetime | None:
+def _published(store: Store) -> Mapping[Period, int]:
+    return runs.newest(store, "publication")
+
+
+def _collected(store: Store, published: Mapping[Period, int]) -> datetime | None:
     """When the balances of the newest published attestation were collected; what gives no reserve does not count."""
     for period in sorted(published, reverse=True):
         area = RunArea.published(store, period)

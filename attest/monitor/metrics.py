@@ -111,6 +111,9 @@ RPC_DURATION = Metric(
     "attest_rpc_request_duration_seconds", "histogram", "Time of HTTP requests.", ("chain", "endpoint")
 )
 CATALOGUE.append(RPC_DURATION)
+RPC_LAG_LIMIT = _gauge(
+    "rpc_lag_limit_blocks", "Blocks by which an endpoint may lag, as configured.", "chain", "endpoint"
+)
 DISAGREEMENTS = _gauge("rpc_state_disagreements", "Questions of the last cycle that got different answers.", "chain")
 PUBLISH_FAILURES = _counter("oracle_publish_failures_total", "Times that a weekly run was refused.")
 BREAKER = _gauge("oracle_circuit_breaker_open", "1 while the due period's run is refused and waits for a person.")
@@ -121,6 +124,7 @@ COLLECTED = _gauge(
 )
 COLLECTOR_ERRORS = _counter("collector_errors_total", "How often a part of the watch failed.", "collector")
 JOB = _gauge("job_last_success_timestamp_seconds", "When a task of the runbook was last done; 0 if never.", "task")
+REHEARSAL = _gauge("rehearsal", "1 while schedule.clock pins the time of the runs: then no task is late.")
 CLOCK_SKEW = _gauge("clock_skew_seconds", "This machine's clock less the newest block's time.", "chain")
 CYCLE_SECONDS = _gauge("cycle_duration_seconds", "How long the last cycle took.")
 CYCLE_REQUESTS = _gauge("cycle_requests", "HTTP requests of the last cycle.")

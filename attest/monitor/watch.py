@@ -184,6 +184,7 @@ class Watch:
             yield Sample(metrics.RPC_UP, int(head.block is not None), (chain, head.endpoint))
             if head.block is not None:
                 yield Sample(metrics.RPC_HEAD, head.block.number, (chain, head.endpoint))
+            yield Sample(metrics.RPC_LAG_LIMIT, self.loaded.config.monitor.max_lag_blocks, (chain, head.endpoint))
         reached = [head.block for head in heads if head.block is not None]
         if reached:
             # What a quorum has reached, or a single endpoint could hide a halt behind blocks that it made up.

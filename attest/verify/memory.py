@@ -7,7 +7,6 @@ is ever replaced by an older one, or by one that was not compared with it.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Literal
 from attest.errors import OperatorError, VerificationError
 from attest.log.checkpoint import Checkpoint, SignedCheckpoint, parse_checkpoint
 from attest.log.note import parse_note
+from attest.log.state import lock, replace
 from attest.records import from_json, to_json
 
 _MAX_BYTES = 1 << 20
@@ -72,7 +72,7 @@ def remember(path: Path, signed: SignedCheckpoint, compared_with: Checkpoint | N
             return known == head
         if known is None or known.size < head.size:
             checkpoints = {**_read(path).checkpoints, head.origin: signed.note.to_bytes().decode()}
-            _write(path, SeenLogs("attest-seen-logs/1", checkpoints))
+            replace(path, to_json(SeenLogs("attest-seen-logs/1", checkpoints)))
     return True
 
 
@@ -93,21 +93,11 @@ def _read(path: Path) -> SeenLogs:
 @contextlib.contextmanager
 def _alone(path: Path) -> Iterator[None]:
     """Two verifications write one after the other."""
-    lock = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    held = lock(path, wait=True)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
         yield
     finally:
-        os.close(lock)
-
-
-def _write(path: Path, seen: SeenLogs) -> None:
-    temporary = path.with_name(f"{path.name}.new")
-    with temporary.open("wb") as file:
-        file.write(to_json(seen))
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+        os.close(held)
 
 
 def _malformed(path: Path, detail: str) -> OperatorError:

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from attest.monitor.alerts import ALERTS, ALWAYS, DAY, HOUR, JOB, MINUTE
+from attest.monitor.alerts import ALERTS, ALWAYS, JOB
+from attest.monitor.thresholds import DAY, HOUR, MINUTE
 
 #: A series' value at a minute of the history; None is a scrape that failed, so that the series ends there.
 Value = Callable[[int], float | None]
@@ -38,7 +39,7 @@ class Level:
     three; ``at_limit`` says whether the limit itself is bad."""
 
     alert: str
-    edges: Mapping[str, tuple[float | Value, float | Value, float | Value] | float]
+    edges: Mapping[str, tuple[float | Value, float | Value, float | Value] | float | Value]
     at_limit: bool = False
 
     def series(self, which: int) -> Mapping[str, Value]:
@@ -150,9 +151,20 @@ LEVELS = (
     Level("ChainHalted", {"attest_chain_head_timestamp_seconds": (age(61), age(60), age(59))}),
     Level(
         "ValidatorNotProducing",
-        {"attest_chain_validator_last_block_timestamp_seconds": (age(301), age(300), age(299))},
+        {
+            'attest_chain_validator_last_block_timestamp_seconds{validator="a"}': (age(311), age(310), age(309)),
+            "attest_chain_head_timestamp_seconds": age(10),
+        },
     ),
     Level("RpcEndpointDown", {"attest_rpc_up": (0, 1, 1)}),
+    Level(
+        "RpcEndpointLagging",
+        {
+            'attest_rpc_head_block_number{endpoint="a"}': (994, 995, 996),
+            'attest_rpc_lag_limit_blocks{endpoint="a"}': 5,
+            "attest_chain_head_block_number": 1_000,
+        },
+    ),
     Level("RpcProvidersDisagree", {"attest_rpc_state_disagreements": (1, 0, 0)}),
     Level("OracleCircuitBreakerOpen", {"attest_oracle_circuit_breaker_open": (1, 0, 0)}),
     Level("CollectorStale", {"attest_collector_last_success_timestamp_seconds": (age(601), age(600), age(599))}),
@@ -164,6 +176,8 @@ LEVELS = (
         "IndexerLagging",
         {"attest_chain_head_block_number": (9_699, 9_700, 9_701), "attest_chain_indexed_block_number": 10_000},
     ),
+    Level("UnreadableLogs", {"attest_chain_unreadable_logs_total": (1, 0, 0)}),
+    Level("ClockSkew", {"attest_clock_skew_seconds": (-60.1, -60, -59.9)}),
     *(
         Level(
             alert,
@@ -189,6 +203,11 @@ RISES = {
     "OraclePublisherErrors": "attest_oracle_publish_failures_total",
     "DeepReorg": "attest_chain_reorgs_total",
 }
+
+#: Alerts for a share of transfers: (settled, failed) just bad and at the limit.
+RATES = {"BridgeSuccessRateLow": ((949, 51), (950, 50)), "BridgeSuccessRateCritical": ((899, 101), (900, 100))}
+#: As many transfers as say enough; of fewer, none does.
+FEWEST_TRANSFERS = 20
 
 
 @dataclass(frozen=True)
@@ -330,8 +349,10 @@ def rate_stories(alert: str, bad: tuple[int, int], limit: tuple[int, int]) -> It
         quiet=[89, 90, 90 + waits - 1, 90 + whole + 1 + keeps],
     )
     yield Story(alert, "at the limit", ended(limit), quiet=[90 + waits, 120, 149])
-    yield Story(alert, "all fail, but too few", ended((0, 19)), quiet=[90 + waits, 120, 149])
-    yield Story(alert, "all fail, just enough", ended((0, 20)), fires=[90 + waits], quiet=[90 + waits - 1])
+    yield Story(alert, "all fail, but too few", ended((0, FEWEST_TRANSFERS - 1)), quiet=[90 + waits, 120, 149])
+    yield Story(
+        alert, "all fail, just enough", ended((0, FEWEST_TRANSFERS)), fires=[90 + waits], quiet=[90 + waits - 1]
+    )
 
 
 def _histogram(name: str, labels: str, per_minute: Mapping[str, int]) -> Mapping[str, Value]:
@@ -411,8 +432,8 @@ def _stories() -> Iterator[Story]:
         yield from level_stories(level)
     for alert, counter in RISES.items():
         yield from rise_stories(alert, counter)
-    yield from rate_stories("BridgeSuccessRateLow", (949, 51), (950, 50))
-    yield from rate_stories("BridgeSuccessRateCritical", (899, 101), (900, 100))
+    for alert, (bad, limit) in RATES.items():
+        yield from rate_stories(alert, bad, limit)
     yield from quantile_stories(
         "BridgeSettlementSlow", "attest_bridge_settlement_duration_seconds", ("1800", "3600", "7200"), 60
     )
@@ -462,6 +483,8 @@ ABSENT: Sequence[Sequence[Story]] = (
         )
     ],
     [Story(alert, "nobody tells of a task", {}, fires=[0, 60]) for alert in _TASKS],
+    [Story(alert, "nobody tells of a task, in a rehearsal", {}, quiet=[0, 60]) for alert in _TASKS]
+    + [Story("Watchdog", "in a rehearsal", {"attest_rehearsal": _flat(1)}, fires=[60])],
     [
         Story(alert, "only of another task", _OTHER_TASK if not n else {}, fires=[0, 60])
         for n, alert in enumerate(_TASKS)

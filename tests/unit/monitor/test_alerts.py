@@ -10,7 +10,8 @@ from pathlib import Path
 import click
 import pytest
 
-from attest.cli.main import COMMANDS, cli
+from attest.chain.artifact import artifact, input_types
+from attest.cli.main import cli
 from attest.monitor.alerts import ALERTS, GROUPS, INCIDENTS, Alert
 from attest.monitor.rules import RULES_FILE, duration, files, page, rules
 from tests.support.commands import attest
@@ -36,6 +37,7 @@ ComplianceViolation critical P0 0 | RoleDrift critical P1 0 | RoleChanged warnin
 MultisigWeakened critical P1 0
 ChainHalted critical P0 60 | ValidatorNotProducing critical P1 120 | RpcEndpointDown critical P1 120
 RpcLatencyHigh warning P3 600 | RpcErrorRateHigh warning P3 600 | RpcProvidersDisagree critical P1 60
+RpcEndpointLagging warning P3 120 | UnreadableLogs warning P3 300 | ClockSkew warning P3 300
 OraclePublisherErrors warning P3 0 | OracleCircuitBreakerOpen critical P1 60
 CollectorStale critical P1 0 | IndexerLagging warning P3 600 | DeepReorg critical P1 0 | MetricsAbsent critical P1 300
 TargetDown critical P1 180 | Watchdog none none 0 | DailyCheckMissing warning P3 0
@@ -93,8 +95,6 @@ def test_alerts__each__tells_what_to_type_and_when_to_call(alert: Alert) -> None
 def test_alerts__command_of_ours__is_understood(line: str) -> None:
     # Numbers that a person fills in.
     words = shlex.split(re.sub(r"\$\w+", "1", line))[1:]
-    if words[0] not in COMMANDS:
-        pytest.skip(f"`attest {words[0]}` is not there yet")
     command: click.Command = cli
     context = click.Context(cli)
     while isinstance(command, click.Group):
@@ -102,6 +102,57 @@ def test_alerts__command_of_ours__is_understood(line: str) -> None:
         assert found is not None
         command = found
     command.make_context("attest", words)  # refuses options that there are not
+
+
+#: The reference contract at the address that a variable holds.
+CONTRACTS = {
+    "BRIDGE_REGISTRY": "BridgeRegistry",
+    "BRIDGE_VAULT": "BridgeEscrowVault",
+    "LEDGER_ADDRESS": "Ledger",
+    "LIQUIDATION_ADDRESS": "Liquidation",
+    "MINT_CONTROLLER": "MintController",
+    "RESERVE_ORACLE": "ReserveOracle",
+    "STABILIZER": "Stabilizer",
+    "TOKEN_ADDRESS": "WToken",
+    "XAU_ORACLE": "XAUOracle",
+}
+TYPED = sorted({command for alert in ALERTS.values() for command, _ in alert.commands})
+CALLS = [line for line in TYPED if re.match(r"cast (call|send) \$(?!MULTISIG)", line)]
+
+
+@pytest.mark.parametrize("line", CALLS, ids=str)
+def test_alerts__call_by_cast__is_of_a_function_of_the_reference_contracts_and_its_results(line: str) -> None:
+    asked = re.match(r'cast (call|send) \$(\w+) "(\w+)\(([^)]*)\)(?:\(([^)]*)\))?" (.*)--rpc-url \$RPC_URL$', line)
+    assert asked is not None
+    kind, variable, name, types, results, arguments = asked.groups()
+    abi = [each for each in artifact(CONTRACTS[variable]).abi if each.get("name") == name]
+    (function,) = [each for each in abi if ",".join(input_types(each)) == types]
+    assert (function["stateMutability"] == "view") == (kind == "call")
+    if kind == "call":
+        assert results == ",".join(each["type"] for each in function["outputs"])
+    # A substitution is one word.
+    assert len(shlex.split(re.sub(r"\$\([^)]*\)", "1", arguments))) == len(function["inputs"])
+
+
+#: What the incident runbook types, with the namespace and labels of its network.
+INCIDENT = re.compile(
+    r"kubectl (get pods -n besu-network -l (component=validator|component=rpc|app=oracle-publisher)"
+    r"|logs -n besu-network (\$VALIDATOR_POD|\$ORACLE_POD|-l component=rpc) --tail=200"
+    r"|describe pod \$VALIDATOR_POD -n besu-network"
+    r"|top pod (\$VALIDATOR_POD -n besu-network|-n besu-network -l component=rpc))"
+)
+
+
+def test_alerts__commands__are_of_programs_that_the_readme_or_the_runbooks_name() -> None:
+    programs = {line.split()[0] for line in TYPED}
+    assert programs == {"amtool", "attest", "cast", "curl", "journalctl", "kubectl", "systemctl", "timedatectl"}
+    assert all(INCIDENT.fullmatch(line) for line in TYPED if line.startswith("kubectl "))
+
+
+def test_readme__variables__are_those_of_the_commands() -> None:
+    rows = [line.split("|")[1] for line in README.splitlines() if line.startswith("| `") and line.count(" | ") >= 2]
+    explained = {name for row in rows for name in re.findall(r"`([A-Z][A-Z0-9_]+|[A-Z])`", row)}
+    assert explained == {name for line in TYPED for name in re.findall(r"\$(\w+)", line)}
 
 
 # -- what the exporter exposes ---------------------------------------------------------------------------------------
@@ -133,7 +184,7 @@ def test_alerts__each__needs_only_what_the_exporter_exposes(alert: Alert) -> Non
 def test_readme__metrics_named__are_of_alerts_or_exposed() -> None:
     exposed = {each.name for each in pytest.importorskip("attest.monitor.metrics").CATALOGUE}
     named = set()
-    for name, braces, rest in re.findall(r"(attest_[a-z0-9_]+)(\{([a-z_,]+)\})?", README):
+    for name, braces, rest in re.findall(r"(?<!FROM )(attest_[a-z0-9_]+)(\{([a-z_,]+)\})?", README):
         # `{a,b}` after an underscore abbreviates names, else it gives labels.
         named |= {f"{name}{each}" for each in rest.split(",")} if braces and name.endswith("_") else {name}
     assert named - exposed <= NOT_EXPOSED

@@ -1,0 +1,151 @@
+"""The findings of one cycle say what the Prometheus rules say, from the same numbers: each alert at its edges."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+import pytest
+
+from attest.errors import ChainError
+from attest.monitor.alerts import ALERTS
+from attest.monitor.exposition import Sample
+from attest.monitor.findings import findings, network_findings
+from attest.monitor.metrics import CATALOGUE, ENDED, RECENT, SURPLUS
+from attest.monitor.watch import Failure, Snapshot
+from tests.support.rule_cases import FEWEST_TRANSFERS, LEVELS, RATES, RISES, Level
+
+METRICS = {metric.name: metric for metric in CATALOGUE}
+#: When the snapshots are taken, in minutes since 1970: late enough for every age.
+MINUTE = 1_000_000
+
+#: A counter alone does not say when it rose. These are counted over the last day besides, under these names.
+COUNTED = {
+    "VaultLiquidation": ["liquidation"],
+    "BridgeReserveVerificationFailed": ["reserve-insufficient"],
+    "BridgeComplianceViolation": ["compliance-check-failed"],
+    "ComplianceViolation": ["money-multiplier-violation", "gru-isolation-violation", "iso4217-violation"],
+    "OraclePublisherErrors": ["run-refused"],
+}
+#: Alerts that are no finding of one cycle, and why.
+ONLY_RULES = {
+    "MoneyMultiplierViolation": "the comparison is that of ReserveShortfall, which is told",
+    "SingleOracleFailure": "where the cadence is weekly an hour is no failure; ReserveReportStale tells",
+    "BridgeSettlementSlow": "a percentile of the last hour is Prometheus's",
+    "BridgeBufferBreachSoon": "one cycle does not see a fall",
+    "RoleDrift": "the watch does not read roles yet",
+    "RoleChanged": "the watch does not read roles yet",
+    "RoleUnused": "the watch does not read roles yet",
+    "MultisigWeakened": "the watch does not read multi-signature wallets yet",
+    "RpcLatencyHigh": "a percentile of the last minutes is Prometheus's",
+    "RpcErrorRateHigh": "so is a rate",
+    "CollectorStale": "the failure itself is told at once, as CollectorFailed",
+    "DeepReorg": "when a chain was reorganised is not in the counter",
+    "MetricsAbsent": "who is silent finds nothing",
+    "TargetDown": "who is silent finds nothing",
+    "Watchdog": "it shows that Prometheus's alerts arrive",
+}
+
+
+def snapshot(samples: Iterable[Sample], *failures: Failure) -> Snapshot:
+    return Snapshot(datetime.fromtimestamp(MINUTE * 60, UTC), {}, tuple(samples), failures, {})
+
+
+def found(samples: Iterable[Sample], *failures: Failure) -> set[str]:
+    """The alerts that a snapshot's findings name."""
+    return {each.alert for each in findings(snapshot(samples, *failures))}
+
+
+def sample(series: str, value: float) -> Sample:
+    """Of a series as the rules' cases name it; a label that it does not name is the same everywhere."""
+    name, _, labels = series.partition("{")
+    named = dict(re.findall(r'(\w+)="([^"]*)"', labels))
+    metric = METRICS[name]
+    return Sample(metric, value, tuple(named.get(label, label) for label in metric.labels))
+
+
+EDGES = [
+    pytest.param(level, which, level.at_limit if which == 1 else which == 0, id=f"{level.alert}-{what}")
+    for level in LEVELS
+    for which, what in enumerate(("just bad", "at the limit", "just good"))
+    if level.alert not in ONLY_RULES
+]
+
+
+@pytest.mark.parametrize(("level", "which", "bad"), EDGES)
+def test_findings__numbers_at_a_rules_edge__say_what_the_rule_says(level: Level, which: int, bad: bool) -> None:
+    values = {series: value(MINUTE) for series, value in level.series(which).items()}
+    samples = [sample(series, value) for series, value in values.items() if value is not None]
+    assert len(samples) == len(values)
+    assert (level.alert in found(samples)) is bad
+
+
+def ended(settled: int, failed: int, window: str) -> list[Sample]:
+    return [Sample(ENDED, settled, (window, "settled")), Sample(ENDED, failed, (window, "failed"))]
+
+
+@pytest.mark.parametrize("window", ["hour", "day"])
+@pytest.mark.parametrize("alert", RATES)
+def test_findings__share_of_transfers_at_a_rules_edge__says_what_the_rule_says(alert: str, window: str) -> None:
+    bad, limit = RATES[alert]
+    assert alert in found(ended(*bad, window))
+    assert alert not in found(ended(*limit, window))
+
+
+def test_findings__too_few_transfers__say_nothing() -> None:
+    assert found(ended(0, FEWEST_TRANSFERS - 1, "hour")) == set()
+    assert found(ended(0, FEWEST_TRANSFERS, "hour")) == {"BridgeSuccessRateCritical"}
+
+
+@pytest.mark.parametrize(("alert", "kind"), [(alert, kind) for alert, kinds in COUNTED.items() for kind in kinds])
+def test_findings__event_of_the_last_day__is_told_by_its_alert(alert: str, kind: str) -> None:
+    assert alert in RISES
+    assert found([Sample(RECENT, 1, (kind,))]) == {alert}
+    assert found([Sample(RECENT, 0, (kind,))]) == set()
+
+
+def test_findings__every_alert__is_told_at_its_edge_or_is_named_as_one_that_is_not() -> None:
+    told = {level.alert for level in LEVELS} - set(ONLY_RULES) | set(RATES) | set(COUNTED)
+    assert told | set(ONLY_RULES) == set(ALERTS)
+    assert told & set(ONLY_RULES) == set()
+
+
+@pytest.mark.parametrize("alert", ONLY_RULES)
+def test_findings__alert_named_as_one_that_is_none__is_none(alert: str) -> None:
+    for level in (each for each in LEVELS if each.alert == alert):
+        bad = {series: value(MINUTE) or 0 for series, value in level.series(0).items()}
+        known = {series: value for series, value in bad.items() if series.partition("{")[0] in METRICS}
+        assert alert not in found(sample(series, value) for series, value in known.items())
+
+
+def test_findings__part_that_failed__is_the_one_finding_that_no_rule_is_named_after() -> None:
+    failure = Failure("vaults", ChainError("no code", code="no-code", reason="", advice=""))
+    assert found([], failure) == {"CollectorFailed"}
+    assert "CollectorFailed" not in ALERTS
+
+
+def test_findings__each__is_as_bad_as_its_alert() -> None:
+    (short,) = findings(snapshot([Sample(SURPLUS, -1, ("USDW",))]))
+    assert (short.severity, short.incident) == ("critical", "P0")
+
+
+#: What the incident runbook looks for, besides what a run was refused for.
+NETWORK = {
+    "ChainHalted",
+    "ValidatorNotProducing",
+    "RpcEndpointDown",
+    "RpcEndpointLagging",
+    "RpcProvidersDisagree",
+    "OracleCircuitBreakerOpen",
+}
+
+
+def test_network_findings__every_symptom_of_the_incident_runbook__is_told() -> None:
+    levels = [level for level in LEVELS if level.alert in NETWORK]
+    assert {level.alert for level in levels} == NETWORK
+    for level in levels:
+        samples = [sample(series, value(MINUTE) or 0) for series, value in level.series(0).items()]
+        assert {each.alert for each in network_findings(snapshot(samples))} == {level.alert}
+    refused = snapshot([Sample(RECENT, 1, ("run-refused",))])
+    assert {each.alert for each in network_findings(refused)} == {"OraclePublisherErrors"}
