@@ -20,6 +20,8 @@ PRICE_AGE, BLOCK_AGE, VALIDATOR_AGE, PENDING_AGE = 3600, 60, 300, 3600
 #: A success rate of fewer transfers says little.
 FEWEST_TRANSFERS = 20
 _DAY = 86_400
+#: Seconds after which a role counts as unused.
+ROLE_AGE = 90 * _DAY
 #: By task: how long it may be ago.
 _CADENCE = {
     "weekly-attestation": 7 * _DAY + 6 * 3600,
@@ -62,7 +64,7 @@ def findings(snapshot: Snapshot, *, max_lag_blocks: int) -> list[Finding]:
     found: list[Finding] = []
     for failure in snapshot.failures:
         found.append(Finding("CollectorFailed", "critical", "P1", failure.collector, failure.error.message))
-    for part in (_tokens, _vaults, _events, _bridge, _sizing):
+    for part in (_tokens, _vaults, _events, _bridge, _sizing, _access):
         found += part(values, now)
     found += _network(values, now, max_lag_blocks)
     found += [*_publisher(values), *_jobs(values, now)]
@@ -133,6 +135,8 @@ def _events(values: _Values, now: float) -> Iterator[Finding]:
         "iso4217-violation": ("ComplianceViolation", "critical", "P0"),
         "compliance-check-failed": ("BridgeComplianceViolation", "critical", "P1"),
         "reserve-insufficient": ("BridgeReserveVerificationFailed", "critical", "P1"),
+        "role-granted": ("RoleChanged", "warning", ""),
+        "role-revoked": ("RoleChanged", "warning", ""),
     }
     for (kind,), count in values.each(metrics.RECENT):
         if count:
@@ -185,6 +189,27 @@ def _sizing(values: _Values, now: float) -> Iterator[Finding]:
     volume, cap = values.get(metrics.BLOCK_VOLUME), values.get(metrics.BLOCK_CAP)
     if volume is not None and cap is not None and volume > cap:
         yield Finding("StabilizerBlockCapExceeded", "critical", "P1", "stabilizer", f"{volume} > {cap} units")
+
+
+def _access(values: _Values, now: float) -> Iterator[Finding]:
+    who: dict[tuple[str, str], list[str]] = {}
+    for (contract, role, account, how), _ in values.each(metrics.ROLE_DRIFT_INFO):
+        who.setdefault((contract, role), []).append(f"{account} is {how}")
+    for (contract, role), drift in values.each(metrics.ROLE_DRIFT):
+        if drift:
+            told = who[contract, role]
+            more = [f"and {int(drift) - len(told)} more"] if drift > len(told) else []
+            detail = f"members are not as configured: {', '.join([*told, *more])}"
+            yield Finding("RoleDrift", "critical", "P1", f"{contract} {role}", detail)
+    for (contract, role), used in values.each(metrics.ROLE_USED):
+        if now - used > ROLE_AGE:
+            detail = f"not used for {int((now - used) / _DAY)} days"
+            yield Finding("RoleUnused", "info", "", f"{contract} {role}", detail)
+    for (multisig,), threshold in values.each(metrics.MULTISIG_THRESHOLD):
+        expected = values.get(metrics.MULTISIG_EXPECTED, multisig)
+        if expected is not None and threshold < expected:
+            detail = f"{threshold} signatures suffice; {expected} are configured"
+            yield Finding("MultisigWeakened", "critical", "P1", multisig, detail)
 
 
 def _network(values: _Values, now: float, max_lag_blocks: int) -> Iterator[Finding]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from attest.chain.rpc import ChainClient
 from attest.config import Config, Followed
 from attest.monitor import metrics
+from attest.monitor.access import Audit, Grants
 from attest.monitor.events import STATUSES, Contract, Kind, Renamed, Statuses, Watched, watch
 from attest.monitor.exposition import Distribution, Sample
 from attest.monitor.index import EventIndex
@@ -28,6 +29,8 @@ _RECENT: Mapping[str, tuple[Kind, bool | None, str]] = {
     "iso4217-violation": ("iso4217-violated", None, "guard"),
     "compliance-check-failed": ("compliance-checked", False, "guard"),
     "reserve-insufficient": ("reserve-verified", False, "bridge"),
+    "role-granted": ("role-granted", None, "roles"),
+    "role-revoked": ("role-revoked", None, "roles"),
 }
 
 
@@ -63,7 +66,9 @@ class Follower:
         self._config = config
         self._base = base
         self._url = url if url.startswith("sqlite:///") else resolve(url, base=base).reveal()
-        self._watched = watched_contracts(config, base)
+        followed = watched_contracts(config, base)
+        self._audit = Audit(config, base, followed)
+        self._watched = [*followed, *self._audit.watched]
         self._chain = config.oracle.chain
         self._chain_id = config.chains[self._chain].chain_id
         self._symbols = {
@@ -75,6 +80,8 @@ class Follower:
         #: The token whose outflow the stabilizer's reserve is measured against, once it is known.
         self.stabilizer_currency: str | None = None
         self._index: EventIndex | None = None
+        self._indexed = -1
+        self._grants: Mapping[str, frozenset[tuple[str, str]]] | None = None
         self._counts: list[Sample] = []
         self._measures: list[Sample] = []
         self._measured_at: float | None = None
@@ -82,8 +89,17 @@ class Follower:
     def advance(self, client: ChainClient) -> None:
         """Index up to the newest final block. Raises what :meth:`EventIndex.open` and :meth:`EventIndex.advance` do."""
         progress = self._opened().advance(client)
+        self._indexed = progress.indexed
         if progress.added or progress.reorgs or progress.unreadable:
-            self._counts = []
+            self._counts, self._grants = [], None
+
+    def grants(self) -> Grants:
+        """Who was ever given a role, up to the block that the last :meth:`advance` reached. Raises
+        :class:`OperatorError` for a database that cannot be read."""
+        if self._grants is None:
+            with reading(self._url, chain_id=self._chain_id, base=self._base) as totals:
+                self._grants = totals.role_grants()
+        return Grants(self._indexed, self._grants)
 
     def samples(self) -> list[Sample]:
         """What the index adds up to, as far as it has come; nothing before its first block. Raises
@@ -139,6 +155,7 @@ class Follower:
                 yield Sample(metrics.VIOLATIONS, count, (violation,))
         if watching.bridge is not None:
             yield from self._bridge(totals)
+        yield from self._audit.samples(totals)
         reorgs = totals.reorgs()
         yield Sample(metrics.REORGS, reorgs.count, (self._chain,))
         yield Sample(metrics.REORG_DEPTH, reorgs.deepest, (self._chain,))
@@ -161,7 +178,7 @@ class Follower:
         watching, until = self._config.monitor, totals.indexed.timestamp
         recent = totals.recent(until - DAY)
         for name, (kind, passed, contract) in _RECENT.items():
-            if getattr(watching, contract) is not None:
+            if getattr(watching, contract):
                 yield Sample(metrics.RECENT, recent.get((kind, passed), 0), (name,))
         bridge, stabilizer = watching.bridge, watching.stabilizer
         if bridge is None:
