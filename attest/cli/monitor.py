@@ -150,7 +150,7 @@ def _row(sample: Sample, now: float) -> tuple[str, str]:
     """A sample as it fits a terminal: long labels are cut, and a time is how long ago it was."""
     name = sample.metric.name.removeprefix("attest_")
     at = name.removesuffix("_timestamp_seconds")
-    longest = {1: 18, 2: 15}.get(len(sample.labels), 10)
+    longest = {1: 18, 2: 15, 3: 10}.get(len(sample.labels), 8)
     inside = ",".join(_cut(label, longest) for label in sample.labels)
     value = _shown(sample)
     if at != name and isinstance(sample.value, int | float):

@@ -326,14 +326,15 @@ class Audit:
     def _follow_uses(
         self, name: str, contract: WatchedRoles, known: Mapping[Kind, Definition]
     ) -> tuple[Definition, ...]:
-        """The events to follow besides those known of the contract, and what shows each role's use. A role that nobody
-        should hold is not expected to be used."""
+        """The events to follow besides those known of the contract, whoever its members are: a role that is given to
+        somebody needs no new index. What shows a role's use is noted where somebody should hold it."""
         defaults = USES[contract.contract] if contract.contract is not None else {}
         topics = {logs.event(each.declaration, skip_dynamic=True).topic: each.kind for each in known.values()}
+        held = {_hex(role): role for role, members in contract.members.items() if members}
         made: dict[str, Definition] = {}
-        for role, members in contract.members.items():
+        for role, events in {**defaults, **contract.uses}.items():
             evidence: list[tuple[Kind, str | None]] = []
-            for event in contract.uses.get(role, defaults.get(role, ()) if members else ()):
+            for event in events:
                 if event in KINDS:
                     if event in known:
                         evidence.append((known[event].kind, None))
@@ -347,8 +348,8 @@ class Audit:
                     raise _no_evidence(name, role, f"{event!r} is named already: of two roles it shows neither's use")
                 made[topic] = Definition("access", "role-used", event, {"subject": _hex(role)})
                 evidence.append(("role-used", _hex(role)))
-            if evidence:
-                self._uses[name, role] = list(dict.fromkeys(evidence))
+            if evidence and _hex(role) in held:
+                self._uses[name, held[_hex(role)]] = list(dict.fromkeys(evidence))
         return tuple(made.values())
 
 

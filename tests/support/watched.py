@@ -17,7 +17,7 @@ from attest.config import Config, Loaded
 from attest.monitor.watch import Snapshot, Watch
 from attest.store import LocalStore
 from tests.support.chains import ORACLE, REPORTERS, Error, Network, Node, config, fields
-from tests.support.eventful import Emission
+from tests.support.eventful import Emission, matches
 
 WAD = 10**18
 LEDGER, PRICES, BRIDGE, STABILIZER, CONTROLLER, WALLET = (
@@ -134,9 +134,7 @@ class World:
                 each
                 for each in self.logs
                 if each["address"] in wanted["address"]
-                and all(
-                    want is None or said in want for said, want in zip(each["topics"], wanted["topics"], strict=False)
-                )
+                and matches(each, wanted["topics"])
                 and int(each["blockNumber"], 16) in blocks
             ]
 

@@ -13,6 +13,7 @@ from attest.config import Monitor
 from attest.errors import OperatorError
 from attest.monitor.findings import findings
 from attest.monitor.watch import Snapshot, Watch
+from tests.support import eventful
 from tests.support.chains import ORACLE, Error
 from tests.support.eventful import Emission, emission
 from tests.support.watched import BRIDGE, CONTROLLER, WALLET, World, address, value, values, watching
@@ -30,11 +31,11 @@ DAY = 86_400
 
 
 def granted(role: str, account: str, contract: str = CONTROLLER) -> Emission:
-    return emission("role-granted", contract, role=role_id(role), account=account, sender=ADMIN)
+    return eventful.granted(role_id(role), account, contract)
 
 
 def revoked(role: str, account: str, contract: str = CONTROLLER) -> Emission:
-    return emission("role-revoked", contract, role=role_id(role), account=account, sender=ADMIN)
+    return eventful.revoked(role_id(role), account, contract)
 
 
 def minted_by(minter: str) -> Emission:
@@ -344,6 +345,19 @@ def test_last_used__reference_contracts__by_what_is_followed_or_their_own_events
         used[name] = world.now
     seen = values(watch.cycle(), "role_last_used_timestamp_seconds")
     assert {name: seen[name] for name in used} == used
+
+
+def test_watch__role_given_to_somebody__goes_on_with_its_index(tmp_path: Path) -> None:
+    world = deployed(World())
+    for members in ((), (MINTER,)):
+        roles = {**ROLES, "contract": "MintController", "uses": {}}
+        roles["members"] = {"DEFAULT_ADMIN_ROLE": (ADMIN,), "MINTER_ROLE": members}
+        snapshot = watched(world, tmp_path, roles={"controller": roles}).cycle()
+        assert snapshot.failures == ()
+        assert len(values(snapshot, "role_last_used_timestamp_seconds")) == len(members)
+    roles["contract"] = None
+    snapshot = watched(world, tmp_path, roles={"controller": roles}).cycle()
+    assert snapshot.failures[0].error.code == "index-of-other-events"
 
 
 @pytest.mark.parametrize(
