@@ -78,8 +78,8 @@ USES: Mapping[ReferenceContract, Mapping[str, tuple[str, ...]]] = {
 
 @dataclass(frozen=True)
 class Grants:
-    """What the event index knows of roles: up to which block, and by contract every role and account that it was ever
-    granted to (0x, lower case)."""
+    """What the event index knows of roles: up to which block (-1 if it could not be read up to any), and by contract
+    every role and account that it was ever granted to (0x, lower case)."""
 
     number: int
     by_contract: Mapping[str, frozenset[tuple[str, str]]]
@@ -195,7 +195,7 @@ class RoleCollector:
         if grants.number < number:
             raise self._refuse(
                 "index-behind",
-                f"was read at block {number}, and its grants are indexed up to block {grants.number} only",
+                f"is asked at block {number}, and the event index has not come so far",
                 "See what holds up the event index: the part `events`, and IndexerLagging.",
             )
         return grants.by_contract.get(self._contract.address.lower(), frozenset())

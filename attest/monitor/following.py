@@ -80,6 +80,7 @@ class Follower:
         #: The token whose outflow the stabilizer's reserve is measured against, once it is known.
         self.stabilizer_currency: str | None = None
         self._index: EventIndex | None = None
+        #: The last block that is indexed; -1 where it was not brought up to date.
         self._indexed = -1
         self._grants: Mapping[str, frozenset[tuple[str, str]]] | None = None
         self._counts: list[Sample] = []
@@ -88,14 +89,17 @@ class Follower:
 
     def advance(self, client: ChainClient) -> None:
         """Index up to the newest final block. Raises what :meth:`EventIndex.open` and :meth:`EventIndex.advance` do."""
+        self._indexed = -1
         progress = self._opened().advance(client)
         self._indexed = progress.indexed
         if progress.added or progress.reorgs or progress.unreadable:
             self._counts, self._grants = [], None
 
     def grants(self) -> Grants:
-        """Who was ever given a role, up to the block that the last :meth:`advance` reached. Raises
+        """Who was ever given a role, up to the block that the last :meth:`advance` reached; nobody if it failed. Raises
         :class:`OperatorError` for a database that cannot be read."""
+        if self._indexed < 0:
+            return Grants(-1, {})
         if self._grants is None:
             with reading(self._url, chain_id=self._chain_id, base=self._base) as totals:
                 self._grants = totals.role_grants()
