@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -197,6 +198,16 @@ def test_cycle__index_that_cannot_be_opened__fails_each_part_in_its_own_words(tm
     failed = {each.collector: each.error.code for each in snapshot.failures}
     assert failed == {"events": "index-unusable", "roles-controller": "index-behind"}
     assert drift(snapshot) == {}
+
+
+def test_cycle__abi_of_a_contract_that_only_answers_hasRole__is_asked_that(tmp_path: Path) -> None:  # noqa: N802
+    world = deployed(World())
+    parameters = [{"name": "role", "type": "bytes32"}, {"name": "account", "type": "address"}]
+    function = {"type": "function", "name": "hasRole", "inputs": parameters, "outputs": [{"name": "", "type": "bool"}]}
+    (tmp_path / "own.json").write_text(json.dumps([function]))
+    snapshot = watched(world, tmp_path, roles={"controller": {**ROLES, "abi": "own.json"}}).cycle()
+    assert snapshot.failures == ()
+    assert set(drift(snapshot).values()) == {0}
 
 
 @pytest.mark.parametrize(
