@@ -52,6 +52,16 @@ def _address(value: str) -> str:
     return str(to_checksum_address(value))
 
 
+def _role(value: str) -> str:
+    if re.fullmatch(r"0x[0-9a-fA-F]{64}", value, re.ASCII):
+        return value.lower()
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,63}", value, re.ASCII):
+        raise ValueError("a role is a name as in Solidity, for example MINTER_ROLE, or 0x and 64 hex digits")
+    if value == "other":
+        raise ValueError("`other` stands for the roles that are not named: give this one in hex")
+    return value
+
+
 def _zone(value: str) -> str:
     from zoneinfo import ZoneInfo
 
@@ -68,11 +78,24 @@ def _evidence_key(value: str) -> str:
 
 Name = Annotated[str, AfterValidator(_name)]
 Address = Annotated[str, AfterValidator(_address)]
+Role = Annotated[str, AfterValidator(_role)]
 Zone = Annotated[str, AfterValidator(_zone)]
 SecretReference = Annotated[str, AfterValidator(check_reference)]
 EvidenceKey = Annotated[str, AfterValidator(_evidence_key)]
 Bps = Annotated[int, Field(ge=0, le=10_000)]
 Count = Annotated[int, Field(ge=1)]
+ReferenceContract = Literal[
+    "AttestationRegistry",
+    "BridgeEscrowVault",
+    "BridgeRegistry",
+    "ComplianceGuard",
+    "Ledger",
+    "MintController",
+    "ReserveOracle",
+    "Stabilizer",
+    "WToken",
+    "XAUOracle",
+]
 _Waiver = Literal["single-custodian", "single-feed", "new-account", "migration"]
 
 
@@ -577,8 +600,8 @@ class WatchedEvent(Section):
     )
     fields: dict[str, str] = Field(
         default_factory=dict,
-        description="Which parameter is which of `subject`, `asset`, `amount`, `status` and `passed`, where not the "
-        "reference's.",
+        description="Which parameter is which of `subject`, `asset`, `amount`, `status`, `passed` and `account`, where "
+        "not the reference's.",
     )
     where: dict[str, str] | None = Field(default=None, description="Parameters that must be these addresses.")
 
@@ -672,6 +695,47 @@ class Notify(Section):
     repeat_critical_minutes: Count = Field(default=60, description="The same for what is critical.")
 
 
+class WatchedRoles(Followed):
+    """A contract with roles (OpenZeppelin's AccessControl), and who should hold them."""
+
+    contract: ReferenceContract | None = Field(
+        default=None,
+        description="Which reference contract it is, if it is one: the use of its roles is then seen without `uses`.",
+    )
+    members: dict[Role, tuple[Address, ...]] = Field(
+        min_length=1, description="Who should hold each role, by its name or its 32 bytes in hex; [] if nobody should."
+    )
+    uses: dict[Role, tuple[str, ...]] = Field(
+        default_factory=dict,
+        description="Events that only holders of a role cause: declarations, or kinds of events that are followed.",
+    )
+
+    @model_validator(mode="after")
+    def _clear(self) -> WatchedRoles:
+        for role, members in self.members.items():
+            if len(set(members)) != len(members):
+                raise ValueError(f"members.{role}: an address stands there twice")
+        for role in self.uses:
+            if role not in self.members:
+                raise ValueError(f"uses.{role}: there is no such role in `members`")
+        return self
+
+
+class WatchedMultisig(Watched):
+    """A multi-signature wallet (a Safe), and how many of whom should have to sign."""
+
+    threshold: Count = Field(description="Signatures that should be needed.")
+    owners: tuple[Address, ...] = Field(default=(), description="Who should be able to sign. Left out: not compared.")
+
+    @model_validator(mode="after")
+    def _possible(self) -> WatchedMultisig:
+        if len(set(self.owners)) != len(self.owners):
+            raise ValueError("owners: an address stands there twice")
+        if self.owners and self.threshold > len(self.owners):
+            raise ValueError("threshold is larger than the number of owners")
+        return self
+
+
 class Monitor(Section):
     """What `attest monitor` watches. All is on the oracle's chain but `parity`; what is left out is not watched."""
 
@@ -698,6 +762,8 @@ class Monitor(Section):
     stabilizer: WatchedStabilizer | None = None
     parity: dict[Name, Parity] = Field(default_factory=dict, description="Prices that should be the same elsewhere.")
     notify: Notify | None = None
+    roles: dict[Name, WatchedRoles] = Field(default_factory=dict, description="Contracts whose roles are audited.")
+    multisigs: dict[Name, WatchedMultisig] = Field(default_factory=dict, description="Multi-signature wallets.")
 
     @field_validator("index")
     @classmethod
@@ -715,6 +781,11 @@ class Monitor(Section):
         for name, pair in self.parity.items():
             if pair.price_oracle not in self.price_oracles:
                 raise ValueError(f"parity.{name}.price_oracle: there is no {pair.price_oracle!r} in price_oracles")
+        for name in self.roles.keys() & self.multisigs.keys():
+            raise ValueError(f"multisigs.{name}: a contract in roles has the same name")
+        addresses = [contract.address for contract in self.roles.values()]
+        if len(set(addresses)) != len(addresses):
+            raise ValueError("roles: the same contract is configured twice")
         return self
 
 

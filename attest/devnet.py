@@ -157,10 +157,10 @@ def watched_contracts(folder: Path) -> scenarios.Contracts | None:
 
 def _pinned_clock(first: bool, scenario: str | None) -> int | None:
     """Genesis time of the practice chain: around the example period's cutoff; with a scenario as far back as its
-    history begins, and later on the machine's clock."""
+    contracts are deployed, and later on the machine's clock."""
     if scenario is None:
         return int((SCHEDULE.cutoff(PERIOD) - timedelta(hours=12)).timestamp())
-    return int(clock.time()) - scenarios.HISTORY_SECONDS if first else None
+    return int(clock.time()) - scenarios.DEPLOYED_SECONDS if first else None
 
 
 def _stage(folder: Path, rpc: str, contracts: scenarios.Contracts) -> scenarios.Stage:
@@ -375,7 +375,7 @@ def _prepare(folder: Path, rpc: str, *, local: bool, scenario: str | None) -> No
         chain.advance_to(rpc, int((cutoff + timedelta(hours=6)).timestamp()))
     if scenario is not None:
         decimals = {plan.symbol: plan.decimals for plan in TOKENS}
-        contracts = scenarios.deploy(rpc, scenario, deployment, decimals)
+        contracts = scenarios.deploy(rpc, scenario, deployment, decimals, reporters=reporters, publishers=[publisher])
         (folder / "contracts.json").write_bytes(to_json(contracts))
         scenarios.play(_stage(folder, rpc, contracts), int(clock.time()))
     keys = scaffold.KeySet(
@@ -432,6 +432,17 @@ def _monitor_text(contracts: scenarios.Contracts) -> str:
         f'\n[monitor.price_oracles.{symbol}]\naddress = "{address}"\n'
         for symbol, address in contracts.price_oracles.items()
     )
+    audited = "".join(
+        f'\n[monitor.roles.{name}]\naddress = "{each.address}"\ncontract = "{each.contract}"\n'
+        f"\n[monitor.roles.{name}.members]\n"
+        + "".join(f"{role} = [{_listed(members)}]\n" for role, members in each.members.items())
+        for name, each in contracts.roles.items()
+    )
+    audited += "".join(
+        f'\n[monitor.multisigs.{name}]\naddress = "{each.address}"\nthreshold = {each.threshold}\n'
+        f"owners = [{_listed(each.owners)}]\n"
+        for name, each in contracts.multisigs.items()
+    )
     assets = ", ".join(f'{symbol} = "{address}"' for symbol, address in contracts.assets.items())
     return f"""
 # What `attest monitor` watches besides tokens and oracle.
@@ -456,4 +467,9 @@ address = "{contracts.compliance_guard}"
 [monitor.stabilizer]
 address = "{contracts.stabilizer}"
 window_seconds = 300
-"""
+{audited}"""
+
+
+def _listed(addresses: Sequence[str]) -> str:
+    """Addresses as a TOML array has them, without its brackets."""
+    return ", ".join(f'"{address}"' for address in addresses)

@@ -1,8 +1,9 @@
 """Situations of the operations runbook, played on a practice chain, for whoever wants to see what the watch says.
 
 A play deploys what the runbook names beside the tokens (ledger, liquidation, XAU oracles, bridge, mint controller,
-guard, stabilizer), makes two and a half hours of history up to now, and then the situation. From then on it goes on
-beating: on a chain where nothing happens there is no success rate. Everything it has to know it reads from the chain.
+guard, stabilizer, multi-signature wallet), lets more than a day go by, so that its own grants of roles are no news,
+makes two and a half hours of history up to now, and then the situation. From then on it goes on beating: on a chain
+where nothing happens there is no success rate. Everything it has to know it reads from the chain.
 
 Who acts is a development account each (:func:`attest.chain.devnet.dev_key`): 0 the admin, officer and guardian, 1 the
 minter, 2 the relayer, 3 the bridge's HSM, 4 price feed and keeper, 5 a customer, 6 and 7 vault owners, 8 a liquidator.
@@ -25,6 +26,8 @@ BLOCK_SECONDS = 2
 #: How far back the history begins, and how long one of its rounds is; it ends a little before now.
 HISTORY_SECONDS = 9000
 MARGIN_SECONDS = 150
+#: How far back everything is deployed.
+DEPLOYED_SECONDS = 100_000
 #: For how long feed and reporters say nothing in the scenario of the stale oracle.
 SILENCE_SECONDS = 4200
 
@@ -44,6 +47,8 @@ _DEBT_CEILINGS = {"USDW": 1_000_000, "EURW": 500_000}
 #: Reporters state this much of the supply: enough for no alert.
 _RESERVE_PERCENT = 112
 _BLOCK_DELAY = 10
+#: Signatures of three that the multi-signature wallet needs.
+_SIGNATURES = 2
 #: ``IComplianceGuard.Operation.Audit``
 _AUDIT = 0
 _OUTSIDE = "0x" + "c1" * 20
@@ -59,11 +64,29 @@ class Status:
 
 
 @dataclass(frozen=True)
+class Roles:
+    """Who holds the roles of a contract; ``contract`` is the reference contract that it is."""
+
+    contract: str
+    address: str
+    members: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Multisig:
+    """A multi-signature wallet."""
+
+    address: str
+    threshold: int
+    owners: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Contracts:
     """Where everything stands that a monitor of the network watches: checksummed addresses, and since which block.
 
     ``assets`` are collateral. ``price_oracles`` are by the symbol of the currency in which they price gold;
-    ``destinations`` are chain ids.
+    ``destinations`` are chain ids, ``roles`` by contract, as the deployment gave them.
     """
 
     scenario: str
@@ -83,6 +106,8 @@ class Contracts:
     destinations: tuple[int, ...]
     stabilizer: str
     venue: str
+    roles: Mapping[str, Roles]
+    multisigs: Mapping[str, Multisig]
 
 
 class Outbound(NamedTuple):
@@ -332,22 +357,40 @@ def _refund_request(contracts: Contracts, outbound: Outbound, deadline: int) -> 
 # -- deployment ------------------------------------------------------------------------------------------------------
 
 
-def deploy(rpc: str, scenario: str, deployment: chain.Deployment, decimals: Mapping[str, int]) -> Contracts:
+def deploy(
+    rpc: str,
+    scenario: str,
+    deployment: chain.Deployment,
+    decimals: Mapping[str, int],
+    *,
+    reporters: Sequence[str],
+    publishers: Sequence[str],
+) -> Contracts:
     """Deploy what the runbook names beside the tokens, give each role to its account, and hand out tokens.
 
-    The admin of ``deployment`` is development account 0, and holds the tokens' supplies. Raises :class:`ChainError`.
+    The admin of ``deployment`` is development account 0, and holds the tokens' supplies; ``reporters`` and
+    ``publishers`` are those that it has. Raises :class:`ChainError`.
     """
     from eth_utils.crypto import keccak
 
     admin = chain.Sender(rpc, chain.dev_key(ADMIN))
     people = [chain.dev_address(number) for number in range(LIQUIDATOR + 1)]
     tokens = deployment.tokens
+    granted: dict[str, dict[str, tuple[str, ...]]] = {
+        deployment.oracle: {"REPORTER_ROLE": tuple(reporters)},
+        deployment.registry: {"PUBLISHER_ROLE": tuple(publishers)},
+    }
 
     def call(contract: str, address: str, function: str, *arguments: Any) -> None:
         _add(admin, contract, address, function, *arguments)
 
     def grant(address: str, role: str, account: str) -> None:
         call("ReserveOracle", address, "grantRole", keccak(text=role), account)  # AccessControl: the same for all
+        roles = granted.setdefault(address, {})
+        roles[role] = (*roles.get(role, ()), account)
+
+    def roles_of(contract: str, address: str) -> Roles:
+        return Roles(contract, address, {"DEFAULT_ADMIN_ROLE": (me,), **granted.get(address, {})})
 
     def give(token: str, account: str, units: Amount) -> None:
         call("WToken", token, "transfer", account, units)
@@ -405,6 +448,11 @@ def deploy(rpc: str, scenario: str, deployment: chain.Deployment, decimals: Mapp
     for owner in (FIRST_OWNER, SECOND_OWNER):
         give(gold, people[owner], 100 * WAD)
 
+    signers = [people[number] for number in (ADMIN, MINTER, RELAYER)]
+    treasury = create("the treasury", "PracticeMultisig", signers, _SIGNATURES)
+    for pausable in (controller, vault):
+        grant(pausable, "PAUSER_ROLE", treasury)
+
     dollar, usdw = oracles["USDW"], tokens["USDW"]
     venue = create("PracticeVenue", "PracticeVenue", dollar, gold, usdw, WAD // 1000)
     # Threshold 1 %, k, 3 blocks, gap, delay, cap of a block, slippage 2 %, gas price.
@@ -418,7 +466,7 @@ def deploy(rpc: str, scenario: str, deployment: chain.Deployment, decimals: Mapp
     return Contracts(
         scenario=scenario,
         chain_id=deployment.chain_id,
-        first_block=deployment.block,
+        first_block=1,  # the chain is this deployment's own
         reserve_oracle=deployment.oracle,
         registry=deployment.registry,
         tokens=dict(tokens),
@@ -433,6 +481,19 @@ def deploy(rpc: str, scenario: str, deployment: chain.Deployment, decimals: Mapp
         destinations=(DESTINATION,),
         stabilizer=stabilizer,
         venue=venue,
+        roles={
+            "reserve-oracle": roles_of("ReserveOracle", deployment.oracle),
+            "registry": roles_of("AttestationRegistry", deployment.registry),
+            **{symbol: roles_of("WToken", token) for symbol, token in tokens.items()},
+            **{f"price-oracle-{symbol}": roles_of("XAUOracle", oracle) for symbol, oracle in oracles.items()},
+            "ledger": roles_of("Ledger", ledger),
+            "mint-controller": roles_of("MintController", controller),
+            "compliance-guard": roles_of("ComplianceGuard", guard),
+            "bridge-registry": roles_of("BridgeRegistry", registry),
+            "bridge-vault": roles_of("BridgeEscrowVault", vault),
+            "stabilizer": roles_of("Stabilizer", stabilizer),
+        },
+        multisigs={"treasury": Multisig(treasury, _SIGNATURES, tuple(signers))},
     )
 
 
@@ -690,9 +751,10 @@ SITUATIONS: Mapping[str, Situation] = {
 
 def play(stage: Stage, now: int) -> None:
     """Make the history, up to ``now`` (Unix seconds, of the machine), and the situation; let the chain's clock go with
-    the machine's. The chain is a local one whose clock is pinned, :data:`HISTORY_SECONDS` before. Raises
+    the machine's. The chain is a local one whose clock is pinned, :data:`DEPLOYED_SECONDS` before. Raises
     :class:`ChainError`."""
     situation = SITUATIONS[stage.contracts.scenario]
+    chain.advance_to(stage.rpc, now - HISTORY_SECONDS)
     make_history(stage, now - MARGIN_SECONDS, silent=situation.silent, stuck=situation.stuck)
     situation.begin(stage)
     chain.follow_machine(stage.rpc, BLOCK_SECONDS)

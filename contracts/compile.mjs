@@ -21,6 +21,7 @@ const CONTRACTS = [
   "Ledger",
   "Liquidation",
   "MintController",
+  "PracticeMultisig",
   "PracticeVenue",
   "ReserveOracle",
   "Stabilizer",

@@ -374,10 +374,12 @@ def _slots(first: int, count: int) -> tuple[str, ...]:
 
 
 def role_id(role: str) -> bytes:
-    """OpenZeppelin's id of a role: keccak256 of its name."""
+    """OpenZeppelin's id of a role: keccak256 of its name, zero for ``DEFAULT_ADMIN_ROLE``; or what is given in hex."""
     from eth_hash.auto import keccak
 
-    return keccak(role.encode())
+    if role.startswith("0x"):
+        return bytes.fromhex(role[2:])
+    return bytes(32) if role == "DEFAULT_ADMIN_ROLE" else keccak(role.encode())
 
 
 # -- the contracts ---------------------------------------------------------------------------------------------------
@@ -614,13 +616,23 @@ class Deployed:
     address: str
     _interface: _Interface
 
+    def has(self, function: str) -> bool:
+        """Whether the ABI has a function."""
+        return self._interface.has(function)
+
     def call(self, function: str, *arguments: Any, returns: Sequence[str]) -> Call:
         """A call of a function whose values have the kinds ``returns``. Raises :class:`OperatorError` if the configured
         ABI lacks it."""
-        of = ", ".join(map(str, arguments))
+        of = ", ".join(map(_shown, arguments))
         return self._interface.call(self.address, function, *arguments, returns=returns, of=of)
 
 
 def deployed(name: str, section: str, contract: Watched, base: Path) -> Deployed:
     """A watched contract; ``name`` is its reference's, the rest as :func:`reserve_oracle`."""
     return Deployed(contract.address, _interface(name, section, contract, base))
+
+
+def access_control(section: str, contract: Watched, base: Path) -> Deployed:
+    """The roles of a watched contract; as :func:`deployed`, by OpenZeppelin's AccessControlEnumerable."""
+    asked = _interface("ReserveOracle", section, contract, base)
+    return Deployed(contract.address, _Interface("AccessControl", section, asked.abi, asked.functions))

@@ -230,16 +230,17 @@ def _row(sample: Sample, now: float) -> tuple[str, str]:
     """A sample as it fits a terminal: long labels are cut, and a time is how long ago it was."""
     name = sample.metric.name.removeprefix("attest_")
     at = name.removesuffix("_timestamp_seconds")
-    inside = ",".join(map(_cut, sample.labels))
+    longest = {1: 18, 2: 15, 3: 10}.get(len(sample.labels), 8)
+    inside = ",".join(_cut(label, longest) for label in sample.labels)
     value = _shown(sample)
     if at != name and isinstance(sample.value, int | float):
         value = f"{now - sample.value:.0f} s ago" if sample.value else "never"
     return at + (f"{{{inside}}}" if inside else ""), value
 
 
-def _cut(label: str) -> str:
+def _cut(label: str, longest: int) -> str:
     """A label without its middle, if it is an address or long: for a line of 80 columns."""
-    longest = 9 if re.fullmatch("0x[0-9a-fA-F]{40}", label) else 18
+    longest = 9 if re.fullmatch("0x[0-9a-fA-F]{40}", label) else longest
     return label if len(label) <= longest else f"{label[: longest - 6]}…{label[-5:]}"
 
 

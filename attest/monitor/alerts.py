@@ -669,8 +669,11 @@ _COMPLIANCE = (
         "critical",
         "P1",
         "attest_role_drift_members > 0",
-        "{{ $value }} members of roles are not those that the configuration names.",
-        "Somebody holds a role who should not, or has lost one. Until it is explained, take it for a compromise.",
+        "{{ $labels.contract }}: {{ $value }} members of {{ $labels.role }} are not those that the configuration "
+        "names.",
+        "Somebody holds a role who should not, or has lost one; who, attest_role_drift_info says. The role `other` are "
+        "all that the configuration does not name, `owner` those who sign for a wallet. Until it is explained, take it "
+        "for a compromise.",
         (_ONCE, _MEMBERS, _REVOKED),
         "At once to the security team. P0 if a stranger holds a role (system compromise, §5.1).",
     ),
@@ -680,7 +683,7 @@ _COMPLIANCE = (
         "warning",
         "P3",
         _rose("attest_role_changes_total"),
-        "A role was granted or revoked within the last hour.",
+        "{{ $labels.contract }}: {{ $labels.role }} was {{ $labels.change }} within the last hour.",
         "Every change of access has somebody who ordered it. Find the order.",
         (_MEMBERS, _REVOKED, _ONCE),
         "To the security team when nobody ordered it.",
@@ -691,8 +694,9 @@ _COMPLIANCE = (
         "info",
         "P3",
         _older("attest_role_last_used_timestamp_seconds", limit.ROLE_AGE),
-        "A role was not used for {{ $value | humanizeDuration }}.",
-        "Least privilege: what is not used is revoked.",
+        "{{ $labels.contract }}: {{ $labels.role }} was not used for {{ $value | humanizeDuration }}.",
+        "Least privilege: what is not used is revoked. None of the events was seen that show its use "
+        "(docs/monitor.md), and it was not granted since.",
         (_ONCE, _MEMBERS, _REVOKED),
         "Not; it is for the monthly review.",
     ),
@@ -702,7 +706,7 @@ _COMPLIANCE = (
         "critical",
         "P1",
         "attest_multisig_threshold < attest_multisig_expected_threshold",
-        "A multi-signature wallet needs {{ $value }} signatures: fewer than configured.",
+        "{{ $labels.multisig }}: {{ $value }} signatures suffice, fewer than configured.",
         "Fewer people than agreed can act alone.",
         (
             ('cast call $MULTISIG "getThreshold()(uint256)" --rpc-url $RPC_URL', "signatures needed now"),

@@ -18,7 +18,7 @@ from attest.chain import logs
 from attest.errors import ConflictError, OperatorError, printable
 from attest.records import dump_plain, load_plain
 
-Contract: TypeAlias = Literal["bridge", "token", "compliance", "liquidation"]
+Contract: TypeAlias = Literal["bridge", "token", "compliance", "liquidation", "access"]
 Kind: TypeAlias = Literal[
     "transfer-initiated",
     "transfer-status",
@@ -31,13 +31,16 @@ Kind: TypeAlias = Literal[
     "liquidated",
     "minted",
     "burned",
+    "role-granted",
+    "role-revoked",
+    "role-used",
 ]
 CONTRACTS: tuple[Contract, ...] = get_args(Contract)
 KINDS: tuple[Kind, ...] = get_args(Kind)
 ZERO_ADDRESS = "0x" + "00" * 20
 
 #: What an event may say to us, besides where and when: the parameter it stands in, by these names.
-FIELDS = ("subject", "asset", "amount", "status", "passed")
+FIELDS = ("subject", "asset", "amount", "status", "passed", "account")
 MAX_STATUS = 2**15 - 1
 #: Hex digits kept of a log that cannot be read.
 _KEPT = 4096
@@ -46,9 +49,9 @@ _KEPT = 4096
 class Event(NamedTuple):
     """One event, whatever its kind. Hashes are hex without prefix, addresses 0x and lower case.
 
-    ``subject`` is what it is about (a transfer's id, a vault, a holder), ``asset`` the token, ``amount`` base units,
-    ``status`` a number of the contract's enumeration (a transfer's new status, a check's reason), ``passed`` a check's
-    result. What an event does not say is None.
+    ``subject`` is what it is about (a transfer's id, a vault, a holder, a role), ``asset`` the token, ``amount`` base
+    units, ``status`` a number of the contract's enumeration (a transfer's new status, a check's reason), ``passed`` a
+    check's result, ``account`` who was given a role or lost it. What an event does not say is None.
     """
 
     block_number: int
@@ -63,6 +66,7 @@ class Event(NamedTuple):
     amount: int | None = None
     status: int | None = None
     passed: bool | None = None
+    account: str | None = None
 
 
 class Unreadable(NamedTuple):
@@ -80,8 +84,8 @@ class Unreadable(NamedTuple):
 
 @dataclass(frozen=True)
 class Definition:
-    """One kind of event of one kind of contract. ``fields`` says which parameter each of :data:`FIELDS` is;
-    ``where`` which parameters must be which address."""
+    """One kind of event of one kind of contract. ``fields`` says which parameter each of :data:`FIELDS` is (or, in hex
+    with 0x, which value it always has); ``where`` which parameters must be which address."""
 
     contract: Contract
     kind: Kind
@@ -91,6 +95,7 @@ class Definition:
 
 
 _TRANSFER = "Transfer(address indexed from, address indexed to, uint256 value)"
+_ROLE_CHANGE = "bytes32 indexed role, address indexed account, address indexed sender"
 
 DEFINITIONS: tuple[Definition, ...] = (
     Definition(
@@ -151,6 +156,8 @@ DEFINITIONS: tuple[Definition, ...] = (
     ),
     Definition("token", "minted", _TRANSFER, {"subject": "to", "amount": "value"}, {"from": ZERO_ADDRESS}),
     Definition("token", "burned", _TRANSFER, {"subject": "from", "amount": "value"}, {"to": ZERO_ADDRESS}),
+    Definition("access", "role-granted", f"RoleGranted({_ROLE_CHANGE})", {"subject": "role", "account": "account"}),
+    Definition("access", "role-revoked", f"RoleRevoked({_ROLE_CHANGE})", {"subject": "role", "account": "account"}),
 )
 
 
@@ -282,6 +289,7 @@ _TYPES: Mapping[str, tuple[str, ...]] = {
     "amount": ("uint",),
     "status": ("uint",),
     "passed": ("bool",),
+    "account": ("address",),
 }
 
 
@@ -322,11 +330,13 @@ def _refuse(section: str, kind: str, detail: str) -> OperatorError:
 
 @dataclass(frozen=True)
 class _Reader:
-    """One definition at work: where in the values each field stands, and the values that others must have."""
+    """One definition at work: where in the values each field stands, the fields that are always the same, and the
+    values that others must have."""
 
     kind: Kind
     shape: logs.EventShape
     fields: tuple[tuple[str, int], ...]
+    fixed: Mapping[str, str]
     where: tuple[tuple[int, str], ...]
 
     def read(self, topics: Sequence[str], data: str) -> dict[str, Any] | None:
@@ -334,7 +344,7 @@ class _Reader:
         values = logs.values(self.shape, topics, data)
         if any(values[at] != wanted for at, wanted in self.where):
             return None
-        return {name: _plain(name, values[at]) for name, at in self.fields}
+        return {**self.fixed, **{name: _plain(name, values[at]) for name, at in self.fields}}
 
 
 def _plain(name: str, value: Any) -> Any:
@@ -425,10 +435,12 @@ def digest(watched: Sequence[Watched], statuses: Statuses) -> str:
 
 def _reader(definition: Definition) -> _Reader:
     shape = logs.event(definition.declaration, skip_dynamic=True)
+    fixed = {name: value for name, value in definition.fields.items() if value.startswith("0x")}
     return _Reader(
         definition.kind,
         shape,
-        tuple((name, shape.parameters.index(parameter)) for name, parameter in definition.fields.items()),
+        tuple((name, shape.parameters.index(at)) for name, at in definition.fields.items() if name not in fixed),
+        fixed,
         tuple((shape.parameters.index(name), wanted.lower()) for name, wanted in definition.where.items()),
     )
 

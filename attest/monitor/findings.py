@@ -29,6 +29,8 @@ _EVENTS: Mapping[str, str] = {
     "iso4217-violation": "ComplianceViolation",
     "compliance-check-failed": "BridgeComplianceViolation",
     "reserve-insufficient": "BridgeReserveVerificationFailed",
+    "role-granted": "RoleChanged",
+    "role-revoked": "RoleChanged",
 }
 
 
@@ -73,7 +75,7 @@ def findings(snapshot: Snapshot) -> list[Finding]:
         _finding("CollectorStale", failure.collector, failure.error.message, called="CollectorFailed")
         for failure in snapshot.failures
     ]
-    for part in (_tokens, _vaults, _events, _bridge, _sizing, _publisher, _tasks):
+    for part in (_tokens, _vaults, _events, _bridge, _sizing, _access, _publisher, _tasks):
         found += part(values, now)
     found += _network(snapshot, values)
     return _worst_first(found)
@@ -202,6 +204,26 @@ def _sizing(values: _Values, now: float) -> Iterator[Finding]:
         yield _finding("FlashDrainRecoverySlow", "stabilizer", f"a deviation lasted {recovery} blocks")
 
 
+def _access(values: _Values, now: float) -> Iterator[Finding]:
+    who: dict[tuple[str, str], list[str]] = {}
+    for (contract, role, account, how), _ in values.each(metrics.ROLE_DRIFT_INFO):
+        who.setdefault((contract, role), []).append(f"{account} is {how}")
+    for (contract, role), drift in values.each(metrics.ROLE_DRIFT):
+        if drift:
+            told = who.get((contract, role), [])
+            more = [f"and {int(drift) - len(told)} more"] if drift > len(told) else []
+            detail = f"members are not as configured: {', '.join([*told, *more])}"
+            yield _finding("RoleDrift", f"{contract} {role}", detail)
+    for (contract, role), used in values.each(metrics.ROLE_USED):
+        if now - used > limit.ROLE_AGE:
+            yield _finding("RoleUnused", f"{contract} {role}", f"not used for {int((now - used) / limit.DAY)} days")
+    for (multisig,), threshold in values.each(metrics.MULTISIG_THRESHOLD):
+        expected = values.get(metrics.MULTISIG_EXPECTED, multisig)
+        if expected is not None and threshold < expected:
+            detail = f"{threshold} signatures suffice; {expected} are configured"
+            yield _finding("MultisigWeakened", multisig, detail)
+
+
 def _network(snapshot: Snapshot, values: _Values) -> Iterator[Finding]:
     now = snapshot.at.timestamp()
     failures = {(chain, head.endpoint): head.failure for chain, heads in snapshot.heads.items() for head in heads}
@@ -219,7 +241,9 @@ def _network(snapshot: Snapshot, values: _Values) -> Iterator[Finding]:
             yield _finding("ValidatorNotProducing", chain, detail)
     for (chain, endpoint), up in values.each(metrics.RPC_UP):
         if not up:
-            yield _finding("RpcEndpointDown", endpoint, f"chain {chain}: {failures[chain, endpoint]}")
+            yield _finding(
+                "RpcEndpointDown", endpoint, f"chain {chain}: {failures.get((chain, endpoint), 'it does not answer')}"
+            )
     for (chain, endpoint), head in values.each(metrics.RPC_HEAD):
         best, allowed = values.get(metrics.HEAD_NUMBER, chain), values.get(metrics.RPC_LAG_LIMIT, chain, endpoint)
         if best is not None and allowed is not None and best - head > allowed:

@@ -12,6 +12,7 @@ from attest.chain.rpc import ChainClient
 from attest.config import Config, Followed
 from attest.errors import ChainError
 from attest.monitor import metrics
+from attest.monitor.access import Audit, Grants
 from attest.monitor.events import STATUSES, Contract, Kind, Renamed, Statuses, Watched, watch
 from attest.monitor.exposition import Distribution, Sample
 from attest.monitor.index import EventIndex
@@ -33,6 +34,8 @@ _RECENT: Mapping[str, tuple[Kind, bool | None, str]] = {
     "iso4217-violation": ("iso4217-violated", None, "guard"),
     "compliance-check-failed": ("compliance-checked", False, "guard"),
     "reserve-insufficient": ("reserve-verified", False, "bridge"),
+    "role-granted": ("role-granted", None, "roles"),
+    "role-revoked": ("role-revoked", None, "roles"),
 }
 
 
@@ -68,7 +71,9 @@ class Follower:
         self._config = config
         self._base = base
         self._url = url if url.startswith("sqlite:///") else resolve(url, base=base).reveal()
-        self._watched = watched_contracts(config, base)
+        followed = watched_contracts(config, base)
+        self._audit = Audit(config, base, followed)
+        self._watched = [*followed, *self._audit.watched]
         self._chain = config.oracle.chain
         self._chain_id = config.chains[self._chain].chain_id
         self._symbols = {
@@ -81,6 +86,10 @@ class Follower:
         self.stabilizer_currency: str | None = None
         self._index: EventIndex | None = None
         self._behind = False
+        #: The last block that is indexed; -1 where it was not brought up to date.
+        self._indexed = -1
+        self._grants: Mapping[str, frozenset[tuple[str, str]]] = {}
+        self._granted_at: tuple[Any, ...] | None = None
         self._counts: list[Sample] = []
         self._counted_at: tuple[Any, ...] | None = None
         self._measures: list[Sample] = []
@@ -92,9 +101,11 @@ class Follower:
         """Index up to the newest final block, for about ``patience`` seconds at most, or as far as it came when
         ``stopping`` says so. Raises what :meth:`EventIndex.open` and :meth:`EventIndex.advance` do, and
         :class:`ChainError` (``index-behind``) if the time was not enough."""
+        self._indexed = -1
         index, begun = self._opened(), time.monotonic()
         while True:
             progress = index.advance(client, chunks=_CHUNKS)
+            self._indexed = progress.indexed
             self._behind = progress.indexed < progress.head
             if not self._behind or stopping():
                 return
@@ -105,6 +116,16 @@ class Follower:
                     reason="Counters on their way up would look like events of now; they are told when it is through.",
                     advice="Wait: it goes on with the next cycle, and everything else is watched meanwhile.",
                 )
+
+    def grants(self) -> Grants:
+        """Who was ever given a role, up to the block that the last :meth:`advance` reached; nobody if it failed. Raises
+        :class:`OperatorError` for a database that cannot be read."""
+        if self._indexed < 0:
+            return Grants(-1, {})
+        with reading(self._url, chain_id=self._chain_id, base=self._base) as totals:
+            if (mark := totals.mark()) != self._granted_at:
+                self._grants, self._granted_at = totals.role_grants(), mark
+        return Grants(self._indexed, self._grants)
 
     def samples(self) -> list[Sample]:
         """What the index adds up to, as far as it has come; nothing before its first block, and while it catches up
@@ -164,6 +185,7 @@ class Follower:
                 yield Sample(metrics.VIOLATIONS, count, (violation,))
         if watching.bridge is not None:
             yield from self._bridge(totals)
+        yield from self._audit.samples(totals)
         reorgs = totals.reorgs()
         yield Sample(metrics.REORGS, reorgs.count, (self._chain,))
         yield Sample(metrics.REORG_DEPTH, reorgs.deepest, (self._chain,))
@@ -186,7 +208,7 @@ class Follower:
         watching, until = self._config.monitor, totals.indexed.timestamp
         recent = totals.recent(until - DAY)
         for name, (kind, passed, contract) in _RECENT.items():
-            if getattr(watching, contract) is not None:
+            if getattr(watching, contract):
                 yield Sample(metrics.RECENT, recent.get((kind, passed), 0), (name,))
         bridge, stabilizer = watching.bridge, watching.stabilizer
         if bridge is None:

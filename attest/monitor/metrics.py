@@ -89,6 +89,24 @@ RECOVERY = _gauge("flash_drain_recovery_blocks", "Most blocks that one deviation
 # Compliance.
 VIOLATIONS = _counter("compliance_violations_total", "Violations that the compliance guard logged.", "kind")
 
+# Access control.
+ROLE_DRIFT = _gauge(
+    "role_drift_members",
+    "Members of a role who should not be, and those who should be and are not.",
+    "contract",
+    "role",
+)
+ROLE_DRIFT_INFO = _gauge(
+    "role_drift_info", "1 for the first of them: who, and whether unexpected or missing.",
+    "contract", "role", "account", "drift",
+)  # fmt: skip
+ROLE_CHANGES = _counter("role_changes_total", "Grants and revocations of a role.", "contract", "role", "change")
+ROLE_USED = _gauge(
+    "role_last_used_timestamp_seconds", "When a role was last seen to be used, or granted since.", "contract", "role"
+)
+MULTISIG_THRESHOLD = _gauge("multisig_threshold", "Signatures that a wallet needs.", "multisig")
+MULTISIG_EXPECTED = _gauge("multisig_expected_threshold", "Signatures that it should need, as configured.", "multisig")
+
 RECENT = _gauge("events_last_day", "Events of the last day that call for somebody; of checks, the failed.", "kind")
 
 # Network.

@@ -264,6 +264,10 @@ def _happened(samples: Sequence[Sample]) -> dict[Key, int]:
             key = "BridgeComplianceViolation", "compliance-check-failed"
         elif sample.metric is metrics.VERIFICATIONS and sample.labels == ("false",):
             key = "BridgeReserveVerificationFailed", "reserve-insufficient"
+        elif sample.metric is metrics.ROLE_CHANGES:
+            key = "RoleChanged", f"role-{sample.labels[2]}"
+        elif sample.metric is metrics.PUBLISH_FAILURES:
+            key = "OraclePublisherErrors", "publisher"
         if key is not None and isinstance(sample.value, int):
-            found[key] = sample.value
+            found[key] = found.get(key, 0) + sample.value  # of all contracts and roles
     return found

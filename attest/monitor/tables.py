@@ -66,6 +66,7 @@ events = Table(
     Column("amount", String(78)),
     Column("status", SmallInteger),
     Column("passed", Boolean),
+    Column("account", String(42)),
     Index("attest_events_counted", "chain_id", "kind", "status", "passed", "contract"),
     Index("attest_events_timed", "chain_id", "kind", "timestamp"),
 )

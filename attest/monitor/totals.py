@@ -221,6 +221,60 @@ class Totals:
 
         return dict(self._counted(events.c.contract, kind))
 
+    def role_changes(self) -> dict[tuple[str, str, Kind], int]:
+        """Grants (``role-granted``) and revocations (``role-revoked``) by contract and role."""
+        from sqlalchemy import func, select
+
+        from attest.monitor.tables import events
+
+        columns = events.c
+        place = (columns.contract, columns.subject, columns.kind)
+        kinds = ("role-granted", "role-revoked")
+        query = select(*place, func.count()).where(columns.chain_id == self.indexed.chain_id, columns.kind.in_(kinds))
+        return {
+            (contract, role, kind): count
+            for contract, role, kind, count in self._connection.execute(query.group_by(*place))
+        }
+
+    def role_grants(self) -> dict[str, frozenset[tuple[str, str]]]:
+        """By contract: every role and account that it was ever granted to, whether it still has it or not."""
+        from sqlalchemy import select
+
+        from attest.monitor.tables import events
+
+        columns = events.c
+        query = select(columns.contract, columns.subject, columns.account).where(
+            columns.chain_id == self.indexed.chain_id, columns.kind == "role-granted"
+        )
+        found: dict[str, set[tuple[str, str]]] = {}
+        for contract, role, account in self._connection.execute(query.distinct()):
+            found.setdefault(contract, set()).add((role, account))
+        return {contract: frozenset(grants) for contract, grants in found.items()}
+
+    def latest(self, kind: Kind, contract: str, subject: str | None = None) -> int | None:
+        """The time of a contract's newest event of a kind, and about ``subject`` if it is given; None without any."""
+        from sqlalchemy import select
+
+        from attest.monitor.tables import events
+
+        columns = events.c
+        query = select(columns.timestamp).where(
+            columns.chain_id == self.indexed.chain_id, columns.kind == kind, columns.contract == contract
+        )
+        if subject is not None:
+            query = query.where(columns.subject == subject)
+        return self._connection.execute(query.order_by(columns.timestamp.desc()).limit(1)).scalar_one_or_none()
+
+    def begin(self) -> int:
+        """The time of the oldest block whose hash is kept: at most so many blocks after the first that was indexed as
+        lie between two kept ones."""
+        from sqlalchemy import func, select
+
+        from attest.monitor.tables import blocks
+
+        query = select(func.min(blocks.c.timestamp)).where(blocks.c.chain_id == self.indexed.chain_id)
+        return int(self._connection.execute(query).scalar_one())
+
     def recent(self, since: int) -> dict[tuple[Kind, bool | None], int]:
         """Events after a time, by kind and, of checks, by whether they passed."""
         from sqlalchemy import func, select

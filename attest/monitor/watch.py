@@ -18,7 +18,7 @@ from attest.chain.rpc import ChainClient, Transport, connect
 from attest.config import Loaded
 from attest.errors import AttestError, ChainError
 from attest.model import Block
-from attest.monitor import jobs, metrics
+from attest.monitor import access, jobs, metrics
 from attest.monitor.collectors import Collector, Read, StabilizerCollector, collectors
 from attest.monitor.exposition import Sample, render
 from attest.monitor.following import Follower
@@ -98,9 +98,11 @@ class Watch:
         self._collectors = collectors(config, base)
         index = config.monitor.index
         self._follower = None if index is None else Follower(config, base, index)
+        self._audits = access.collectors(config, base, None if self._follower is None else self._follower.grants)
         self._stored: list[Sample] = []
         self._stored_at: float | None = None
-        parts = [f"network-{name}" for name in self.clients] + [each.name for each in self._collectors] + ["jobs"]
+        read = [each.name for each in (*self._collectors, *self._audits)]
+        parts = [f"network-{name}" for name in self.clients] + read + ["jobs"]
         parts += [self._follower.name] if self._follower is not None else []
         self._standing = {name: _Standing() for name in parts}
 
@@ -113,7 +115,18 @@ class Watch:
         watching = self.loaded.config.monitor
         found = [
             name
-            for name in ("index", "ledger", "liquidation", "price_oracles", "bridge", "guard", "stabilizer", "parity")
+            for name in (
+                "index",
+                "ledger",
+                "liquidation",
+                "price_oracles",
+                "bridge",
+                "guard",
+                "stabilizer",
+                "parity",
+                "roles",
+                "multisigs",
+            )
             if not getattr(watching, name)
         ]
         return [f"monitor.{name}" for name in found]
@@ -134,13 +147,15 @@ class Watch:
                 blocks[name] = _pinned(client, self.loaded.config.chains[name].finality)
                 found.samples += self._network(name, client, heads[name], blocks[name])
             blocks.setdefault(name, _unknown(name))
-        self._contracts(found, blocks)
+        # Events before contracts: who holds a role is asked of everybody to whom it was given up to the pinned block.
         if events and self._follower is not None:
             with found.part(self._follower.name):
                 home = blocks[self._home]
                 if isinstance(home, ChainError):
                     raise home
                 self._follower.advance(self.clients[self._home], patience, self.stopping)
+        self._contracts(found, blocks, [*self._collectors, *(self._audits if events else ())])
+        if events and self._follower is not None:
             with found.attempt(self._follower.name):
                 found.samples += self._follower.samples()
         with found.part("jobs"):
@@ -153,11 +168,13 @@ class Watch:
 
     # -- the parts ----------------------------------------------------------------------------------------------------
 
-    def _contracts(self, found: _Findings, blocks: Mapping[str, Block | ChainError]) -> None:
+    def _contracts(
+        self, found: _Findings, blocks: Mapping[str, Block | ChainError], parts: Sequence[Collector]
+    ) -> None:
         lists, questions = Chains(self.clients, blocks), Chains(self.clients, blocks)
         asked: list[tuple[Collector, Read]] = []
         explored = []
-        for collector in self._collectors:
+        for collector in parts:
             if isinstance(collector, StabilizerCollector):
                 collector.block_seconds = self._validators[self._home].block_seconds
             with found.attempt(collector.name):

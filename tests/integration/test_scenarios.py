@@ -118,6 +118,7 @@ def addresses(contracts: scenarios.Contracts) -> dict[str, tuple[str, ...]]:
         "BridgeEscrowVault": (contracts.bridge_vault,),
         "Stabilizer": (contracts.stabilizer,),
         "PracticeVenue": (contracts.venue,),
+        "PracticeMultisig": tuple(wallet.address for wallet in contracts.multisigs.values()),
     }
 
 

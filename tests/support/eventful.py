@@ -15,12 +15,15 @@ from eth_utils.crypto import keccak
 
 from attest import records
 from attest.chain import logs
-from attest.monitor.events import DEFINITIONS, STATUSES, ZERO_ADDRESS, Kind, Watched, watch
+from attest.monitor.events import DEFINITIONS, STATUSES, ZERO_ADDRESS, Definition, Kind, Watched, watch
 from tests.support.chains import Error, Node, fields
 
-BRIDGE, TOKEN, COMPLIANCE, LIQUIDATION = ("0x" + digits * 20 for digits in ("b1", "70", "c0", "11"))
+BRIDGE, TOKEN, COMPLIANCE, LIQUIDATION, ACCESS = ("0x" + digits * 20 for digits in ("b1", "70", "c0", "11", "ac"))
 ASSET = "0x" + "a5" * 20
 HOLDER = "0x" + "99" * 20
+ROLE = b"\x5e" * 32
+#: An event that only holders of the role cause.
+USE = "Used(uint256 value)"
 SETTLED, FAILED, REFUNDED = (STATUSES.names.index(name) for name in ("settled", "failed", "refunded"))
 
 WATCHED: tuple[Watched, ...] = (
@@ -28,6 +31,8 @@ WATCHED: tuple[Watched, ...] = (
     watch("token", TOKEN),
     watch("compliance", COMPLIANCE),
     watch("liquidation", LIQUIDATION),
+    watch("access", ACCESS),
+    Watched("access", ACCESS, (Definition("access", "role-used", USE, {"subject": f"0x{ROLE.hex()}"}),)),
 )
 
 
@@ -100,6 +105,18 @@ def liquidated() -> Emission:
     return emission("liquidated", LIQUIDATION, vault=HOLDER, currency=ASSET, debtRepaid=5)
 
 
+def granted(role: bytes = ROLE, account: str = HOLDER, contract: str = ACCESS) -> Emission:
+    return emission("role-granted", contract, role=role, account=account, sender=ASSET)
+
+
+def revoked(role: bytes = ROLE, account: str = HOLDER, contract: str = ACCESS) -> Emission:
+    return emission("role-revoked", contract, role=role, account=account, sender=ASSET)
+
+
+def used() -> Emission:
+    return Emission(ACCESS, (logs.event(USE).topic,), f"0x{7:064x}")
+
+
 def any_emission(chance: random.Random) -> Emission:
     """One event of any kind, of few transfers, so that they begin, end and end again."""
     number, amount = chance.randrange(40), chance.randrange(1, 10**20)
@@ -115,6 +132,9 @@ def any_emission(chance: random.Random) -> Emission:
             burned(amount),
             moved(amount),
             liquidated(),
+            granted(),
+            revoked(),
+            used(),
         ]
     )
 
@@ -210,7 +230,7 @@ class EventfulChain:
         if last > self.head:
             raise Error(-32000, "One or more of the block params is beyond the head")
         found = [log for number in range(max(first, self.history), last + 1) for log in self.logs[number]]
-        matching = [log for log in found if log["address"] in asked["address"] and _matches(log, asked["topics"])]
+        matching = [log for log in found if log["address"] in asked["address"] and matches(log, asked["topics"])]
         if len(matching) > self.most:
             raise Error(-32005, f"query returned more than {self.most} results")
         self.asked.append((first, last))
@@ -223,7 +243,8 @@ class EventfulChain:
         return [{"blockHash": self.blocks[number]["hash"], "logs": [log]} for log in self.logs[number]]
 
 
-def _matches(log: dict[str, Any], topics: Sequence[Any]) -> bool:
+def matches(log: dict[str, Any], topics: Sequence[Any]) -> bool:
+    """Whether a log has the topics that a filter asks for."""
     if len(topics) > len(log["topics"]):
         return False
     return all(

@@ -142,12 +142,18 @@ LEVELS = (
         {"attest_stabilizer_block_volume_units": (2_001, 2_000, 1_999), "attest_stabilizer_block_cap_units": 2_000},
     ),
     Level("FlashDrainRecoverySlow", {"attest_flash_drain_recovery_blocks": (4, 3, 2)}, at_limit=True),
-    Level("RoleDrift", {"attest_role_drift_members": (1, 0, 0)}),
+    Level("RoleDrift", {'attest_role_drift_members{contract="vault",role="other"}': (1, 0, 0)}),
     Level(
         "RoleUnused",
         {"attest_role_last_used_timestamp_seconds": (age(90 * DAY + 1), age(90 * DAY), age(90 * DAY - 1))},
     ),
-    Level("MultisigWeakened", {"attest_multisig_threshold": (2, 3, 4), "attest_multisig_expected_threshold": 3}),
+    Level(
+        "MultisigWeakened",
+        {
+            'attest_multisig_threshold{multisig="treasury"}': (2, 3, 4),
+            'attest_multisig_expected_threshold{multisig="treasury"}': 3,
+        },
+    ),
     Level("ChainHalted", {"attest_chain_head_timestamp_seconds": (age(61), age(60), age(59))}),
     Level(
         "ValidatorNotProducing",
@@ -199,7 +205,7 @@ RISES = {
     "BridgeReserveVerificationFailed": 'attest_bridge_reserve_verifications_total{sufficient="false"}',
     "BridgeComplianceViolation": 'attest_bridge_compliance_checks_total{result="failed"}',
     "ComplianceViolation": 'attest_compliance_violations_total{kind="gru-isolation"}',
-    "RoleChanged": "attest_role_changes_total",
+    "RoleChanged": 'attest_role_changes_total{contract="vault",role="PAUSER_ROLE",change="granted"}',
     "OraclePublisherErrors": "attest_oracle_publish_failures_total",
     "DeepReorg": "attest_chain_reorgs_total",
 }

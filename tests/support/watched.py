@@ -12,13 +12,17 @@ from typing import Any
 from eth_abi.abi import encode
 
 from attest.chain.artifact import artifact
+from attest.chain.contracts import role_id
 from attest.config import Config, Loaded
 from attest.monitor.watch import Snapshot, Watch
 from attest.store import LocalStore
 from tests.support.chains import ORACLE, REPORTERS, Error, Network, Node, config, fields
+from tests.support.eventful import Emission, matches
 
 WAD = 10**18
-LEDGER, PRICES, BRIDGE, STABILIZER = ("0x" + digits * 20 for digits in ("81", "82", "83", "84"))
+LEDGER, PRICES, BRIDGE, STABILIZER, CONTROLLER, WALLET = (
+    "0x" + digits * 20 for digits in ("81", "82", "83", "84", "88", "89")
+)
 GOLD = "0x" + "85" * 20
 START, SPACING = 1_796_000_000, 2
 NO_DEBT = 2**256 - 1
@@ -40,6 +44,8 @@ class World:
     empty: set[str] = field(default_factory=set)
     length: int = 50
     headers: list[dict[str, Any]] = field(default_factory=list)
+    logs: list[dict[str, Any]] = field(default_factory=list)
+    holders: dict[str, dict[bytes, list[str]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for _ in range(self.length):
@@ -56,6 +62,14 @@ class World:
         number = len(self.headers)
         parent = self.headers[-1]["hash"][2:] if self.headers else "00" * 32
         self.headers.append(fields(number, START + number * SPACING, parent, **others))
+
+    def emit(self, *emissions: Emission) -> None:
+        """One more block, with these events."""
+        self.grow()
+        for index, each in enumerate(emissions):
+            block = {"blockNumber": self.headers[-1]["number"], "blockHash": self.headers[-1]["hash"]}
+            place = {**block, "logIndex": hex(index), "transactionHash": "0x" + "7a" * 32}
+            self.logs.append({"address": each.address, "topics": list(each.topics), "data": each.data, **place})
 
     def set_token(self, symbol: str, *, supply: int, reserve: int | None, age: int = 60) -> None:
         """A token's supply and verified reserve (None: no quorum), and the age of every report."""
@@ -93,6 +107,12 @@ class World:
         """A price oracle."""
         self.answers |= {(PRICES, "updatedAt"): (self.now - age,), (PRICES, "isFrozen"): (frozen,)}
 
+    def hold(self, contract: str, role: str, *accounts: str) -> None:
+        """A contract with AccessControl, and who holds a role of it; another call is another role."""
+        held = self.holders.setdefault(contract, {})
+        held[role_id(role)] = [account.lower() for account in accounts]
+        self.answers[contract, "hasRole"] = lambda role, account: (account.lower() in held.get(role, ()),)
+
     # -- as a node ----------------------------------------------------------------------------------------------------
 
     def node(self, changes: Mapping[tuple[str, str], Any] | None = None, *, behind: int = 0) -> Node:
@@ -109,12 +129,22 @@ class World:
                 return None
             return self._call(params[0]["to"], bytes.fromhex(params[0]["data"][2:]), changes or {})
 
+        def logs(params: list[Any]) -> list[dict[str, Any]]:
+            wanted, blocks = params[0], range(int(params[0]["fromBlock"], 16), int(params[0]["toBlock"], 16) + 1)
+            return [
+                each
+                for each in self.logs
+                if each["address"] in wanted["address"]
+                and matches(each, wanted["topics"])
+                and int(each["blockNumber"], 16) in blocks
+            ]
+
         return Node(
             handlers={
                 "eth_getBlockByNumber": header,
                 "eth_call": call,
                 "eth_getCode": lambda params: "0x" if params[0] in self.empty else "0x60",
-                "eth_getLogs": lambda params: [],
+                "eth_getLogs": logs,
             }
         )
 
@@ -141,7 +171,15 @@ def _read(data: bytes) -> tuple[str, list[str], list[Any]]:
 
     from attest.chain.artifact import input_types
 
-    for name in ("WToken", "ReserveOracle", "Ledger", "XAUOracle", "BridgeEscrowVault", "Stabilizer"):
+    for name in (
+        "WToken",
+        "ReserveOracle",
+        "Ledger",
+        "XAUOracle",
+        "BridgeEscrowVault",
+        "Stabilizer",
+        "PracticeMultisig",
+    ):
         for entry in artifact(name).abi:
             if entry["type"] == "function":
                 types = input_types(entry)

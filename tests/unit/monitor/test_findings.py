@@ -27,6 +27,7 @@ COUNTED = {
     "BridgeComplianceViolation": ["compliance-check-failed"],
     "ComplianceViolation": ["money-multiplier-violation", "gru-isolation-violation", "iso4217-violation"],
     "OraclePublisherErrors": ["run-refused"],
+    "RoleChanged": ["role-granted", "role-revoked"],
 }
 #: Alerts that are no finding of one cycle, and why.
 ONLY_RULES = {
@@ -34,10 +35,6 @@ ONLY_RULES = {
     "SingleOracleFailure": "where the cadence is weekly an hour is no failure; ReserveReportStale tells",
     "BridgeSettlementSlow": "a percentile of the last hour is Prometheus's",
     "BridgeBufferBreachSoon": "one cycle does not see a fall",
-    "RoleDrift": "the watch does not read roles yet",
-    "RoleChanged": "the watch does not read roles yet",
-    "RoleUnused": "the watch does not read roles yet",
-    "MultisigWeakened": "the watch does not read multi-signature wallets yet",
     "RpcLatencyHigh": "a percentile of the last minutes is Prometheus's",
     "RpcErrorRateHigh": "so is a rate",
     "CollectorStale": "the failure itself is told at once, as CollectorFailed",

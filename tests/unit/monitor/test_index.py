@@ -74,7 +74,7 @@ def test_advance__chain_of_events__stores_each_as_the_chain_has_it(database: str
     block = chain.blocks[1]["hash"][2:]
     assert first[:4] == (138, 1, 0, block)
     assert first[5:] == (1_794_830_402, WATCHED[0].address, "transfer-initiated", f"0x{1:064x}", "0x" + "a5" * 20,
-                         str(2**255), None, None)  # fmt: skip
+                         str(2**255), None, None, None)  # fmt: skip
     assert (mint[2], mint[6], mint[7], mint[10]) == (2, TOKEN, "minted", "5")
     assert (settled[7], settled[11]) == ("transfer-status", SETTLED)
     assert (check[7], check[12]) == ("reserve-verified", False)

@@ -16,9 +16,12 @@ from attest.monitor.events import Statuses
 from attest.monitor.sizing import bridge_buffer
 from attest.monitor.totals import DAY, HOUR, Durations, Peak, Totals, reading
 from tests.support.eventful import (
+    ACCESS,
     ASSET,
     FAILED,
+    HOLDER,
     REFUNDED,
+    ROLE,
     SETTLED,
     TOKEN,
     Emission,
@@ -26,11 +29,14 @@ from tests.support.eventful import (
     burned,
     checked,
     emission,
+    granted,
     initiated,
     liquidated,
     minted,
     released,
+    revoked,
     status,
+    used,
     verified,
 )
 from tests.support.indexing import client, open_index
@@ -96,6 +102,39 @@ def test_counters__events_of_all_kinds__are_counted(story: Story) -> None:
         assert totals.by_contract("minted") == {TOKEN: 2}
         assert totals.volume("minted") == {TOKEN: 5 + 2**200}
         assert totals.volume("burned", since=story.now) == {}
+
+
+def test_roles__granted_revoked_and_used__by_contract_and_role(story: Story) -> None:
+    role = f"0x{ROLE.hex()}"
+    admin = bytes(32)
+    story.at(1, granted(admin, HOLDER), granted(), granted(account=OTHER))
+    story.at(2, revoked(account=OTHER), used())
+    story.at(3, used())
+    story.at(4, granted(account=OTHER))
+    with story.totals() as totals:
+        assert totals.role_changes() == {
+            (ACCESS, f"0x{admin.hex()}", "role-granted"): 1,
+            (ACCESS, role, "role-granted"): 3,
+            (ACCESS, role, "role-revoked"): 1,
+        }
+        assert totals.role_grants() == {ACCESS: {(f"0x{admin.hex()}", HOLDER), (role, HOLDER), (role, OTHER)}}
+        assert totals.latest("role-used", ACCESS, role) == story.begun + 3
+        assert totals.latest("role-used", ACCESS, f"0x{admin.hex()}") is None
+        assert totals.latest("role-granted", ACCESS) == story.begun + 4
+        assert totals.latest("role-granted", TOKEN) is None
+        assert totals.begin() == story.begun
+
+
+def test_roles__grant_in_blocks_that_are_replaced__is_gone(story: Story) -> None:
+    story.at(1, granted())
+    story.at(2, granted(account=OTHER), used())
+    with story.totals() as totals:
+        assert len(totals.role_grants()[ACCESS]) == 2
+    story.chain.reorganise(1)
+    story.at(3, minted(1))
+    with story.totals() as totals:
+        assert totals.role_grants() == {ACCESS: {(f"0x{ROLE.hex()}", HOLDER)}}
+        assert totals.latest("role-used", ACCESS) is None
 
 
 def test_outcomes__transfers_ended_in_the_window__by_how_they_first_ended(story: Story) -> None:

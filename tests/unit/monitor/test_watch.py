@@ -339,7 +339,18 @@ def test_unwatched__nothing_configured__names_every_section(tmp_path: Path) -> N
     world = World()
     assert watching(world, tmp_path).unwatched() == [
         f"monitor.{name}"
-        for name in ("index", "ledger", "liquidation", "price_oracles", "bridge", "guard", "stabilizer", "parity")
+        for name in (
+            "index",
+            "ledger",
+            "liquidation",
+            "price_oracles",
+            "bridge",
+            "guard",
+            "stabilizer",
+            "parity",
+            "roles",
+            "multisigs",
+        )
     ]
 
 
