@@ -4,12 +4,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from attest.monitor import metrics
-from attest.monitor.exposition import Metric, Sample
+from attest.monitor.exposition import Number, Values
 from attest.monitor.watch import Snapshot
 
 Severity: TypeAlias = Literal["critical", "warning", "info"]
@@ -40,25 +40,9 @@ class Finding:
     detail: str
 
 
-class _Values:
-    """A snapshot's values by metric and labels."""
-
-    def __init__(self, samples: Sequence[Sample]) -> None:
-        self._values: dict[str, dict[tuple[str, ...], float]] = {}
-        for sample in samples:
-            if sample.metric.kind != "histogram":
-                self._values.setdefault(sample.metric.name, {})[sample.labels] = sample.value  # type: ignore[assignment]
-
-    def each(self, metric: Metric) -> Iterator[tuple[tuple[str, ...], float]]:
-        yield from self._values.get(metric.name, {}).items()
-
-    def get(self, metric: Metric, *labels: str) -> float | None:
-        return self._values.get(metric.name, {}).get(labels)
-
-
 def findings(snapshot: Snapshot, *, max_lag_blocks: int) -> list[Finding]:
     """Every condition that holds in a snapshot, worst first."""
-    values, now = _Values(snapshot.samples), snapshot.at.timestamp()
+    values, now = Values(snapshot.samples), snapshot.at.timestamp()
     found: list[Finding] = []
     for failure in snapshot.failures:
         found.append(Finding("CollectorFailed", "critical", "P1", failure.collector, failure.error.message))
@@ -71,12 +55,12 @@ def findings(snapshot: Snapshot, *, max_lag_blocks: int) -> list[Finding]:
 
 def network_findings(snapshot: Snapshot, *, max_lag_blocks: int) -> list[Finding]:
     """Those of the incident runbook: blocks, validators, endpoints, and the publisher."""
-    values, now = _Values(snapshot.samples), snapshot.at.timestamp()
+    values, now = Values(snapshot.samples), snapshot.at.timestamp()
     found = [*_network(values, now, max_lag_blocks), *_publisher(values)]
     return sorted(found, key=lambda each: SEVERITIES.index(each.severity))
 
 
-def _tokens(values: _Values, now: float) -> Iterator[Finding]:
+def _tokens(values: Values, now: float) -> Iterator[Finding]:
     for (token,), supply in values.each(metrics.SUPPLY):
         reserve, surplus = values.get(metrics.RESERVE, token), values.get(metrics.SURPLUS, token)
         if reserve is not None and surplus is not None:
@@ -95,13 +79,13 @@ def _tokens(values: _Values, now: float) -> Iterator[Finding]:
             yield Finding("ReserveReportStale", "warning", "", token, f"{stale} reports are too old")
 
 
-def _percent(part: float, whole: float) -> str:
+def _percent(part: Number, whole: Number) -> str:
     """Rounded down: what is below a threshold is not shown as at it."""
     thousandths = int(part) * 100_000 // int(whole)
     return f"{thousandths // 1000}.{thousandths % 1000:03} %"
 
 
-def _vaults(values: _Values, now: float) -> Iterator[Finding]:
+def _vaults(values: Values, now: float) -> Iterator[Finding]:
     health = values.get(metrics.HEALTH_MIN)
     if health is not None and health < 1.20:
         critical = health < 1.10
@@ -125,7 +109,7 @@ def _vaults(values: _Values, now: float) -> Iterator[Finding]:
             yield Finding("PriceOracleFrozen", "critical", "P1", currency, "isFrozen() is true")
 
 
-def _events(values: _Values, now: float) -> Iterator[Finding]:
+def _events(values: Values, now: float) -> Iterator[Finding]:
     called: dict[str, tuple[str, Severity, str]] = {
         "liquidation": ("VaultLiquidation", "warning", ""),
         "money-multiplier-violation": ("ComplianceViolation", "critical", "P0"),
@@ -140,7 +124,7 @@ def _events(values: _Values, now: float) -> Iterator[Finding]:
             yield Finding(alert, severity, incident, kind, f"{count} in the last day")
 
 
-def _bridge(values: _Values, now: float) -> Iterator[Finding]:
+def _bridge(values: Values, now: float) -> Iterator[Finding]:
     for window in ("hour", "day"):
         settled, failed = (values.get(metrics.ENDED, window, outcome) for outcome in ("settled", "failed"))
         if settled is None or failed is None or settled + failed < FEWEST_TRANSFERS:
@@ -167,7 +151,7 @@ def _bridge(values: _Values, now: float) -> Iterator[Finding]:
             yield Finding("CrossChainParityBroken", "warning", "", pair, detail)
 
 
-def _sizing(values: _Values, now: float) -> Iterator[Finding]:
+def _sizing(values: Values, now: float) -> Iterator[Finding]:
     reserve, peak = values.get(metrics.STABILIZATION_RESERVE), values.get(metrics.STABILIZATION_PEAK)
     window, safety = values.get(metrics.STABILIZATION_WINDOW), values.get(metrics.STABILIZATION_SAFETY)
     if reserve is not None and peak is not None and window is not None and safety is not None:
@@ -187,7 +171,7 @@ def _sizing(values: _Values, now: float) -> Iterator[Finding]:
         yield Finding("StabilizerBlockCapExceeded", "critical", "P1", "stabilizer", f"{volume} > {cap} units")
 
 
-def _network(values: _Values, now: float, max_lag_blocks: int) -> Iterator[Finding]:
+def _network(values: Values, now: float, max_lag_blocks: int) -> Iterator[Finding]:
     for (chain,), at in values.each(metrics.HEAD_TIME):
         if now - at > BLOCK_AGE:
             yield Finding("ChainHalted", "critical", "P0", chain, f"the newest block is {int(now - at)} s old")
@@ -214,13 +198,13 @@ def _network(values: _Values, now: float, max_lag_blocks: int) -> Iterator[Findi
             yield Finding("UnreadableLogs", "warning", "", chain, detail)
 
 
-def _publisher(values: _Values) -> Iterator[Finding]:
+def _publisher(values: Values) -> Iterator[Finding]:
     if values.get(metrics.BREAKER):
         detail = "the due period's run was refused and waits for a person"
         yield Finding("OracleCircuitBreakerOpen", "critical", "P1", "publisher", detail)
 
 
-def _jobs(values: _Values, now: float) -> Iterator[Finding]:
+def _jobs(values: Values, now: float) -> Iterator[Finding]:
     late: dict[str, tuple[str, Severity, str]] = {
         "weekly-attestation": ("WeeklyAttestationMissing", "critical", "P1"),
         "weekly-report": ("WeeklyReportMissing", "warning", ""),

@@ -360,9 +360,9 @@ def test_cycle__index_without_events__has_every_counter_at_zero(tmp_path: Path) 
     watch.close()
 
 
-def test_cycle__index_whose_folder_is_missing__costs_the_events_only(tmp_path: Path) -> None:
+def test_cycle__index_whose_folder_is_missing__costs_events_and_history_only(tmp_path: Path) -> None:
     snapshot = watching(World(), tmp_path, {"index": "sqlite:///nowhere/events.sqlite"}).cycle()
-    assert {failure.collector for failure in snapshot.failures} == {"events"}
+    assert {failure.collector for failure in snapshot.failures} == {"events", "history"}
     assert value(snapshot, "token_supply_units", "USDW") == 1_000_000
 
 
