@@ -236,38 +236,25 @@ class MonitorPage:
                 symbol, "stale", words.Answer(name, "stale", "not read", f"in this cycle, {since}.", support), 0
             )
         issued = f"{_amount(int(supply), decimals, name, up=True)} issued"
-        as_of = f"as of {_moment(block.timestamp)} (block {_grouped(block.number)})."
-        support = self._support(symbol, values)
+        as_of = f"as of {_moment(block.timestamp)}."
+        support = f"{_reported(symbol, values)} Anyone with a node can check this at block {_grouped(block.number)}."
         reserve, surplus = values.get(metrics.RESERVE, symbol), values.get(metrics.SURPLUS, symbol)
         if reserve is None or surplus is None:
             rest = f"against {issued}, {as_of}"
             held = "reserve withheld (the oracle's quorum is not met)"
             return _Token(symbol, "withheld", words.Answer(name, "withheld", held, rest, support), 0)
-        rest = f"reported against {issued}"
+        rest = f"reported on chain against {issued}"
         ratio = money.ratio_percent(int(reserve), int(supply))
         if ratio is not None:
             rest += f" ({ratio}{words.NBSP}%)"
         if surplus < 0:
-            rest += f", short by {_exact(-int(surplus), decimals, name)}"
+            rest += f", short by {_amount(-int(surplus), decimals, name, exact=True)}"
         elif values.get(metrics.SUFFICIENT, symbol) == 0:
             rest += ", and yet the token's contract says that it does not suffice"
         state: words.State = "short" if surplus < 0 or values.get(metrics.SUFFICIENT, symbol) == 0 else "sufficient"
         held = _amount(int(reserve), decimals, currency)
         permille = int(reserve) * 1000 // int(supply) if supply else 10**9
         return _Token(symbol, state, words.Answer(name, state, held, f"{rest}, {as_of}", support), permille)
-
-    def _support(self, symbol: str, values: Values) -> str:
-        """Who reports the reserve, and who can check it."""
-        times = [int(at) for (token, _), at in values.each(metrics.LAST_REPORT) if token == symbol]
-        stale = int(values.get(metrics.STALE_REPORTS, symbol) or 0)
-        reported = [at for at in times if at]
-        if not reported:
-            return "Nobody has reported on chain."
-        text = f"Reported on chain by {len(reported)} of {words.counted(len(times), 'reporter')}"
-        if stale:
-            text += f", of whose reports {stale} {'is' if stale == 1 else 'are'} too old"
-        text += f", last {_moment(max(reported))}."
-        return f"{text} Anyone with a node can read the same at that block."
 
     def _units(self, symbol: str) -> tuple[str, int]:
         """A token's currency, and its decimals on the oracle's chain."""
@@ -361,6 +348,19 @@ class MonitorPage:
         )
 
 
+def _reported(symbol: str, values: Values) -> str:
+    """Whose reports a token's reserve comes from."""
+    times = [int(at) for (token, _), at in values.each(metrics.LAST_REPORT) if token == symbol]
+    stale = int(values.get(metrics.STALE_REPORTS, symbol) or 0)
+    reported = [at for at in times if at]
+    if not reported:
+        return "Nobody has reported."
+    text = f"By {len(reported)} of {words.counted(len(times), 'reporter')}"
+    if stale:
+        text += f", of whose reports {stale} {'is' if stale == 1 else 'are'} too old"
+    return f"{text}, last {_moment(max(reported))}."
+
+
 def _parts(snapshot: Snapshot, values: Values) -> list[_Part]:
     failed = {failure.collector: failure.error for failure in snapshot.failures}
     return [
@@ -392,14 +392,16 @@ def _wrong(found: Sequence[Finding]) -> list[_Wrong]:
 def _figure(title: str, panels: Sequence[Panel], window: Window, span: Span) -> _Figure:
     shown, length = _SPANS[span.name]
     curves = [(panel, curve) for panel in panels for curve in panel.curves if curve.steps]
-    now = [f"{curve.name} {_number(curve.steps[-1].last, panel)}" for panel, curve in curves]
-    lowest = [
-        f"{curve.name} {_number(min(step.low for step in curve.steps), panel)} at least" for panel, curve in curves
+    now = [f"{_short(curve.name)} {_number(curve.steps[-1].last, panel)}" for panel, curve in curves]
+    between = [
+        f"{_short(curve.name)} {_number(min(step.low for step in curve.steps), panel)} to "
+        f"{_number(max(step.high for step in curve.steps), panel)}"
+        for panel, curve in curves
     ]
-    label = f"{title}, the last {shown}: {'; '.join(lowest)}. The numbers are in the table that follows."
-    wide, narrow = (plots.plot(panels, window, width=width, label=printable(label)) for width in (_WIDE, _NARROW))
-    columns = [f"{printable(curve.name)}, {panel.unit}" for panel, curve in curves]
-    return _Figure(title, printable("; ".join(now)), wide, narrow, columns, _rows(curves, length))
+    label = f"{title}, the last {shown}: {'; '.join(between)}. The numbers are in the table that follows."
+    wide, narrow = (plots.plot(panels, window, width=width, label=label) for width in (_WIDE, _NARROW))
+    columns = [f"{_short(curve.name)}, {panel.unit}" for panel, curve in curves]
+    return _Figure(title, "; ".join(now), wide, narrow, columns, _rows(curves, length))
 
 
 def _rows(curves: Sequence[tuple[Panel, Curve]], length: int) -> list[_Row]:
@@ -436,16 +438,12 @@ def _signed(text: str) -> str:
     return money.group(text).replace("-", "\N{MINUS SIGN}")
 
 
-def _amount(units: int, decimals: int, unit: str, *, up: bool = False) -> str:
-    """Base units with two decimals at most, rounded down or ``up``; a fraction of zeros is left out."""
-    lost = max(0, decimals - 2)
+def _amount(units: int, decimals: int, unit: str, *, up: bool = False, exact: bool = False) -> str:
+    """Base units with two decimals at most, rounded down or ``up``, or ``exact``; a fraction of zeros is left out."""
+    lost = 0 if exact else max(0, decimals - 2)
     shown = -(-units // 10**lost) if up else units // 10**lost
     whole, _, fraction = money.format_units(shown, decimals - lost).partition(".")
     return words.amount(f"{whole}.{fraction}" if fraction.strip("0") else whole, unit)
-
-
-def _exact(units: int, decimals: int, unit: str) -> str:
-    return words.amount(money.format_units(units, decimals), unit)
 
 
 def _moment(seconds: int) -> str:
