@@ -219,7 +219,11 @@ class Database:
             with self._opening:
                 if self._engine is None:
                     engine = open_engine(url, self._base)
-                    create_tables(engine, history_metadata)
+                    try:
+                        create_tables(engine, history_metadata)
+                    except BaseException:
+                        engine.dispose()
+                        raise
                     self._engine = engine
             with self._engine.begin() as connection:
                 yield connection
