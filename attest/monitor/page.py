@@ -285,7 +285,10 @@ class MonitorPage:
         """Each figure's title and panels, without numbers: what an operator looks at first, first."""
         for token in tokens:
             currency, decimals = self._units(token)
-            amounts = [Curve("Reserve", series.reserve(token)), Curve("Supply", series.supply(token))]
+            amounts = [
+                Curve("Reserve", series.reserve(token), unit=currency),
+                Curve("Supply", series.supply(token), unit=_short(token)),
+            ]
             surplus = [Curve("Surplus", series.surplus(token))]
             name = _short(token)
             yield (
@@ -392,15 +395,15 @@ def _wrong(found: Sequence[Finding]) -> list[_Wrong]:
 def _figure(title: str, panels: Sequence[Panel], window: Window, span: Span) -> _Figure:
     shown, length = _SPANS[span.name]
     curves = [(panel, curve) for panel in panels for curve in panel.curves if curve.steps]
-    now = [f"{_short(curve.name)} {_number(curve.steps[-1].last, panel)}" for panel, curve in curves]
+    now = [f"{_short(curve.name)} {_with_unit(curve.steps[-1].last, panel, curve)}" for panel, curve in curves]
     between = [
         f"{_short(curve.name)} {_number(min(step.low for step in curve.steps), panel)} to "
-        f"{_number(max(step.high for step in curve.steps), panel)}"
+        f"{_with_unit(max(step.high for step in curve.steps), panel, curve)}"
         for panel, curve in curves
     ]
     label = f"{title}, the last {shown}: {'; '.join(between)}. The numbers are in the table that follows."
     wide, narrow = (plots.plot(panels, window, width=width, label=label) for width in (_WIDE, _NARROW))
-    columns = [f"{_short(curve.name)}, {panel.unit}" for panel, curve in curves]
+    columns = [f"{_short(curve.name)}, {curve.unit or panel.unit}" for panel, curve in curves]
     return _Figure(title, "; ".join(now), wide, narrow, columns, _rows(curves, length))
 
 
@@ -420,22 +423,19 @@ def _rows(curves: Sequence[tuple[Panel, Curve]], length: int) -> list[_Row]:
 def _cell(step: Step | None, panel: Panel) -> str:
     if step is None:
         return "not read"
-    last = _number(step.last, panel, unit=False)
-    if step.low == step.high:
-        return last
-    return f"{last} ({_number(step.low, panel, unit=False)} to {_number(step.high, panel, unit=False)})"
+    last = _number(step.last, panel)
+    return last if step.low == step.high else f"{last} ({_number(step.low, panel)} to {_number(step.high, panel)})"
 
 
-def _number(value: int, panel: Panel, *, unit: bool = True) -> str:
-    text = _signed(money.format_units(value, panel.decimals))
-    return f"{text}{words.NBSP}{panel.unit.partition(' / ')[0]}" if unit else text
+def _number(value: int, panel: Panel) -> str:
+    return money.group(money.format_units(value, panel.decimals)).replace("-", "\N{MINUS SIGN}")
+
+
+def _with_unit(value: int, panel: Panel, curve: Curve) -> str:
+    return f"{_number(value, panel)}{words.NBSP}{curve.unit or panel.unit}"
 
 
 # -- words ------------------------------------------------------------------------------------------------------------
-
-
-def _signed(text: str) -> str:
-    return money.group(text).replace("-", "\N{MINUS SIGN}")
 
 
 def _amount(units: int, decimals: int, unit: str, *, up: bool = False, exact: bool = False) -> str:

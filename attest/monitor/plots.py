@@ -29,11 +29,13 @@ _TIMES = ((3 * _HOUR, 1800), (_DAY, 4 * _HOUR))
 
 @dataclass(frozen=True)
 class Curve:
-    """What a curve is called, the series that it is of, and that one's steps once they were read."""
+    """What a curve is called, the series that it is of, and that one's steps once they were read; its unit where the
+    panel has several."""
 
     name: str
     series: str
     steps: Sequence[Step] = ()
+    unit: str | None = None
 
 
 @dataclass(frozen=True)
