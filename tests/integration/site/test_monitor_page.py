@@ -22,6 +22,7 @@ from attest.monitor.server import Board, MonitorServer
 from attest.monitor.watch import Watch
 from attest.store import LocalStore
 from tests.support.past import note_week
+from tests.support.practice import rpc
 from tests.support.watched import World, configuration, watching
 
 pytestmark = pytest.mark.requires("chromium", "apt-get install chromium")
@@ -51,7 +52,11 @@ def scenario(
 ) -> Iterator[tuple[str, str]]:
     """A scenario's name, and where its page is."""
     folder = tmp_path_factory.mktemp(request.param) / "net"
-    with devnet.running(folder, port=0, witness_port=0, scenario=request.param):
+    with devnet.running(folder, port=0, witness_port=0, scenario=request.param) as running:
+        rpc(running.rpc, "evm_setIntervalMining", 0)
+        rpc(running.rpc, "evm_setAutomine", True)
+        for beat in range(5):
+            running.beat(beat)
         loaded = load(folder / "attest.toml")
         watch = Watch(loaded, LocalStore(folder / "private"), lambda: datetime.now(UTC).replace(microsecond=0))
         watch.history = History(Memory())
