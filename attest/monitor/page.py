@@ -317,10 +317,10 @@ class MonitorPage:
             amounts = [Curve("Reserve", series.bridge_reserve(token)), Curve("Required", series.bridge_required(token))]
             unit = plots.cut_name(token)
             yield f"Bridge: reserve of {_short(token)}", [Panel("Amount", unit, decimals, amounts)]
-        ages = [Curve(name, series.price_age(name)) for (name,), _ in values.each(metrics.PRICE_UPDATED)]
+        ages = [Curve(name, series.price_age(name)) for name in self._config.monitor.price_oracles]
         old = [Limit(PRICE_AGE, "critical 1 hour")]
         yield "Price oracles: age of the price of gold", [Panel("Age", "s", 0, ages[:CURVES], old)]
-        heads = [Curve(name, series.head_age(name)) for (name,), _ in values.each(metrics.HEAD_TIME)]
+        heads = [Curve(name, series.head_age(name)) for name in self._config.chains]
         halted = [Limit(BLOCK_AGE, "critical 1 minute")]
         yield "Chains: age of the newest block", [Panel("Age", "s", 0, heads[:CURVES], halted)]
         requests = [

@@ -93,7 +93,7 @@ def plot(panels: Sequence[Panel], window: Window, *, width: int, label: str) -> 
 class _Drawing:
     def __init__(self, panels: Sequence[Panel], window: Window, width: int) -> None:
         self.window = window
-        longest = max(len(cut_name(curve.name)) for panel in panels for curve in panel.curves)
+        longest = max(len(cut_name(curve.name)) for panel in panels for curve in panel.curves if curve.steps)
         self.left, self.right = _LEFT * TENTHS, (width - 20 - longest * svg.CHARACTER) * TENTHS
         self.panels: list[tuple[Panel, svg.Axis]] = []
         top = _TOP
