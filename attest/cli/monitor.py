@@ -131,14 +131,16 @@ def _now() -> datetime:
 
 def _serve(output: Output, watch: Watch, notifier: Notifier | None, listen: tuple[str, int]) -> int:
     from attest.monitor.findings import findings
+    from attest.monitor.page import MonitorPage
     from attest.monitor.server import Board, MonitorServer
 
     settings = watch.loaded.config.monitor
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
+    page = MonitorPage(watch.loaded.config, watch.history, watch.unwatched())
     watch.stopping = ended.is_set
-    board = Board(settings.interval_seconds)
+    board = Board(settings.interval_seconds, page)
     with MonitorServer(board, listen) as server:
         output.line(f"{server.url}/metrics, every {settings.interval_seconds} s. Ctrl-C ends it.")
         _say_unwatched(output, watch)

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from attest import databases
 from attest.errors import OperatorError
+from attest.secrets import resolve
 
 if TYPE_CHECKING:
-    from sqlalchemy import URL, Table
+    from sqlalchemy import URL, MetaData, Table
     from sqlalchemy.engine import Connection, Engine
 
 #: How long a statement waits for whoever else writes.
@@ -34,6 +35,12 @@ _REFUSALS = {
         "anew from the chain: name another database.",
     ),
 }
+
+
+def location(index: str, base: Path) -> str:
+    """The URL of the database that a configuration names, itself or by reference. Raises :class:`OperatorError` for a
+    missing secret."""
+    return index if index.startswith("sqlite:///") else resolve(index, base=base).reveal()
 
 
 def open_engine(url: URL, base: Path, *, make: bool = True) -> Engine:
@@ -70,16 +77,14 @@ def open_engine(url: URL, base: Path, *, make: bool = True) -> Engine:
     return engine
 
 
-def create_tables(engine: Engine) -> None:
+def create_tables(engine: Engine, tables: MetaData) -> None:
     """Make the tables that are not there; another process may be doing the same."""
     from sqlalchemy.exc import DBAPIError
 
-    from attest.monitor.tables import metadata
-
     try:
-        metadata.create_all(engine)
+        tables.create_all(engine)
     except DBAPIError:
-        metadata.create_all(engine)  # those that the other one made are there now
+        tables.create_all(engine)  # those that the other one made are there now
 
 
 def insert_new(connection: Connection, table: Table) -> Any:

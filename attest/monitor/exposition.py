@@ -6,7 +6,7 @@ Values that stand for amounts arrive as exact ints or fractions; what becomes a 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Literal, TypeAlias
@@ -54,6 +54,22 @@ class Sample:
     def named(self) -> dict[str, str]:
         """The labels by their names."""
         return dict(zip(self.metric.labels, self.labels, strict=True))
+
+
+class Values:
+    """Samples by metric and labels; histograms are left out."""
+
+    def __init__(self, samples: Sequence[Sample]) -> None:
+        self._values: dict[str, dict[tuple[str, ...], Number]] = {}
+        for sample in samples:
+            if not isinstance(sample.value, Distribution):
+                self._values.setdefault(sample.metric.name, {})[sample.labels] = sample.value
+
+    def each(self, metric: Metric) -> Iterator[tuple[tuple[str, ...], Number]]:
+        yield from self._values.get(metric.name, {}).items()
+
+    def get(self, metric: Metric, *labels: str) -> Number | None:
+        return self._values.get(metric.name, {}).get(labels)
 
 
 def render(catalogue: Sequence[Metric], samples: Iterable[Sample]) -> str:

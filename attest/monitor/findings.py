@@ -6,14 +6,14 @@ A finding has the name, severity and class of the alert that says the same, and 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, cast
 
 from attest.monitor import metrics
 from attest.monitor import thresholds as limit
 from attest.monitor.alerts import ALERTS
-from attest.monitor.exposition import Metric, Sample
+from attest.monitor.exposition import Number, Values
 from attest.monitor.sizing import MIN_SUSTAINED_BLOCKS
 from attest.monitor.tasks import TASKS
 from attest.monitor.watch import Snapshot
@@ -51,25 +51,9 @@ def _finding(alert: str, subject: str, detail: str, *, called: str = "") -> Find
     return Finding(called or alert, cast(Severity, told.severity), told.incident, subject, detail)
 
 
-class _Values:
-    """A snapshot's values by metric and labels."""
-
-    def __init__(self, samples: Sequence[Sample]) -> None:
-        self._values: dict[str, dict[tuple[str, ...], float]] = {}
-        for sample in samples:
-            if sample.metric.kind != "histogram":
-                self._values.setdefault(sample.metric.name, {})[sample.labels] = sample.value  # type: ignore[assignment]
-
-    def each(self, metric: Metric) -> Iterator[tuple[tuple[str, ...], float]]:
-        yield from self._values.get(metric.name, {}).items()
-
-    def get(self, metric: Metric, *labels: str) -> float | None:
-        return self._values.get(metric.name, {}).get(labels)
-
-
 def findings(snapshot: Snapshot) -> list[Finding]:
     """Every condition that holds in a snapshot, worst first."""
-    values, now = _Values(snapshot.samples), snapshot.at.timestamp()
+    values, now = Values(snapshot.samples), snapshot.at.timestamp()
     found = [
         # CollectorStale has the patience for what fails once.
         _finding("CollectorStale", failure.collector, failure.error.message, called="CollectorFailed")
@@ -83,7 +67,7 @@ def findings(snapshot: Snapshot) -> list[Finding]:
 
 def network_findings(snapshot: Snapshot) -> list[Finding]:
     """Those of the incident runbook: blocks, validators, endpoints, and the publisher."""
-    values, now = _Values(snapshot.samples), snapshot.at.timestamp()
+    values, now = Values(snapshot.samples), snapshot.at.timestamp()
     return _worst_first([*_network(snapshot, values), *_publisher(values, now)])
 
 
@@ -91,7 +75,7 @@ def _worst_first(found: list[Finding]) -> list[Finding]:
     return sorted(found, key=lambda each: SEVERITIES.index(each.severity))
 
 
-def _tokens(values: _Values, now: float) -> Iterator[Finding]:
+def _tokens(values: Values, now: float) -> Iterator[Finding]:
     short = set()
     for (token,), surplus in values.each(metrics.SURPLUS):
         if surplus < 0:
@@ -119,13 +103,13 @@ def _tokens(values: _Values, now: float) -> Iterator[Finding]:
             yield _finding("ReserveReportStale", token, f"{stale} reports are too old")
 
 
-def _percent(part: float, whole: float) -> str:
+def _percent(part: Number, whole: Number) -> str:
     """Rounded down: what is below a threshold is not shown as at it."""
     thousandths = int(part) * 100_000 // int(whole)
     return f"{thousandths // 1000}.{thousandths % 1000:03} %"
 
 
-def _vaults(values: _Values, now: float) -> Iterator[Finding]:
+def _vaults(values: Values, now: float) -> Iterator[Finding]:
     health = values.get(metrics.HEALTH_MIN)
     for alert, percent in (
         ("VaultHealthCritical", limit.HEALTH_CRITICAL_PERCENT),
@@ -146,13 +130,13 @@ def _vaults(values: _Values, now: float) -> Iterator[Finding]:
             yield _finding("PriceOracleFrozen", currency, "isFrozen() is true")
 
 
-def _events(values: _Values, now: float) -> Iterator[Finding]:
+def _events(values: Values, now: float) -> Iterator[Finding]:
     for kind, alert in _EVENTS.items():
         if count := values.get(metrics.RECENT, kind):
             yield _finding(alert, kind, f"{count} in the last day")
 
 
-def _bridge(values: _Values, now: float) -> Iterator[Finding]:
+def _bridge(values: Values, now: float) -> Iterator[Finding]:
     for window in ("hour", "day"):
         settled, failed = (values.get(metrics.ENDED, window, outcome) for outcome in ("settled", "failed"))
         if settled is None or failed is None or settled + failed < limit.FEWEST_TRANSFERS:
@@ -181,7 +165,7 @@ def _bridge(values: _Values, now: float) -> Iterator[Finding]:
             yield _finding("CrossChainParityBroken", pair, detail)
 
 
-def _sizing(values: _Values, now: float) -> Iterator[Finding]:
+def _sizing(values: Values, now: float) -> Iterator[Finding]:
     reserve, peak = values.get(metrics.STABILIZATION_RESERVE), values.get(metrics.STABILIZATION_PEAK)
     window, safety = values.get(metrics.STABILIZATION_WINDOW), values.get(metrics.STABILIZATION_SAFETY)
     if reserve is not None and peak is not None and window is not None and safety is not None:
@@ -204,7 +188,7 @@ def _sizing(values: _Values, now: float) -> Iterator[Finding]:
         yield _finding("FlashDrainRecoverySlow", "stabilizer", f"a deviation lasted {recovery} blocks")
 
 
-def _access(values: _Values, now: float) -> Iterator[Finding]:
+def _access(values: Values, now: float) -> Iterator[Finding]:
     who: dict[tuple[str, str], list[str]] = {}
     for (contract, role, account, how), _ in values.each(metrics.ROLE_DRIFT_INFO):
         who.setdefault((contract, role), []).append(f"{account} is {how}")
@@ -224,7 +208,7 @@ def _access(values: _Values, now: float) -> Iterator[Finding]:
             yield _finding("MultisigWeakened", multisig, detail)
 
 
-def _network(snapshot: Snapshot, values: _Values) -> Iterator[Finding]:
+def _network(snapshot: Snapshot, values: Values) -> Iterator[Finding]:
     now = snapshot.at.timestamp()
     failures = {(chain, head.endpoint): head.failure for chain, heads in snapshot.heads.items() for head in heads}
     for (chain,), at in values.each(metrics.HEAD_TIME):
@@ -253,7 +237,7 @@ def _network(snapshot: Snapshot, values: _Values) -> Iterator[Finding]:
             yield _finding("RpcProvidersDisagree", chain, f"on {different} questions")
     for (chain,), indexed in values.each(metrics.INDEXED):
         best = values.get(metrics.HEAD_NUMBER, chain)
-        if best is not None and abs(best - indexed) > limit.INDEX_LAG_BLOCKS:
+        if best is not None and not -limit.INDEX_LAG_BLOCKS <= best - indexed <= limit.INDEX_LAG_BLOCKS:
             yield _finding("IndexerLagging", chain, f"the event index is at block {indexed}, the head at {best}")
     for (chain,), unreadable in values.each(metrics.UNREADABLE):
         if unreadable:
@@ -261,7 +245,7 @@ def _network(snapshot: Snapshot, values: _Values) -> Iterator[Finding]:
             yield _finding("UnreadableLogs", chain, detail)
 
 
-def _publisher(values: _Values, now: float) -> Iterator[Finding]:
+def _publisher(values: Values, now: float) -> Iterator[Finding]:
     if refused := values.get(metrics.RECENT, "run-refused"):
         yield _finding("OraclePublisherErrors", "publisher", f"runs were refused {refused} times in the last day")
     if values.get(metrics.BREAKER):
@@ -269,7 +253,7 @@ def _publisher(values: _Values, now: float) -> Iterator[Finding]:
         yield _finding("OracleCircuitBreakerOpen", "publisher", detail)
 
 
-def _tasks(values: _Values, now: float) -> Iterator[Finding]:
+def _tasks(values: Values, now: float) -> Iterator[Finding]:
     for name, task in TASKS.items():
         done = values.get(metrics.JOB, name)
         if done is not None and now - done > task.late_seconds:

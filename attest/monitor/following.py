@@ -13,12 +13,12 @@ from attest.config import Config, Followed
 from attest.errors import ChainError
 from attest.monitor import metrics
 from attest.monitor.access import Audit, Grants
+from attest.monitor.database import location
 from attest.monitor.events import STATUSES, Contract, Kind, Renamed, Statuses, Watched, watch
 from attest.monitor.exposition import Distribution, Sample
 from attest.monitor.index import EventIndex
 from attest.monitor.sizing import MINUTE
 from attest.monitor.totals import DAY, HOUR, Totals, reading
-from attest.secrets import resolve
 
 #: Measures over all events of a month are made anew at most this often, in seconds.
 _MEASURE_SECONDS = 60
@@ -70,7 +70,7 @@ class Follower:
         """Raises :class:`OperatorError` for an event that cannot be followed as configured, or a missing secret."""
         self._config = config
         self._base = base
-        self._url = url if url.startswith("sqlite:///") else resolve(url, base=base).reveal()
+        self._url = location(url, base)
         followed = watched_contracts(config, base)
         self._audit = Audit(config, base, followed)
         self._watched = [*followed, *self._audit.watched]

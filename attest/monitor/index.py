@@ -102,6 +102,8 @@ class EventIndex:
         Raises :class:`OperatorError` (``unsupported-database``, ``index-unusable``, ``index-locked``, ``index-full``),
         :class:`ConflictError` (``index-of-other-events``, ``index-format``).
         """
+        from attest.monitor.tables import metadata
+
         parsed = databases.parse(url, f"the event index of chain {name}")
         engine = open_engine(parsed, base)
         index = cls(
@@ -110,7 +112,7 @@ class EventIndex:
         )  # fmt: skip
         try:
             with faults(parsed):
-                create_tables(engine)
+                create_tables(engine, metadata)
                 index._check_content(rescan)
         except AttestError:
             index.close()

@@ -1,98 +1,88 @@
 """The monitor over HTTP: ``/metrics``, ``/healthz``, and ``/`` for people. Standard library; it serves what the last
-cycle left and computes nothing."""
+cycle left and asks no chain."""
 
 from __future__ import annotations
 
 import socket
 import threading
 import time
-from collections.abc import Callable
-from html import escape
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from socketserver import ThreadingTCPServer
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any
 
-from attest.errors import OperatorError, printable
+from attest.errors import OperatorError
 from attest.monitor.exposition import CONTENT_TYPE
-from attest.monitor.findings import SEVERITIES, Finding
+from attest.monitor.findings import Finding
+from attest.monitor.page import FIRST_SECONDS, REFRESH_SECONDS, MonitorPage, View
 from attest.monitor.watch import Snapshot
-from attest.records import format_instant
 
 #: A cycle is overdue after so many intervals without one, and after so many seconds at least.
 OVERDUE_CYCLES, OVERDUE_SECONDS = 3, 60
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+_POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 _HTML, _TEXT = "text/html; charset=utf-8", "text/plain; charset=utf-8"
 
 
-class _Answer(NamedTuple):
+@dataclass(frozen=True)
+class Answer:
+    """An HTTP answer: status, content type, body, and headers that not every answer has."""
+
     status: int
     content_type: str
     body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class Board:
     """What the server shows: the last cycle's result, put up whole. For several threads."""
 
-    def __init__(self, interval: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, interval: float, page: MonitorPage, clock: Callable[[], float] = time.monotonic) -> None:
         self._overdue = max(OVERDUE_CYCLES * interval, OVERDUE_SECONDS)
+        self._maker = page
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock, self._rendering = threading.Lock(), threading.Lock()
         self._at = clock()
-        self._metrics, self._page = b"", _page(None, [])
+        self._metrics = b""
+        self._snapshot: Snapshot | None = None
+        self._found: Sequence[Finding] = ()
+        self._pages: dict[tuple[View, int | None], bytes] = {}
 
-    def put(self, snapshot: Snapshot, found: list[Finding]) -> None:
+    def put(self, snapshot: Snapshot, found: Sequence[Finding]) -> None:
         """Show a cycle that is through."""
-        metrics, page = snapshot.exposition().encode(), _page(snapshot, found)
+        metrics = snapshot.exposition().encode()
         with self._lock:
-            self._metrics, self._page, self._at = metrics, page, self._clock()
+            self._metrics, self._snapshot, self._found, self._at = metrics, snapshot, found, self._clock()
+            self._pages = {}
 
-    def answer(self, path: str) -> _Answer:
+    def answer(self, path: str, query: str = "") -> Answer:
         with self._lock:
-            metrics, page, age = self._metrics, self._page, self._clock() - self._at
+            metrics, age = self._metrics, self._clock() - self._at
+        overdue = age > self._overdue
         if path == "/metrics":
-            return _Answer(200, CONTENT_TYPE, metrics) if metrics else _Answer(503, _TEXT, b"no cycle is through yet\n")
+            return Answer(200, CONTENT_TYPE, metrics) if metrics else Answer(503, _TEXT, b"no cycle is through yet\n")
         if path == "/healthz":
-            overdue, word = age > self._overdue, "overdue" if age > self._overdue else "ok"
+            word = "overdue" if overdue else "ok"
             told = f"{word}: the last cycle ended {age:.0f} s ago\n" if metrics else f"{word}: in the first cycle\n"
-            return _Answer(503 if overdue else 200, _TEXT, told.encode())
+            return Answer(503 if overdue else 200, _TEXT, told.encode())
         if path == "/":
-            return _Answer(200, _HTML, page)
-        return _Answer(404, _TEXT, b"here are /metrics, /healthz and /\n")
+            view = View.of(query)
+            headers = {"Content-Security-Policy": self._maker.policy}
+            if view.refresh:
+                headers["Refresh"] = str(REFRESH_SECONDS if metrics else FIRST_SECONDS)
+            return Answer(200, _HTML, self._page(view, int(age) if overdue else None), headers)
+        return Answer(404, _TEXT, b"here are /metrics, /healthz and /\n")
 
-
-def _page(snapshot: Snapshot | None, found: list[Finding]) -> bytes:
-    """The page for people: what is wrong, the worst first."""
-    if snapshot is None:
-        body = "<p>The first cycle is under way.</p>"
-    else:
-        rows = "".join(
-            f'<tr class="{each.severity}"><td>{each.severity}</td><td>{_safe(each.alert)}</td>'
-            f"<td>{_safe(each.subject)}</td><td>{_safe(each.detail)}</td></tr>"
-            for each in found
-        )
-        counts = ", ".join(f"{name}: {sum(each.severity == name for each in found)}" for name in SEVERITIES)
-        blocks = ", ".join(f"{_safe(name)} at block {block.number}" for name, block in snapshot.blocks.items())
-        table = (
-            f"<table><thead><tr><th>Severity</th><th>Alert</th><th>About</th><th>What</th></tr></thead>"
-            f"<tbody>{rows}</tbody></table>"
-            if found
-            else "<p>Nothing is wrong.</p>"
-        )
-        body = f"<p>{format_instant(snapshot.at)}; {blocks or 'no chain was read'}; {counts}</p>{table}"
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>attest monitor</title>'
-        '<meta name="viewport" content="width=device-width"><meta http-equiv="refresh" content="15"><style>'
-        ":root{color-scheme:light dark}body{font:1rem/1.5 system-ui,sans-serif;max-width:62rem;margin:0 auto;"
-        "padding:1.25rem;overflow-wrap:break-word}table{border-collapse:collapse;width:100%}td,th{text-align:left;"
-        "padding:.4rem;border-bottom:1px solid;vertical-align:top}.critical td:first-child{font-weight:700}"
-        f'</style></head><body><main><h1>attest monitor</h1>{body}<p><a href="/metrics">Metrics</a></p></main></body>'
-        "</html>\n"
-    ).encode()
-
-
-def _safe(text: str) -> str:
-    return escape(printable(text))
+    def _page(self, view: View, overdue: int | None) -> bytes:
+        """Made when it is asked for: once in each cycle; of an overdue one, at most every minute."""
+        key = (view, None if overdue is None else overdue // 60)
+        with self._rendering:
+            with self._lock:
+                snapshot, found, known = self._snapshot, self._found, self._pages
+            if key not in known:
+                known[key] = self._maker.render(snapshot, found, view, overdue)
+            return known[key]
 
 
 class MonitorServer:
@@ -145,15 +135,36 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = 10  # seconds: a peer that stops sending does not keep its thread
 
     def do_GET(self) -> None:
-        answer = self.server.board.answer(self.path.partition("?")[0])
+        path, _, query = self.path.partition("?")
+        self._send(self.server.board.answer(path, query))
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """What http.server refuses by itself (another method, a request that does not read), without its page."""
+        self.close_connection = True  # a body may follow, and is not read
+        if code == 501:
+            self._send(Answer(405, _TEXT, b"only GET and HEAD are answered\n", {"Allow": "GET, HEAD"}))
+        else:
+            self._send(Answer(code, _TEXT, b"the request does not read\n"))
+
+    def _send(self, answer: Answer) -> None:
         self.send_response(answer.status)
-        self.send_header("Content-Type", answer.content_type)
-        self.send_header("Content-Length", str(len(answer.body)))
-        self.send_header("Content-Security-Policy", _POLICY)
-        self.send_header("X-Content-Type-Options", "nosniff")
-        self.send_header("Cache-Control", "no-store")
+        headers = {
+            "Content-Type": answer.content_type,
+            "Content-Length": str(len(answer.body)),
+            "Content-Security-Policy": _POLICY,
+            "X-Content-Type-Options": "nosniff",
+            "Cache-Control": "no-store",
+        }
+        for name, value in {**headers, **answer.headers}.items():
+            self.send_header(name, value)
+        if self.close_connection:
+            self.send_header("Connection", "close")
         self.end_headers()
-        self.wfile.write(answer.body)
+        if self.command != "HEAD":
+            self.wfile.write(answer.body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's own name
         """Silent: the command that serves reports what matters."""

@@ -112,3 +112,20 @@ reorgs = Table(
     Column("ancestor", BigInteger, nullable=False),
     Column("events_removed", BigInteger, nullable=False),
 )
+
+#: What the page plots, one row per series and step. Not a part of the index: nothing in it is made of events, and a
+#: rescan leaves it alone.
+history_metadata = MetaData()
+
+history = Table(
+    "attest_history",
+    history_metadata,
+    _chain(),
+    Column("step", Integer, primary_key=True, autoincrement=False),  # seconds
+    Column("start", BigInteger, primary_key=True, autoincrement=False),
+    Column("series", Text, primary_key=True),
+    Column("last", Text, nullable=False),
+    Column("low", Text, nullable=False),
+    Column("high", Text, nullable=False),
+    sqlite_with_rowid=False,
+)

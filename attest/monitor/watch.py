@@ -22,8 +22,10 @@ from attest.monitor import access, jobs, metrics
 from attest.monitor.collectors import Collector, Read, StabilizerCollector, collectors
 from attest.monitor.exposition import Sample, render
 from attest.monitor.following import Follower
+from attest.monitor.history import History
 from attest.monitor.network import EndpointHead, Traffic, Validators, endpoint_heads
 from attest.monitor.questions import Chains
+from attest.monitor.series import Readings
 from attest.store import Store
 
 _log = logging.getLogger(__name__)
@@ -76,6 +78,7 @@ class Watch:
     transport: Transport | None = None
     stopping: Callable[[], bool] = lambda: False
     clients: dict[str, ChainClient] = field(init=False)
+    history: History = field(init=False)
     _traffic: dict[str, Traffic] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -99,14 +102,18 @@ class Watch:
         index = config.monitor.index
         self._follower = None if index is None else Follower(config, base, index)
         self._audits = access.collectors(config, base, None if self._follower is None else self._follower.grants)
+        self.history = History.of(index, config.chains[self._home].chain_id, base)
+        self._readings = Readings()
         self._stored: list[Sample] = []
         self._stored_at: float | None = None
         read = [each.name for each in (*self._collectors, *self._audits)]
         parts = [f"network-{name}" for name in self.clients] + read + ["jobs"]
         parts += [self._follower.name] if self._follower is not None else []
+        parts += ["history"]
         self._standing = {name: _Standing() for name in parts}
 
     def close(self) -> None:
+        self.history.close()
         if self._follower is not None:
             self._follower.close()
 
@@ -132,9 +139,9 @@ class Watch:
         return [f"monitor.{name}" for name in found]
 
     def cycle(self, *, events: bool = True, patience: float | None = None) -> Snapshot:
-        """Read everything once, or all but the events; with ``patience``, events for about so many seconds at most, so
-        that a first scan, or one after a long pause, keeps nothing else waiting. Nothing that a chain, a database or a
-        store does makes it raise."""
+        """Read everything once and note it in the history, or all but the events and nothing of it; with ``patience``,
+        events for about so many seconds at most, so that a first scan, or one after a long pause, keeps nothing else
+        waiting. Nothing that a chain, a database or a store does makes it raise."""
         begun, sent = time.perf_counter(), self._requests()
         found = _Findings(self._standing, self.now)
         heads: dict[str, Sequence[EndpointHead]] = {}
@@ -162,6 +169,10 @@ class Watch:
             found.samples += self._jobs()
         for name, client in self.clients.items():
             found.samples += self._traffic[name].samples(name, client.endpoints)
+        if events:
+            with found.part("history"):
+                now = int(self.now().timestamp())
+                self.history.note(now, self._readings.take(found.samples, now))
         found.samples += self._own(begun, sent)
         pinned = {name: block for name, block in blocks.items() if isinstance(block, Block)}
         return Snapshot(self.now(), pinned, tuple(found.samples), tuple(found.failures), heads)

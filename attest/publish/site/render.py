@@ -8,20 +8,17 @@ still says that time.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from importlib import resources
 from urllib.parse import quote
 
 from attest import records
 from attest.documents import Feed, FeedPeriod, FeedToken
 from attest.period import revision_name
-from attest.publish.site import plot, words
+from attest.publish.site import pages, plot, words
 from attest.publish.site.verifier_page import verifier_page
 
 #: How many periods the history shows before the rest is folded away.
@@ -83,25 +80,11 @@ def render(feed: Feed, *, now: datetime) -> dict[str, bytes]:
     ``now`` (aware) is printed as the time the page was made and decides what is stale already. Raises ``ValueError`` if
     ``now`` has no zone.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    style, script = _asset("dashboard.css"), _asset("stale.js")
-    environment = Environment(
-        loader=PackageLoader("attest.publish.site"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "called": _called,
-        "moment": words.moment,
-        "instant": records.format_instant,
-        "counted": words.counted,
-        "span": words.span,
-        "markup": Markup,  # only for the drawings, which escape what they contain
-    }
+    style, script = pages.asset("dashboard.css"), pages.asset("stale.js")
+    environment = pages.environment()
+    environment.filters |= {"called": _called, "instant": records.format_instant}
     standing = _standing(feed)
     tokens = _by_token(standing)
     page = environment.get_template("dashboard.html").render(
@@ -109,9 +92,8 @@ def render(feed: Feed, *, now: datetime) -> dict[str, bytes]:
         made=records.parse_instant(records.format_instant(now)),
         style=Markup(style),
         script=Markup(script),
-        policy=_policy(style, script),
+        policy=pages.policy(style, script),
         states=words.STATES,
-        marks=plot.MARKS,
         newest=standing[-1] if standing else None,
         current=[_current(feed, *series[-1], newest=standing[-1], now=now) for series in tokens],
         series=[_series(feed, series) for series in tokens],
@@ -121,20 +103,6 @@ def render(feed: Feed, *, now: datetime) -> dict[str, bytes]:
         contact_link=_contact_link(feed.contact),
     )
     return {"index.html": page.encode(), "feed.json": records.to_json(feed), "verify.html": verifier_page()}
-
-
-def _asset(name: str) -> str:
-    return (resources.files("attest.publish.site") / "templates" / name).read_text(encoding="utf-8").strip()
-
-
-def _policy(style: str, script: str) -> str:
-    def source(text: str) -> str:
-        return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-
-    return (
-        f"default-src 'none'; style-src {source(style)}; script-src {source(script)}; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
-    )
 
 
 def _contact_link(contact: str) -> str | None:

@@ -198,7 +198,7 @@ def test_cycle__index_that_cannot_go_on__fails_rather_than_to_miss_a_stranger(tm
 def test_cycle__index_that_cannot_be_opened__fails_each_part_in_its_own_words(tmp_path: Path) -> None:
     snapshot = watched(deployed(World()), tmp_path, index="sqlite:///nowhere/events.sqlite").cycle()
     failed = {each.collector: each.error.code for each in snapshot.failures}
-    assert failed == {"events": "index-unusable", "roles-controller": "index-behind"}
+    assert failed == {"events": "index-unusable", "roles-controller": "index-behind", "history": "index-unusable"}
     assert drift(snapshot) == {}
 
 

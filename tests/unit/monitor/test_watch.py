@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import sqlite3
 import subprocess
+from contextlib import closing
 from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
@@ -16,6 +18,7 @@ from attest.chain.rpc import TransportFault
 from attest.errors import ChainError, OperatorError
 from attest.monitor.chunks import CAREFUL
 from attest.monitor.findings import findings, network_findings
+from attest.monitor.history import SPANS
 from attest.monitor.tasks import TASKS
 from attest.monitor.watch import Snapshot
 from tests.support.chains import ORACLE, REPORTERS, Error, Line
@@ -518,13 +521,50 @@ def test_cycle__told_to_stop_in_a_long_scan__breaks_off_and_goes_on_from_there(t
     watch.close()
 
 
-def test_cycle__index_whose_folder_is_missing__costs_the_events_only(tmp_path: Path) -> None:
+def test_cycle__index_whose_folder_is_missing__costs_events_and_history_only(tmp_path: Path) -> None:
     snapshot = watching(World(), tmp_path, {"index": "sqlite:///nowhere/events.sqlite"}).cycle()
-    (failure,) = snapshot.failures
-    assert failure.collector == "events"
-    assert "nowhere" in failure.error.message
+    assert {failure.collector for failure in snapshot.failures} == {"events", "history"}
     assert value(snapshot, "collector_errors_total", "events") == 1
     assert value(snapshot, "token_supply_units", "USDW") == 1_000_000
+
+
+def test_cycle__history__is_in_the_index_and_goes_on_after_a_restart(tmp_path: Path) -> None:
+    world = World()
+    for supply in (1_000_000, 900_000):
+        world.set_token("USDW", supply=supply, reserve=1_200_000)
+        watch = watching(world, tmp_path, {"index": "sqlite:///events.sqlite"})
+        assert watch.cycle().failures == ()
+        watch.close()
+    ((_, last, low, high),) = watch.history.read(SPANS[0], ["supply/USDW"], world.now + 1)["supply/USDW"]
+    assert (last, low, high) == (900_000, 900_000, 1_000_000)
+    watch.close()
+
+
+def test_cycle__without_events__leaves_no_history(tmp_path: Path) -> None:
+    watch = watching(World(), tmp_path, {"index": "sqlite:///events.sqlite"})
+    watch.cycle(events=False)
+    assert list(tmp_path.glob("events.sqlite*")) == []
+
+
+def test_cycle__locked_database__costs_that_cycle_s_events_and_history_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("attest.monitor.database._LOCK_SECONDS", 0.1)
+    world = World()
+    watch = watching(world, tmp_path, {"index": "sqlite:///events.sqlite"})
+    assert watch.cycle().failures == ()
+    world.grow()
+    world.set_token("USDW", supply=1_000_001, reserve=1_200_000)
+    with closing(sqlite3.connect(tmp_path / "events.sqlite", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        snapshot = watch.cycle()
+    assert {(failure.collector, failure.error.code) for failure in snapshot.failures} == {
+        ("events", "index-locked"),
+        ("history", "index-locked"),
+    }
+    assert value(snapshot, "token_supply_units", "USDW") == 1_000_001
+    assert watch.cycle().failures == ()
+    watch.close()
 
 
 def test_cycle__endpoint_lost_after_a_cycle__counters_stay_as_of_the_last_block(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attest.publish.site import plot
+from attest.publish.site import plot, svg
 from tests.support import feeds
 
 WEEK = timedelta(weeks=1)
@@ -169,7 +169,7 @@ def test_plot__axes__name_their_units() -> None:
 
 @given(low=st.integers(-(10**30), 0), high=st.integers(1, 10**30), most=st.integers(2, 6))
 def test_ticks__any_range__are_few_round_even_and_hold_zero(low: int, high: int, most: int) -> None:
-    found = plot.ticks(low, high, most)
+    found = svg.ticks(low, high, most)
     assert 1 <= len(found) <= most + 1
     assert 0 in found
     assert low <= found[0]
@@ -193,7 +193,7 @@ def test_ticks__any_range__are_few_round_even_and_hold_zero(low: int, high: int,
     ],
 )
 def test_scale__large_and_small__has_short_numbers(highest: int, decimals: int, expected: tuple[int, str]) -> None:
-    assert plot.scale(highest, decimals) == expected
+    assert svg.scale(highest, decimals) == expected
 
 
 @pytest.mark.parametrize(
@@ -207,7 +207,7 @@ def test_scale__large_and_small__has_short_numbers(highest: int, decimals: int, 
     ],
 )
 def test_tick_text__is_exact_and_grouped(value: int, decimals: int, power: int, said: str) -> None:
-    assert plot.tick_text(value, decimals, power) == said
+    assert svg.tick_text(value, decimals, power) == said
 
 
 def test_plot__cutoffs_in_any_zone__are_labelled_by_their_utc_day() -> None:
