@@ -477,12 +477,14 @@ class Hint(NamedTuple):
 
 @dataclass(frozen=True)
 class Situation:
-    """One scenario: what it shows, what happens once and on each beat, and what to look at."""
+    """One scenario: what it shows, what happens once and on each beat, what to look at, and the alerts that it raises
+    besides the watchdog."""
 
     title: str
     begin: Callable[[Stage], None]
     beat: Callable[[Stage, int], None]
     hints: tuple[Hint, ...]
+    alerts: frozenset[str]
     silent: bool = False
     stuck: bool = False
 
@@ -599,6 +601,7 @@ SITUATIONS: Mapping[str, Situation] = {
             Hint("Vaults are healthy.", "{ledger} 'getVaultHealth(address)(uint256)' {first_owner}"),
             Hint("The bridge pays.", "{bridge_vault} 'bridgeReserve(address)(uint256)' {USDW}"),
         ),
+        frozenset(),
     ),
     "shortfall": Situation(
         "USDW has less reserve than supply, EURW less than 105 %, GBPW less than 110 %.",
@@ -612,6 +615,17 @@ SITUATIONS: Mapping[str, Situation] = {
             Hint("ReserveRatioLow: EURW", "{EURW} 'verifiedReserve()(uint256)'"),
             Hint("ReserveRatioBelow110: GBPW", "{GBPW} 'verifiedReserve()(uint256)'"),
             Hint("ComplianceViolation: mints of USDW are refused", "{USDW} 'totalSupply()(uint256)'"),
+        ),
+        frozenset(
+            {
+                "BridgeComplianceViolation",
+                "ComplianceViolation",
+                "MoneyMultiplierViolation",
+                "OnchainReserveInsufficient",
+                "ReserveRatioBelow110",
+                "ReserveRatioLow",
+                "ReserveShortfall",
+            }
         ),
     ),
     "bridge-failure": Situation(
@@ -636,6 +650,17 @@ SITUATIONS: Mapping[str, Situation] = {
                 "{compliance_guard} 'isBlocked(address)(bool)' {customer}",
             ),
         ),
+        frozenset(
+            {
+                "BridgeBufferBreachSoon",
+                "BridgeBufferLow",
+                "BridgeComplianceViolation",
+                "BridgeReserveVerificationFailed",
+                "BridgeSuccessRateCritical",
+                "BridgeSuccessRateLow",
+                "BridgeTransferPending",
+            }
+        ),
         stuck=True,
     ),
     "oracle-stale": Situation(
@@ -650,6 +675,16 @@ SITUATIONS: Mapping[str, Situation] = {
             Hint("ReserveReportStale, SingleOracleFailure", "{reserve_oracle} 'reporters()(address[])'"),
             Hint("PriceOracleStale: gold in USD", "{price_oracle_USDW} 'updatedAt()(uint256)'"),
             Hint("PriceOracleFrozen: gold in EUR", "{price_oracle_EURW} 'isFrozen()(bool)'"),
+        ),
+        frozenset(
+            {
+                "OnchainReserveInsufficient",
+                "OracleQuorumNotMet",
+                "PriceOracleFrozen",
+                "PriceOracleStale",
+                "ReserveReportStale",
+                "SingleOracleFailure",
+            }
         ),
         silent=True,
     ),
@@ -666,6 +701,16 @@ SITUATIONS: Mapping[str, Situation] = {
             Hint("DebtCeilingHigh: USDW", "{ledger} 'debtCeiling(address)(uint256)' {USDW}"),
             Hint("TwapDeviationSustained", "{stabilizer} 'sustainedBlocks()(uint256)'"),
         ),
+        frozenset(
+            {
+                "DebtCeilingHigh",
+                "FlashDrainRecoverySlow",
+                "TwapDeviationSustained",
+                "VaultHealthCritical",
+                "VaultHealthLow",
+                "VaultLiquidation",
+            }
+        ),
     ),
     "reorg": Situation(
         "Every half minute the last three blocks are replaced, and a transfer with them.",
@@ -676,6 +721,11 @@ SITUATIONS: Mapping[str, Situation] = {
                 "DeepReorg: counters go back with the blocks, and then on",
                 "{bridge_vault} 'transferCount()(uint256)'",
             ),
+        ),
+        frozenset(
+            {
+                "DeepReorg",
+            }
         ),
     ),
 }

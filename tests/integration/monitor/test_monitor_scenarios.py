@@ -3,14 +3,7 @@ Prometheus meets it."""
 
 from __future__ import annotations
 
-import os
-import re
-import signal
 import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +14,7 @@ import pytest
 from attest import devnet
 from attest.chain import devnet as chain
 from tests.support.commands import attest
+from tests.support.exporters import exporting, fetched, scraped
 from tests.support.practice import rpc
 
 pytestmark = pytest.mark.usefixtures("anvil")  # skips where anvil is missing
@@ -49,44 +43,6 @@ def number(document: Any, name: str, **labels: str) -> int:
         if each["name"] == f"attest_{name}" and labels.items() <= each["labels"].items()
     ]
     return int(found)
-
-
-@contextmanager
-def exporting(folder: Path) -> Iterator[str]:
-    """The exporter as a process of its own; its URL."""
-    words = [sys.executable, "-m", "attest.cli.main", "monitor", "--listen", "127.0.0.1:0"]
-    process = subprocess.Popen(
-        [*words, "--config", str(folder / "attest.toml")],
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-    )
-    try:
-        assert process.stdout is not None
-        match = re.match(r"(http://\S+)/metrics", process.stdout.readline())
-        assert match is not None
-        yield match[1]
-    finally:
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
-
-
-def fetched(url: str) -> tuple[int, str]:
-    try:
-        with urllib.request.urlopen(url, timeout=10) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as refusal:
-        return refusal.code, refusal.read().decode()
-
-
-def scraped(url: str) -> str:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        status, text = fetched(f"{url}/metrics")
-        if status == 200:
-            return text
-        time.sleep(0.2)
-    raise AssertionError("no cycle was through in a minute")
 
 
 def counter(text: str, sample: str) -> float:
@@ -209,6 +165,7 @@ def test_reorg__blocks_that_were_counted_are_replaced__is_counted_itself(tmp_pat
 def test_address_in_use__is_refused_in_words(tmp_path: Path) -> None:
     folder = tmp_path / "net"
     with played(folder, "calm"), exporting(folder) as url:
+        scraped(url)
         said = attest("monitor", "--config", folder / "attest.toml", "--listen", url.removeprefix("http://"))
         assert said.code == 2
         assert "cannot listen on 127.0.0.1" in said.err
