@@ -107,17 +107,15 @@ def alertmanager_configuration(folder: Path, listener: Listener) -> Path:
 def prometheus_configuration(
     folder: Path,
     rules: Sequence[Path],
-    exporters: Mapping[str, Mapping[str, str]],
-    alertmanager: str | None,
-    seconds: int,
+    exporter: str,
+    alertmanager: str | None = None,
 ) -> Path:
-    """Scrapes each exporter (its labels by its address), and evaluates, every so many seconds."""
-    targets = [{"targets": [address], "labels": labels} for address, labels in exporters.items()]
+    """Scrapes and evaluates every second."""
     managers = [] if alertmanager is None else [{"static_configs": [{"targets": [alertmanager]}]}]
     document = {
-        "global": {"scrape_interval": f"{seconds}s", "evaluation_interval": f"{seconds}s"},
+        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
         "rule_files": list(map(str, rules)),
-        "scrape_configs": [{"job_name": JOB, "static_configs": targets}],
+        "scrape_configs": [{"job_name": JOB, "static_configs": [{"targets": [exporter]}]}],
         "alerting": {"alertmanagers": managers},
     }
     path = folder / "prometheus.yml"
@@ -126,16 +124,8 @@ def prometheus_configuration(
 
 
 @contextmanager
-def prometheus(
-    folder: Path,
-    rules: Sequence[Path],
-    exporters: Mapping[str, Mapping[str, str]],
-    alertmanager: str | None = None,
-    *,
-    seconds: int = 1,
-) -> Iterator[str]:
+def prometheus(folder: Path, configuration: Path) -> Iterator[str]:
     """A running Prometheus; its address."""
-    configuration = prometheus_configuration(folder, rules, exporters, alertmanager, seconds)
     words = [
         "prometheus",
         f"--config.file={configuration}",

@@ -24,7 +24,7 @@ from attest.monitor.rules import rules
 from attest.runs import RunArea
 from attest.scenarios import ADMIN, FIRST_OWNER, Situation, Stage, Status
 from attest.store import Store, open_store
-from tests.support.alerting import ask, firings, free_port, prometheus
+from tests.support.alerting import ask, firings, free_port, prometheus, prometheus_configuration
 from tests.support.exporters import exporting, scraped
 from tests.support.practice import rpc
 
@@ -252,7 +252,8 @@ def test_alerts__as_the_chain_goes_through_three_acts__fire_and_end_by_the_real_
         director = stack.enter_context(network(folder, monkeypatch))
         with exporting(folder, place) as url:
             scraped(url)
-            address = stack.enter_context(prometheus(tmp_path, [shipped, short], {place: {}}))
+            configuration = prometheus_configuration(tmp_path, [shipped, short], place)
+            address = stack.enter_context(prometheus(tmp_path, configuration))
             took["silence"] = _await(address, shipped, SILENCE)
         # Nobody watches while it happens: the next exporter finds it.
         director.storm()
