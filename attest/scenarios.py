@@ -532,25 +532,25 @@ def _begin_bridge_failure(stage: Stage) -> None:
     stage.release("outflow", "USDW", stage.read("BridgeEscrowVault", vault, "bridgeReserve", token) - 10**9)
     stage.release("beyond the reserve", "USDW", 2 * 10**9)
     stage.refuse_blocked_transfer("USDW")
-    _send_four(stage)
+    _send_eight(stage)
 
 
 def _beat_bridge_failure(stage: Stage, number: int) -> None:
     """The failed transfers of three beats are refunded together, so that nobody runs out of tokens."""
     _refresh(stage, number)
-    _send_four(stage)
+    _send_eight(stage)
     if number % 3 == 2:
-        stage.refund(stage.outbound(Status.FAILED))
+        stage.refund(stage.outbound(Status.FAILED, last=3 * 8))
         stage.release(f"beyond the reserve {number}", "USDW", 2 * 10**9)
         stage.refuse_blocked_transfer("USDW")
 
 
-def _send_four(stage: Stage) -> None:
-    """Four transfers, of which two fail."""
-    stage.initiate("USDW", [100, 200, 300, 400])
-    pending = stage.outbound(Status.INITIATED, last=4)
-    stage.fail(pending[:2])
-    stage.settle(pending[2:])
+def _send_eight(stage: Stage) -> None:
+    """Eight transfers, of which four fail."""
+    stage.initiate("USDW", [100, 200, 300, 400] * 2)
+    pending = stage.outbound(Status.INITIATED, last=8)
+    stage.fail(pending[:4])
+    stage.settle(pending[4:])
 
 
 def _begin_oracle_stale(stage: Stage) -> None:
