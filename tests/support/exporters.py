@@ -15,7 +15,7 @@ from pathlib import Path
 from tests.support.alerting import free_port
 
 #: For a machine that does much else.
-STARTING_SECONDS, ENDING_SECONDS = 120, 60
+STARTING_SECONDS, ENDING_SECONDS = 300, 60
 
 
 @contextmanager
