@@ -650,6 +650,28 @@ class Parity(Watched):
     threshold_bps: int = Field(ge=1, description="ArbitrageThreshold, in basis points of the lower price.")
 
 
+class NotifyDestination(Section):
+    """Somebody who is told."""
+
+    url: SecretReference = Field(
+        description="Reference to an Apprise URL (slack://…, pagerduty://…, mailtos://…): it carries credentials."
+    )
+    at_least: Literal["critical", "warning", "info"] = Field(
+        default="warning", description="The least severity that is told here."
+    )
+
+
+class Notify(Section):
+    """Who is told by `attest monitor --notify`, without Prometheus."""
+
+    to: dict[Name, NotifyDestination] = Field(min_length=1, description="Destinations, by names of your own.")
+    per_hour: Count = Field(
+        default=20, description="Messages to one destination in an hour, but for P0. The rest comes in one, or later."
+    )
+    repeat_minutes: Count = Field(default=240, description="After which what lasts is told again.")
+    repeat_critical_minutes: Count = Field(default=60, description="The same for what is critical.")
+
+
 class Monitor(Section):
     """What `attest monitor` watches. All is on the oracle's chain but `parity`; what is left out is not watched."""
 
@@ -675,6 +697,7 @@ class Monitor(Section):
     guard: Followed | None = Field(default=None, description="The compliance guard.")
     stabilizer: WatchedStabilizer | None = None
     parity: dict[Name, Parity] = Field(default_factory=dict, description="Prices that should be the same elsewhere.")
+    notify: Notify | None = None
 
     @field_validator("index")
     @classmethod

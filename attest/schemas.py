@@ -22,6 +22,7 @@ from attest.errors import OperatorError
 from attest.log.witness import WitnessState
 from attest.merkle.proof import InclusionProof
 from attest.monitor.sizing import Sizing
+from attest.monitor.told import Notified
 from attest.records import Amount, json_schema
 from attest.steps.explanation import Explanation
 from attest.verify.memory import SeenLogs
@@ -91,6 +92,7 @@ RECORDS: Mapping[str, type[Any]] = {
     "transaction": JournalEntry,
     "witness-state": WitnessState,
     "watch-state": WatchState,
+    "notified": Notified,
     "custody-snapshot": Snapshot,
     "sealed-evidence": SealedHeader,
     "run-open": artifacts.Opened,

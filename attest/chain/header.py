@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from attest.chain.values import data, malformed, quantity
+from attest.chain.values import count, data, malformed, quantity
 from attest.model import Block
 
 #: ``mixHash`` of both BFT engines: keccak256("Istanbul byzantine fault tolerance") by convention.
@@ -66,9 +66,9 @@ def read(chain_id: int, fields: Mapping[str, Any], what: str) -> Header:
     """Read the answer of ``eth_getBlockBy...``; raises :class:`ChainError` (``malformed-answer``) naming ``what``."""
     block = Block(
         chain_id,
-        quantity(fields.get("number"), f"{what}: its number"),
+        count(fields.get("number"), f"{what}: its number"),
         data(fields.get("hash"), f"{what}: its hash", _WORD).hex(),
-        quantity(fields.get("timestamp"), f"{what}: its timestamp"),
+        count(fields.get("timestamp"), f"{what}: its timestamp"),
     )
     return Header(block, data(fields.get("parentHash"), f"{what}: its parent's hash", _WORD).hex(), fields, what)
 

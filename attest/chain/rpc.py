@@ -42,6 +42,8 @@ _log = logging.getLogger(__name__)
 
 #: Calls in one HTTP request; Besu's default limit is 1024.
 MAX_BATCH = 1000
+#: Nodes that take fewer (Erigon: 100) are asked for fewer, down to this.
+SMALLEST_BATCH = 10
 #: Headers asked for in one step of the search for the block at a time.
 SEARCH_WIDTH = 200
 #: 200 headers of full blocks are some 6 MB, 1000 state proofs some 10 MB.
@@ -52,6 +54,8 @@ TOO_SLOW = "no complete answer within"
 TOO_LARGE = "the answer is larger than"
 _PAUSES = (0.25, 0.5, 1.0)
 _RETRIED_STATUS = frozenset({429, 502, 503, 504})
+#: How a server refuses a batch as a whole, unless by one error for all of it.
+_REFUSED_STATUS = frozenset({400, 413})
 
 #: A method and its parameters.
 Request: TypeAlias = tuple[str, list[Any]]
@@ -266,6 +270,7 @@ class _Endpoint:
         self.identified = False
         self.failure = ""
         self.requests_sent = 0
+        self.batch = MAX_BATCH
         parts = urlsplit(url)
         pieces = [parts.username, parts.password, *parts.path.split("/"), *re.split("[&=]", parts.query)]
         self._private = sorted({piece for piece in pieces if piece and len(piece) >= 6}, key=len, reverse=True)
@@ -285,6 +290,10 @@ def _label(url: str) -> str:
 
 class _VoidError(Exception):
     """An endpoint gave no usable answer to a whole request."""
+
+
+class _RefusedError(_VoidError):
+    """It refused a batch as a whole, and may take a smaller one."""
 
 
 class ChainClient:
@@ -404,7 +413,7 @@ class ChainClient:
             self.each([])
         hashes = [keccak(raw).hex() for raw in raw_transactions]
         requests: list[Request] = [("eth_sendRawTransaction", [f"0x{raw.hex()}"]) for raw in raw_transactions]
-        answers = self._spread(lambda endpoint: self._ask(endpoint, requests, attempts=1))
+        answers = self._spread(lambda endpoint: self._ask(endpoint, requests, attempts=1, again=False))
         return [[_outcome(answer, index, expected) for answer in answers] for index, expected in enumerate(hashes)]
 
     def _spread(self, ask: Callable[[_Endpoint], EndpointAnswers]) -> list[EndpointAnswers]:
@@ -413,7 +422,10 @@ class ChainClient:
         with ThreadPoolExecutor(len(self._endpoints)) as pool:
             return list(pool.map(ask, self._endpoints))
 
-    def _ask(self, endpoint: _Endpoint, requests: Sequence[Request], attempts: int = ATTEMPTS) -> EndpointAnswers:
+    def _ask(
+        self, endpoint: _Endpoint, requests: Sequence[Request], attempts: int = ATTEMPTS, *, again: bool = True
+    ) -> EndpointAnswers:
+        """``again``: a batch that is refused as a whole is asked for again in smaller ones."""
         calls: list[Request] = list(requests)
         identify = not endpoint.identified
         if identify:
@@ -421,11 +433,21 @@ class ChainClient:
         if endpoint.failure and len(self._endpoints) > self.read_quorum:
             attempts = 1  # it has had its chances; the others carry the quorum
         results: list[Any] = []
+        done, size = 0, endpoint.batch
         try:
-            for start in range(0, len(calls), MAX_BATCH):
-                results += self._exchange(endpoint, calls[start : start + MAX_BATCH], attempts)
-                if identify and start == 0:
+            while done < len(calls):
+                part = calls[done : done + size]
+                try:
+                    results += self._exchange(endpoint, part, attempts)
+                except _RefusedError:
+                    if not again or len(part) <= SMALLEST_BATCH:
+                        raise
+                    size = max(SMALLEST_BATCH, len(part) // 2)
+                    continue
+                endpoint.batch = size
+                if identify and done == 0:
                     self._check_chain_id(endpoint, results.pop(0))
+                done += len(part)
         except _VoidError as fault:
             endpoint.failure = endpoint.scrub(str(fault))
             return EndpointAnswers(endpoint.label, None, endpoint.failure)
@@ -456,6 +478,8 @@ class ChainClient:
                 if answered:
                     return _results(reply.body, ids, endpoint)
                 again, detail = reply.status in _RETRIED_STATUS, f"HTTP {reply.status}"
+            if reply is not None and reply.status in _REFUSED_STATUS:
+                raise _RefusedError(detail)
             if not again or attempt >= attempts:
                 raise _VoidError(detail if attempt == 1 else f"{detail} (after {attempt} attempts)")
             self._sleep(_PAUSES[attempt - 1])
@@ -611,14 +635,20 @@ class ChainClient:
         tag = "finalized" if finality == "tag" else "latest"
         request: Request = ("eth_getBlockByNumber", [tag, False])
         answers = self._alive(self.each([request, *others]))
-        reached, refusal = [], None
+        reached: list[int] = []
+        refusal: Any = None
         for answer in answers:
             result = _of(answer, 0)
             if isinstance(result, dict):
-                reached.append(quantity(result.get("number"), f"{answer.endpoint}: the number of its {tag} block"))
+                try:
+                    reached.append(quantity(result.get("number"), f"{answer.endpoint}: the number of its {tag} block"))
+                except ChainError as fault:  # one that answers nonsense abstains, or it would stop all the others
+                    refusal = fault
             else:
                 refusal = result
         if len(reached) < self.read_quorum:
+            if isinstance(refusal, ChainError):
+                raise refusal
             # Besu has no `finalized` block under QBFT.
             raise self._unavailable(f"its {tag} block", refusal)
         number = sorted(reached, reverse=True)[self.read_quorum - 1]
@@ -700,7 +730,7 @@ def _results(body: bytes, ids: Sequence[int], endpoint: _Endpoint) -> list[Any]:
     except ChainError as fault:
         raise _VoidError(fault.message) from None
     if isinstance(plain, dict) and "error" in plain:
-        raise _VoidError(f"the batch was refused: {_error(plain['error'], endpoint)}")
+        raise _RefusedError(f"the batch was refused: {_error(plain['error'], endpoint)}")
     if not isinstance(plain, list):
         raise _VoidError("the answer is not a list")
     wanted = set(ids)
@@ -712,6 +742,8 @@ def _results(body: bytes, ids: Sequence[int], endpoint: _Endpoint) -> list[Any]:
         if ("result" in item) == (item.get("error") is not None):
             raise _VoidError("an answer is neither a result nor an error")
         results[number] = item["result"] if "result" in item else _error(item["error"], endpoint)
+    if len(results) == 1 < len(ids) and isinstance(refusal := next(iter(results.values())), RpcError):
+        raise _RefusedError(f"the batch was refused: {refusal}")  # geth's way
     if len(results) != len(ids):
         raise _VoidError(f"{len(ids) - len(results)} of {len(ids)} answers are missing")
     return [results[number] for number in ids]
@@ -756,24 +788,31 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 200 else f"{text[:200]}…"
 
 
-#: Nodes of different make add fields of their own; what is compared is what is used.
+#: Nodes of different make add fields of their own; what is compared is what is used, also of each entry of a list.
+_LOG = ("address", "topics", "data", "blockNumber", "blockHash", "transactionHash", "logIndex")
 _COMPARED: Mapping[str, tuple[str, ...]] = {
     "eth_getBlockByNumber": ("hash", *headers.FIELDS),
     "eth_getBlockByHash": ("hash", *headers.FIELDS),
     "eth_getProof": ("accountProof", "codeHash", "storageHash", "storageProof"),
     "eth_getTransactionReceipt": ("transactionHash", "blockHash", "blockNumber", "status", "gasUsed"),
     "eth_getTransactionByHash": ("hash", "blockHash"),
+    "eth_getLogs": _LOG,
+    "eth_getBlockReceipts": ("transactionHash", "blockHash", "status", "logs"),
 }
 
 
 def _comparable(method: str, value: Any) -> Any:
     if isinstance(value, RpcError):
         return "reverted", value.revert_data
+    if isinstance(value, list) and method in _COMPARED:
+        return tuple(_comparable(method, each) for each in value)
     if isinstance(value, dict) and method in _COMPARED:
         kept = {name: value.get(name) for name in _COMPARED[method]}
-        storage = kept.get("storageProof")
+        storage, logs = kept.get("storageProof"), kept.get("logs")
         if isinstance(storage, list):
             kept["storageProof"] = [_storage(item) for item in storage]
+        if isinstance(logs, list):
+            kept["logs"] = _comparable("eth_getLogs", logs)
         value = kept
     return _folded(value)
 
@@ -789,10 +828,10 @@ def _storage(item: Any) -> Any:
 def _folded(value: Any) -> Any:
     if isinstance(value, str):
         return value.lower()
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return tuple(_folded(item) for item in value)
-    if isinstance(value, dict):
-        return tuple((key, _folded(item)) for key, item in sorted(value.items()))
+    if isinstance(value, dict):  # never equal to a list: of two equal answers either one is handed out
+        return frozenset((key, _folded(item)) for key, item in value.items())
     return value
 
 

@@ -18,6 +18,14 @@ def quantity(value: Any, what: str) -> int:
     raise malformed(what, "is not a hex quantity")
 
 
+def count(value: Any, what: str) -> int:
+    """A hex quantity that numbers something (blocks, seconds): below 2**63; raises :class:`ChainError`."""
+    found = quantity(value, what)
+    if found >= 2**63:
+        raise malformed(what, f"is {found}: more than there can be")
+    return found
+
+
 def data(value: Any, what: str, length: int | None = None) -> bytes:
     """Hex data as bytes, exactly ``length`` of them if given; raises :class:`ChainError` naming ``what``."""
     if isinstance(value, str) and _DATA.fullmatch(value) and (length is None or len(value) == 2 + 2 * length):

@@ -54,6 +54,7 @@ _WITHOUT_SECRETS = {"verify", "verify-proof", "verify-page", "schemas", "alerts"
 
 #: What a command imports that the core install lacks, and the extra that brings it.
 _EXTRAS = {
+    "apprise": "notify",
     "asn1crypto": "signatures",
     "boto3": "run",
     "botocore": "run",

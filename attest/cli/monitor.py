@@ -6,6 +6,7 @@ import re
 import signal
 import threading
 import time
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from textwrap import fill
@@ -21,6 +22,7 @@ from attest.errors import printable
 if TYPE_CHECKING:
     from attest.monitor.exposition import Sample
     from attest.monitor.findings import Finding
+    from attest.monitor.notify import Notifier, Outcome
     from attest.monitor.watch import Snapshot, Watch
 
 
@@ -38,13 +40,18 @@ Examples:
   attest monitor --listen [::1]:9464
   attest monitor --once                    the daily check (runbook 8.1)
   attest monitor --once --json | jq '.findings[] | .alert'
+  attest monitor --notify-test             does a message arrive?
+  attest monitor --notify                  tells who is in [monitor.notify]
 
 \b
 Exit codes of --once, by the worst that was found:
   0  nothing worse than a notice
   3  warnings only
   4  a token's reserve is below its supply
-  5  anything else critical, or a part that could not be read"""
+  5  anything else critical, a part that could not be read, or nobody told
+
+\b
+Exit codes of --notify-test: 0 if every message was taken, else 2."""
 )
 @config_option
 @click.option(
@@ -56,9 +63,19 @@ Exit codes of --once, by the worst that was found:
     help="Where /metrics, /healthz and a page for people are served.",
 )
 @click.option("--once", is_flag=True, help="One cycle: print what it found, and exit by the worst of it.")
+@click.option("--notify", is_flag=True, help="Tell who is named in [monitor.notify] of what is found.")
+@click.option("--notify-test", is_flag=True, help="Send each of them a test message, and exit.")
 @json_option
 @click.pass_obj
-def monitor(output: Output, config_path: Path, listen: tuple[str, int], once: bool, as_json: bool) -> int:
+def monitor(
+    output: Output,
+    config_path: Path,
+    listen: tuple[str, int],
+    once: bool,
+    notify: bool,
+    notify_test: bool,
+    as_json: bool,
+) -> int:
     """Watch tokens, vaults, bridge, oracles and network, as metrics for Prometheus.
 
     Reads every chain at one pinned block in each cycle, in a number of requests that does not grow with what is there,
@@ -68,14 +85,43 @@ def monitor(output: Output, config_path: Path, listen: tuple[str, int], once: bo
     from attest.monitor.watch import Watch
     from attest.store import open_store
 
-    if as_json and not once:
-        raise click.UsageError("--json goes with --once")
+    if as_json and not once and not notify_test:
+        raise click.UsageError("--json goes with --once or --notify-test")
+    if notify_test and (once or notify):
+        raise click.UsageError("--notify-test goes alone")
     loaded = load(config_path)
-    watch = Watch(loaded, open_store(loaded.config.stores.private, base=loaded.base, secret=True), _now)
+    private = open_store(loaded.config.stores.private, base=loaded.base, secret=True)
+    notifier = None
+    if notify or notify_test:
+        from attest.monitor.notify import Notifier
+
+        notifier = Notifier(loaded, private, patient=not once)
+        if notify_test:
+            return _try_out(output, notifier)
+    watch = Watch(loaded, private, _now)
     try:
-        return _once(output, watch) if once else _serve(output, watch, listen)
+        return _once(output, watch, notifier) if once else _serve(output, watch, notifier, listen)
     finally:
         watch.close()
+
+
+def _try_out(output: Output, notifier: Notifier) -> int:
+    from attest.errors import EXIT_DONE, OperatorError
+
+    outcomes = notifier.try_out(_now())
+    for each in outcomes:
+        if each.failure is None:
+            output.line(f"{each.destination}: sent. Look whether it is there.")
+    if any(each.failure is not None for each in outcomes):
+        raise OperatorError(
+            "; ".join(f"{each.destination}: {each.failure}" for each in outcomes if each.failure is not None),
+            code="notify-undelivered",
+            reason="What is found would not be told there.",
+            advice="Compare the URL that monitor.notify.to names with docs/notifications.md, and try again.",
+        )
+    if output.json:
+        output.result({"notifications": [asdict(each) for each in outcomes], "exit_code": EXIT_DONE})
+    return EXIT_DONE
 
 
 def _now() -> datetime:
@@ -83,7 +129,7 @@ def _now() -> datetime:
     return datetime.now(UTC).replace(microsecond=0)
 
 
-def _serve(output: Output, watch: Watch, listen: tuple[str, int]) -> int:
+def _serve(output: Output, watch: Watch, notifier: Notifier | None, listen: tuple[str, int]) -> int:
     from attest.monitor.findings import findings
     from attest.monitor.server import Board, MonitorServer
 
@@ -95,10 +141,16 @@ def _serve(output: Output, watch: Watch, listen: tuple[str, int]) -> int:
     with MonitorServer(board, listen) as server:
         output.line(f"{server.url}/metrics, every {settings.interval_seconds} s. Ctrl-C ends it.")
         _say_unwatched(output, watch)
+        for each in () if notifier is None else notifier.destinations:
+            output.line(f"Tells {each.name} of what is {' or '.join(each.terms.severities)}.")
         while not ended.is_set():
             begun = time.monotonic()
-            snapshot = watch.cycle()
-            board.put(snapshot, findings(snapshot, max_lag_blocks=settings.max_lag_blocks))
+            snapshot = watch.cycle(patience=settings.interval_seconds)
+            found = findings(snapshot, max_lag_blocks=settings.max_lag_blocks)
+            if notifier is not None:
+                notifier.see(snapshot, found)
+                snapshot = replace(snapshot, samples=(*snapshot.samples, *notifier.samples()))
+            board.put(snapshot, found)
             ended.wait(max(0.0, begun + settings.interval_seconds - time.monotonic()))
     return 0
 
@@ -108,17 +160,22 @@ def _say_unwatched(output: Output, watch: Watch) -> None:
         output.line(f"Not configured, and not watched: {', '.join(missing)}.")
 
 
-def _once(output: Output, watch: Watch) -> int:
+def _once(output: Output, watch: Watch, notifier: Notifier | None) -> int:
     from attest.monitor import jobs
     from attest.monitor.findings import findings
 
     snapshot = watch.cycle()
     found = findings(snapshot, max_lag_blocks=watch.loaded.config.monitor.max_lag_blocks)
-    exit_code = exit_code_of(found)
     if not snapshot.failures:
         jobs.record(watch.private, jobs.DAILY_CHECK, snapshot.at)
+    outcomes: list[Outcome] = []
+    if notifier is not None:
+        notifier.see(snapshot, found)
+        outcomes = notifier.wait()
+    exit_code = exit_code_of(found, untold=any(each.failure is not None for each in outcomes))
     if output.json:
-        output.result(_as_json(watch, snapshot, found, exit_code))
+        notified = {} if notifier is None else {"notifications": [asdict(each) for each in outcomes]}
+        output.result({**_as_json(watch, snapshot, found), **notified, "exit_code": exit_code})
         return exit_code
     for name, block in snapshot.blocks.items():
         output.line(f"chain {printable(name)}: block {block.number}")
@@ -133,17 +190,22 @@ def _once(output: Output, watch: Watch) -> int:
     if not found:
         output.line("Nothing is wrong.")
     _say_unwatched(output, watch)
+    for outcome in outcomes:
+        failed = "" if outcome.failure is None else f"; not delivered: {outcome.failure}"
+        told = f"Messages to {outcome.destination}: {outcome.messages}{failed}"
+        output.line(fill(told, 80, subsequent_indent="  "))
     return exit_code
 
 
-def exit_code_of(found: list[Finding]) -> int:
-    """By the worst: a reserve below its supply, anything else critical, warnings, or nothing to act on."""
+def exit_code_of(found: list[Finding], *, untold: bool = False) -> int:
+    """By the worst: a reserve below its supply, anything else critical (or somebody could not be told of it),
+    warnings, or nothing to act on."""
     from attest.errors import EXIT_CHAIN, EXIT_DONE, EXIT_SHORTFALL, EXIT_SOURCE
 
     if any(each.alert == "ReserveShortfall" for each in found):
         return EXIT_SHORTFALL
     severities = {each.severity for each in found}
-    return EXIT_CHAIN if "critical" in severities else EXIT_SOURCE if "warning" in severities else EXIT_DONE
+    return EXIT_CHAIN if "critical" in severities or untold else EXIT_SOURCE if "warning" in severities else EXIT_DONE
 
 
 def _row(sample: Sample, now: float) -> tuple[str, str]:
@@ -171,9 +233,7 @@ def _shown(sample: Sample) -> str:
     return str(sample.value) if isinstance(sample.value, int) else f"{float(sample.value):.6g}"
 
 
-def _as_json(watch: Watch, snapshot: Snapshot, found: list[Finding], exit_code: int) -> dict[str, Any]:
-    from dataclasses import asdict
-
+def _as_json(watch: Watch, snapshot: Snapshot, found: list[Finding]) -> dict[str, Any]:
     from attest.monitor.exposition import Distribution, shown
     from attest.records import format_instant, to_plain
 
@@ -191,5 +251,4 @@ def _as_json(watch: Watch, snapshot: Snapshot, found: list[Finding], exit_code: 
             {"name": sample.metric.name, "labels": sample.named, "value": value(sample)} for sample in snapshot.samples
         ],
         "unwatched": watch.unwatched(),
-        "exit_code": exit_code,
     }

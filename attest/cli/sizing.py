@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from fractions import Fraction
+from textwrap import fill
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
@@ -205,7 +206,10 @@ def bridge(
         SizingStep("5. required reserve = minimum x safety factor", str(buffer.required), "units"),
     ]
     formula = "BridgeReserve >= PeakBridgeOutflow x Latency x SafetyFactor"
-    return _reserve(output, "bridge", formula, buffer, inputs, steps, BRIDGE_SAFETY, reserve, decimals)
+    notes: tuple[str, ...] = () if measured is None else (_measured_when(measured),)
+    if latency == 0:
+        notes += ("a settlement time of 0 seconds requires no reserve at all: give --latency if that cannot be",)
+    return _reserve(output, "bridge", formula, buffer, inputs, steps, BRIDGE_SAFETY, reserve, decimals, notes)
 
 
 def _measured(url: str, chain_id: int | None, asset: str | None, lookback: int, latency_wanted: bool) -> BridgeMeasures:
@@ -252,6 +256,16 @@ def _not_measured(detail: str, advice: str) -> AttestError:
         reason="A reserve sized by nothing would be sized by chance.",
         advice=advice,
     )
+
+
+def _measured_when(measured: BridgeMeasures) -> str:
+    """An index that stands still would else go unnoticed."""
+    from datetime import UTC, datetime
+
+    from attest.records import format_instant
+
+    since, until = (format_instant(datetime.fromtimestamp(at, UTC)) for at in (measured.since, measured.until))
+    return f"measured in the events after {since} up to {until}, the last block indexed"
 
 
 def _measured_rows(measured: BridgeMeasures | None) -> tuple[list[SizingInput], list[SizingStep]]:
@@ -483,11 +497,13 @@ def _reserve(
     recommended: tuple[Fraction, Fraction],
     reserve: Fraction | None,
     decimals: int,
+    notes: tuple[str, ...] = (),
 ) -> int:
     from attest.monitor.sizing import Sizing, exact
 
     low, high = map(exact, recommended)
-    notes = (f"the safety factor is below the runbook's {low} to {high}",) if buffer.safety < recommended[0] else ()
+    if buffer.safety < recommended[0]:
+        notes += (f"the safety factor is below the runbook's {low} to {high}",)
     actual = None if reserve is None else int(_units(reserve, decimals, "--reserve"))
     verdict = "not-compared" if actual is None else buffer.verdict(actual)
     document = Sizing(
@@ -525,7 +541,7 @@ def _show(output: Output, document: Sizing, decimals: int) -> int:
     output.line(table(["step", "value", "unit"], rows, right={1}))
     output.line()
     for note in document.notes:
-        output.line(f"Note: {note}")
+        output.line(fill(f"Note: {note}", 80, subsequent_indent="  "))
     if document.required is not None:
         value, unit = _shown(str(document.required), "units", decimals)
         output.line(f"Required: {value} {unit}")

@@ -70,6 +70,12 @@ def _held(gauge: str, condition: str, by: str) -> str:
     return f"{gauge} {condition}\nor\n(last_over_time({gauge}[1d]) {condition} unless on ({by}) {gauge})"
 
 
+def _lately(gauge: str) -> str:
+    """A gauge, or its last value of the last three minutes: a part of the watch that fails now and then must not let a
+    condition with a ``for`` begin anew each time, and never fire."""
+    return f"last_over_time({gauge}[3m])"
+
+
 def _rose(counter: str) -> str:
     """A counter is higher than it was in the hour before the last one, or than what was known last before that, for up
     to three days of silence.
@@ -93,13 +99,23 @@ def _older(timestamp: str, seconds: int) -> str:
     return f"time() - {timestamp} > {seconds}"
 
 
+def _ratio(gauge: str, of: str, condition: str) -> str:
+    return f"{_lately(gauge)} / {_lately(of)} {condition}"
+
+
 def _success_rate(limit: str) -> str:
-    ended = 'sum without (status) (increase(attest_bridge_transfers_total{status=~"settled|failed"}[1h]))'
-    settled = 'sum without (status) (increase(attest_bridge_transfers_total{status="settled"}[1h]))'
+    """Of the last hour's transfers that ended, as the exporter counts them: each once, by the deployment's statuses,
+    refunds among the failures; and exact after a silence or a reorganisation, which ``increase()`` of a counter takes
+    for nothing and for a restart."""
+    transfers, settled_only = 'attest_bridge_ended_transfers{window="hour"', ',outcome="settled"}'
+    ended = f"sum without (outcome) ({_lately(transfers + '}')})"
+    settled = f"sum without (outcome) ({_lately(transfers + settled_only)})"
     return f"{settled} / {ended} < {limit}\nand\n{ended} >= 20"
 
 
-_BRIDGE_MINIMUM = "attest_bridge_peak_outflow_units_per_second * attest_bridge_latency_seconds"
+_BRIDGE_MINIMUM = (
+    f"{_lately('attest_bridge_peak_outflow_units_per_second')} * {_lately('attest_bridge_latency_seconds')}"
+)
 _STABILIZATION_MINIMUM = "attest_stabilization_peak_outflow_units_per_second * attest_stabilization_window_seconds"
 _HEAD_AGE = "time() - attest_chain_head_timestamp_seconds"
 
@@ -236,7 +252,7 @@ _RESERVE = (
         "§1.2, §5.1, §7.2",
         "warning",
         "P1",
-        "attest_token_reserve_units / attest_token_supply_units < 1.05",
+        _ratio("attest_token_reserve_units", "attest_token_supply_units", "< 1.05"),
         "{{ $labels.token }}: the reserve is {{ $value | humanizePercentage }} of the supply, below 105 %.",
         "Little is left between the reserve and a shortfall. Usually redemptions were booked by the custodian before "
         "the "
@@ -250,7 +266,7 @@ _RESERVE = (
         "§5.1",
         "info",
         "P2",
-        "attest_token_reserve_units / attest_token_supply_units < 1.10",
+        _ratio("attest_token_reserve_units", "attest_token_supply_units", "< 1.10"),
         "{{ $labels.token }}: the reserve is {{ $value | humanizePercentage }} of the supply, below 110 %.",
         "The runbook's classes begin here. Nothing is wrong yet.",
         (_STATUS, _QUORUM, _SUPPLY),
@@ -262,7 +278,7 @@ _RESERVE = (
         "§1.2, §4.4, §5.1",
         "critical",
         "P1",
-        "attest_reserve_oracle_quorum_met == 0",
+        f"{_lately('attest_reserve_oracle_quorum_met')} == 0",
         "{{ $labels.token }}: the reserve oracle's quorum is not met.",
         "Too few reporters have a report that counts. The contract has no reserve to go by: minting stops by itself, "
         "and "
@@ -276,7 +292,7 @@ _RESERVE = (
         "§1.2, §4.4, §7.2",
         "warning",
         "P3",
-        "attest_reserve_oracle_stale_reports > 0",
+        f"{_lately('attest_reserve_oracle_stale_reports')} > 0",
         "{{ $labels.token }}: {{ $value }} reserve reports are older than the oracle allows.",
         "Stale reports do not count for the quorum, and should be removed (§1.2).",
         (_STATUS, ("attest oracle remove-stale", "removes them on chain"), _QUORUM_MET),
@@ -288,7 +304,7 @@ _RESERVE = (
         "§5.1",
         "warning",
         "P2",
-        _older("attest_reserve_oracle_reporter_last_report_timestamp_seconds", HOUR),
+        _older(_lately("attest_reserve_oracle_reporter_last_report_timestamp_seconds"), HOUR),
         "{{ $labels.token }}: reporter {{ $labels.reporter }} has not reported for {{ $value | humanizeDuration }}.",
         "One reporter is silent for longer than the runbook's hour. The others may still make the quorum. Where your "
         "oracle accepts older reports (a weekly cadence), put its age into your copy of the rule.",
@@ -304,7 +320,7 @@ _VAULT = (
         "§1.1, §7.2",
         "warning",
         "P3",
-        "attest_vault_health_ratio_min < 1.20",
+        f"{_lately('attest_vault_health_ratio_min')} < 1.20",
         "The least healthy vault is at {{ $value | humanizePercentage }}, below 120 %.",
         "Its owner can no longer draw or withdraw, and is near liquidation at 110 %.",
         (_ONCE, _HEALTH, _UPDATED),
@@ -327,7 +343,7 @@ _VAULT = (
         "§1.1",
         "warning",
         "P3",
-        "attest_vault_debt_units / attest_vault_debt_ceiling_units > 0.90",
+        _ratio("attest_vault_debt_units", "attest_vault_debt_ceiling_units", "> 0.90"),
         "{{ $labels.currency }}: debt is {{ $value | humanizePercentage }} of its ceiling.",
         "Above 90 %, vaults will soon be unable to draw.",
         (
@@ -469,7 +485,7 @@ _BRIDGE = (
         "§1.4",
         "warning",
         "P3",
-        f"attest_bridge_reserve_units < {_BRIDGE_MINIMUM} * attest_bridge_safety_factor",
+        f"{_lately('attest_bridge_reserve_units')}\n< {_BRIDGE_MINIMUM} * {_lately('attest_bridge_safety_factor')}",
         "The bridge's reserve {{ $labels.token }} is {{ $value }} base units: below peak outflow x latency x safety "
         "factor.",
         "At peak outflow the reserve lasts through a settlement time, but with less than the margin required.",
@@ -482,8 +498,8 @@ _BRIDGE = (
         "§1.4",
         "critical",
         "P1",
-        "attest_bridge_reserve_units\n"
-        "+ clamp_max(deriv(attest_bridge_reserve_units[30m]), 0) * attest_bridge_latency_seconds\n"
+        f"{_lately('attest_bridge_reserve_units')}\n"
+        f"+ clamp_max(deriv(attest_bridge_reserve_units[30m]), 0) * {_lately('attest_bridge_latency_seconds')}\n"
         f"< {_BRIDGE_MINIMUM}",
         "The bridge's reserve {{ $labels.token }} is, or falls within one settlement time, below peak outflow x "
         "latency.",
@@ -499,7 +515,7 @@ _BRIDGE = (
         "§1.4",
         "warning",
         "P3",
-        "attest_parity_price_deviation_ratio >= attest_parity_threshold_ratio",
+        f"{_lately('attest_parity_price_deviation_ratio')} >= {_lately('attest_parity_threshold_ratio')}",
         "The prices {{ $labels.pair }} on the two chains differ by {{ $value | humanizePercentage }}.",
         "|P138 - P651940| is not below the threshold. The arbitrage bots should have closed it.",
         (
@@ -532,7 +548,9 @@ _SIZING = (
         "§1.4",
         "warning",
         "P3",
-        f"attest_stabilization_reserve_units < {_STABILIZATION_MINIMUM} * attest_stabilization_safety_factor",
+        f"{_lately('attest_stabilization_reserve_units')}\n"
+        f"< {_lately('attest_stabilization_peak_outflow_units_per_second')} * "
+        f"{_lately('attest_stabilization_window_seconds')} * {_lately('attest_stabilization_safety_factor')}",
         "The stabilisation reserve is {{ $value }} base units: below P x T x safety factor.",
         "It lasts through the window at peak outflow, without the margin of 3 to 5 that is recommended.",
         (_STABILIZATION_SIZING, _ONCE, _OWN_NUMBERS),
@@ -544,8 +562,8 @@ _SIZING = (
         "§1.4",
         "warning",
         "P3",
-        "attest_stabilizer_trade_size_units * attest_stabilizer_trades_per_second\n"
-        "< attest_stabilizer_imbalance_units_per_second",
+        f"{_lately('attest_stabilizer_trade_size_units')} * {_lately('attest_stabilizer_trades_per_second')}\n"
+        f"< {_lately('attest_stabilizer_imbalance_units_per_second')}",
         "The stabilizer trades {{ $value }} units per second: less than the imbalance.",
         "s x f < delta: the price will drift on.",
         (
@@ -564,10 +582,10 @@ _SIZING = (
         "§1.4",
         "warning",
         "P3",
-        "attest_twap_deviation_sustained_blocks >= attest_twap_deviation_required_blocks",
+        "attest_twap_deviation_sustained_blocks >= clamp_min(attest_twap_deviation_required_blocks, 2)",
         "The price is away from its average for {{ $value }} blocks.",
         "Not a spike in one block: the deviation from the TWAP is sustained for as many blocks as a rebalancing "
-        "requires.",
+        "requires, two at least.",
         (
             _ONCE,
             ('cast call $XAU_ORACLE "twapDeviation()" --rpc-url $RPC_URL', "|last - twap| / twap; 1e18 is 100 %"),
@@ -700,7 +718,7 @@ _NETWORK = (
         "incident runbook, Validator Failure",
         "critical",
         "P1",
-        _older("attest_chain_validator_last_block_timestamp_seconds", 5 * MINUTE),
+        _older(_lately("attest_chain_validator_last_block_timestamp_seconds"), 5 * MINUTE),
         "Validator {{ $labels.validator }} has proposed and sealed nothing for {{ $value | humanizeDuration }}.",
         "A third of them silent, and the chain halts.",
         (
@@ -776,7 +794,7 @@ _NETWORK = (
         "incident runbook, Oracle Update Failures",
         "critical",
         "P1",
-        "attest_oracle_circuit_breaker_open == 1",
+        f"{_lately('attest_oracle_circuit_breaker_open')} == 1",
         "The oracle publisher's circuit breaker is open.",
         "It gave up publishing after repeated failures. Prices become stale within the hour.",
         (_PUBLISHER_LOGS, _PUBLISHER, ("cast balance $PUBLISHER --rpc-url $RPC_URL", "whether it can pay for gas")),
@@ -802,9 +820,10 @@ _SELF = (
         "§8.1",
         "warning",
         "P3",
-        "attest_chain_head_block_number - attest_chain_indexed_block_number > 300",
-        "{{ $labels.chain }}: the event index is {{ $value }} blocks behind.",
-        "Rates and counters are of the past. After a downtime it catches up by itself; it skips nothing.",
+        f"abs({_lately('attest_chain_head_block_number')} - {_lately('attest_chain_indexed_block_number')}) > 300",
+        "{{ $labels.chain }}: the event index and the head are {{ $value }} blocks apart.",
+        "Rates and counters are of the past. After a downtime it catches up by itself; it skips nothing. An index "
+        "beyond the head waits for it: the endpoint is far behind, or serves a chain that began anew.",
         (_JOURNAL, _ONCE, _RPC_BLOCK),
         "When it does not catch up within an hour.",
         10 * MINUTE,

@@ -20,7 +20,7 @@ from attest.chain.header import Header
 from attest.chain.header import read as read_header
 from attest.chain.logs import SPAN
 from attest.chain.rpc import TOO_LARGE, TOO_SLOW, ChainClient, Request, RpcError
-from attest.chain.values import malformed, quantity
+from attest.chain.values import count, malformed
 from attest.errors import ChainError
 from attest.model import Block
 from attest.monitor import events
@@ -32,6 +32,8 @@ CAREFUL = 128
 SAMPLE = 250
 #: Logs in one chunk beyond which the next is made smaller: what bounds the memory.
 MAX_LOGS = 10_000
+#: The largest index of a log in its block that the index's table takes.
+MAX_INDEX = 2**31 - 1
 #: Chunks after which a smaller range grows again.
 _PATIENCE = 8
 #: Blocks whose receipts are asked for in one chunk because their bloom filter promises an event.
@@ -93,8 +95,10 @@ class ChunkReader:
         line = [self.header(number, answer) for number, answer in zip(numbers, answers, strict=False)]
         again = self.header(last, answers[-1])
         found = answers[len(numbers) : -1]
-        for answer in found:  # only now: a range beyond a head that went back is refused too
-            if not isinstance(answer, list):
+        for place, answer in enumerate(found):  # only now: a range beyond a head that went back is refused too
+            if first == last and isinstance(answer, RpcError):
+                found[place] = self._in_receipts(client, line[-1].block, self._queries[place], answer)
+            elif not isinstance(answer, list):
                 raise self._logs_refused(client, first, last, answer)
         if line[0].block.number == cursor.number and line[0].block.hash != cursor.hash:
             raise MovedError(indexed=True)
@@ -127,8 +131,9 @@ class ChunkReader:
                 if span == 1 or not _asked_too_much(client, fault):
                     raise
             else:
-                refused = any(isinstance(answer, RpcError) for answer in answers[len(numbers) : -1])
-                if span == 1 or not refused or not isinstance(answers[-1], dict):
+                # An error in a header's place too: all that comes after too large an answer is refused by some nodes.
+                refused = any(isinstance(answer, RpcError) for answer in answers)
+                if span == 1 or not refused or answers[-1] is None:
                     return span, numbers, answers
             self._shrink(span // 2)
 
@@ -147,13 +152,19 @@ class ChunkReader:
         for query, answer in zip(self._queries, found, strict=True):
             for plain in answer:
                 try:
-                    number, index = int(plain["blockNumber"], 16), int(plain["logIndex"], 16)
+                    number, index = count(plain["blockNumber"], what), count(plain["logIndex"], what)
                     block_hash, address, topics = plain["blockHash"], plain["address"].lower(), plain["topics"]
-                    fits = first <= number <= last and not plain.get("removed") and query.matches(address, topics)
-                    if not (fits and _HASH.fullmatch(block_hash) and _HASH.fullmatch(plain["transactionHash"])):
+                    fits = first <= number <= last and index <= MAX_INDEX and not plain.get("removed")
+                    fits = fits and query.matches(address, topics)
+                    if not (
+                        fits
+                        and index <= MAX_INDEX
+                        and _HASH.fullmatch(block_hash)
+                        and _HASH.fullmatch(plain["transactionHash"])
+                    ):
                         raise ValueError("not what was asked for")
                     if number not in times and (stated := plain.get("blockTimestamp")) is not None:
-                        times[number] = quantity(stated, what)
+                        times[number] = count(stated, what)
                 except (KeyError, TypeError, ValueError, AttributeError, IndexError):
                     raise malformed(what, f"of the blocks {first} to {last} is not one that was asked for") from None
                 if hashes.setdefault(number, block_hash[2:]) != block_hash[2:]:
@@ -201,17 +212,11 @@ class ChunkReader:
             self._check_receipts(client, block, answer)
 
     def _check_receipts(self, client: ChainClient, block: Block, receipts: Sequence[Any]) -> None:
-        try:
-            if any(receipt["blockHash"] != f"0x{block.hash}" for receipt in receipts):
-                raise MovedError(indexed=False)
-            logs = [log for receipt in receipts for log in receipt["logs"]]
-            ours = [
-                log
-                for log in logs
-                if any(query.matches(log["address"].lower(), log["topics"]) for query in self._queries)
-            ]
-        except (KeyError, TypeError, AttributeError):
-            raise malformed(f"chain {self.name}: the receipts of block {block.number}", "are none") from None
+        ours = [
+            log
+            for log in self._logs_of(block, receipts)
+            if any(query.matches(log["address"].lower(), log["topics"]) for query in self._queries)
+        ]
         if any(_is_event(self._queries, log) for log in ours):
             raise ChainError(
                 f"chain {self.name}: {named(client)} gives no events of block {block.number}, whose receipts have some",
@@ -219,6 +224,26 @@ class ChunkReader:
                 reason="An event that is not read is missing in every sum.",
                 advice="Its log index is damaged or being rebuilt: ask another endpoint, or let the node index again.",
             )
+
+    def _in_receipts(self, client: ChainClient, block: Block, query: Query, refusal: RpcError) -> list[Any]:
+        """The logs of one block, from its receipts: a block with more of them than a node gives at once, which anybody
+        may fill, must not end the reading for good."""
+        (answer,) = client.batch([("eth_getBlockReceipts", [hex(block.number)])])
+        if not isinstance(answer, list):
+            raise self._logs_refused(client, block.number, block.number, refusal)
+        return [log for log in self._logs_of(block, answer) if query.matches(log["address"].lower(), log["topics"])]
+
+    def _logs_of(self, block: Block, receipts: Sequence[Any]) -> list[Any]:
+        """All logs of a block's receipts. Raises :class:`MovedError` for those of another block."""
+        try:
+            if any(receipt["blockHash"] != f"0x{block.hash}" for receipt in receipts):
+                raise MovedError(indexed=False)
+            found = [log for receipt in receipts for log in receipt["logs"]]
+            if not all(isinstance(log["address"], str) and isinstance(log["topics"], list) for log in found):
+                raise TypeError
+        except (KeyError, TypeError):
+            raise malformed(f"chain {self.name}: the receipts of block {block.number}", "are none") from None
+        return found
 
     # -- how much at once ---------------------------------------------------------------------------------------------
 
@@ -289,9 +314,9 @@ def named(client: ChainClient) -> str:
 
 
 def _asked_too_much(client: ChainClient, fault: ChainError) -> bool:
-    """Whether less might be answered: the endpoints were too slow, their answers too large, or some refused."""
-    return fault.code == "endpoints-down" and all(
-        failure.startswith((TOO_LARGE, TOO_SLOW)) for failure in client.failures.values()
+    """Whether less might be answered: an endpoint was too slow, or its answer too large for it or for us."""
+    return fault.code == "endpoints-down" and any(
+        failure.startswith((TOO_LARGE, TOO_SLOW, "HTTP 413", "HTTP 504")) for failure in client.failures.values()
     )
 
 

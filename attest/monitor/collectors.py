@@ -198,10 +198,13 @@ class VaultCollector:
         questions, ledger = chains[self._chain], self._ledger
 
         def sums(function: str, addresses: Sequence[str]) -> dict[str, Callable[[], Any]]:
-            return {
-                self._named(address): questions.call(ledger.call(function, address, returns=["uint"]))
-                for address in addresses
-            }
+            found: dict[str, Callable[[], Any]] = {}
+            for address in dict.fromkeys(map(checksum, addresses)):
+                name = self._names.get(address, address)  # two of one name must not hide one another
+                found[address if name in found else name] = questions.call(
+                    ledger.call(function, address, returns=["uint"])
+                )
+            return found
 
         assets, currencies, *counted = (listed() for listed in self._listed)
         collateral = sums("totalCollateral", assets)
@@ -224,9 +227,6 @@ class VaultCollector:
                     yield Sample(metric, value(), (name,))
 
         return read
-
-    def _named(self, address: str) -> str:
-        return self._names.get(checksum(address), checksum(address))
 
     def _singly(self, chains: Chains) -> Callable[[], list[int]]:
         asked = [

@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias
 
 from attest.monitor import metrics
 from attest.monitor.exposition import Metric, Sample
+from attest.monitor.sizing import MIN_SUSTAINED_BLOCKS
 from attest.monitor.watch import Snapshot
 
 Severity: TypeAlias = Literal["critical", "warning", "info"]
@@ -180,7 +181,7 @@ def _sizing(values: _Values, now: float) -> Iterator[Finding]:
     if size is not None and often is not None and imbalance is not None and size * often < imbalance:
         yield Finding("CantileverThroughputLow", "warning", "", "stabilizer", "s x f < delta")
     sustained, required = values.get(metrics.SUSTAINED), values.get(metrics.REQUIRED)
-    if sustained is not None and required is not None and 0 < required <= sustained:
+    if sustained is not None and required is not None and sustained >= max(required, MIN_SUSTAINED_BLOCKS):
         yield Finding("TwapDeviationSustained", "warning", "", "stabilizer", f"for {sustained} blocks")
     volume, cap = values.get(metrics.BLOCK_VOLUME), values.get(metrics.BLOCK_CAP)
     if volume is not None and cap is not None and volume > cap:

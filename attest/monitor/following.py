@@ -6,9 +6,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from attest.chain.rpc import ChainClient
 from attest.config import Config, Followed
+from attest.errors import ChainError
 from attest.monitor import metrics
 from attest.monitor.events import STATUSES, Contract, Kind, Renamed, Statuses, Watched, watch
 from attest.monitor.exposition import Distribution, Sample
@@ -19,6 +21,9 @@ from attest.secrets import resolve
 
 #: Measures over all events of a month are made anew at most this often, in seconds.
 _MEASURE_SECONDS = 60
+
+#: Chunks of blocks after which the time is looked at.
+_CHUNKS = 4
 
 #: Events that call for somebody: kind, result of a check, and the section that has them followed.
 _RECENT: Mapping[str, tuple[Kind, bool | None, str]] = {
@@ -75,24 +80,42 @@ class Follower:
         #: The token whose outflow the stabilizer's reserve is measured against, once it is known.
         self.stabilizer_currency: str | None = None
         self._index: EventIndex | None = None
+        self._behind = False
         self._counts: list[Sample] = []
+        self._counted_at: tuple[Any, ...] | None = None
         self._measures: list[Sample] = []
         self._measured_at: float | None = None
 
-    def advance(self, client: ChainClient) -> None:
-        """Index up to the newest final block. Raises what :meth:`EventIndex.open` and :meth:`EventIndex.advance` do."""
-        progress = self._opened().advance(client)
-        if progress.added or progress.reorgs or progress.unreadable:
-            self._counts = []
+    def advance(self, client: ChainClient, patience: float | None = None) -> None:
+        """Index up to the newest final block, for about ``patience`` seconds at most. Raises what
+        :meth:`EventIndex.open` and :meth:`EventIndex.advance` do, and :class:`ChainError` (``index-behind``) if the
+        time was not enough."""
+        index, begun = self._opened(), time.monotonic()
+        while True:
+            progress = index.advance(client, chunks=None if patience is None else _CHUNKS)
+            self._behind = progress.indexed < progress.head
+            if not self._behind:
+                return
+            if patience is not None and time.monotonic() - begun >= patience:
+                raise ChainError(
+                    f"chain {self._chain}: events are indexed to block {progress.indexed} of {progress.head}",
+                    code="index-behind",
+                    reason="Counters on their way up would look like events of now; they are told when it is through.",
+                    advice="Wait: it goes on with the next cycle, and everything else is watched meanwhile.",
+                )
 
     def samples(self) -> list[Sample]:
-        """What the index adds up to, as far as it has come; nothing before its first block. Raises
-        :class:`OperatorError` for a database that cannot be read."""
+        """What the index adds up to, as far as it has come; nothing before its first block, and while it catches up
+        only how far it is. Raises :class:`OperatorError` for a database that cannot be read."""
         cursor = self._opened().cursor()
         if cursor is None:
             return []
+        if self._behind:
+            return [Sample(metrics.INDEXED, cursor.number, (self._chain,))]
         with reading(self._url, chain_id=self._chain_id, base=self._base) as totals:
-            self._counts = self._counts or list(self._counted(totals))
+            mark = totals.mark()  # and not what advance() did: another process may have been faster, or it broke off
+            if mark != self._counted_at:
+                self._counts, self._counted_at = list(self._counted(totals)), mark
             now = time.monotonic()
             if self._measured_at is None or now - self._measured_at >= _MEASURE_SECONDS:
                 self._measures, self._measured_at = list(self._measured(totals)), now
@@ -172,12 +195,13 @@ class Follower:
             yield Sample(metrics.ENDED, outcomes.failed, (window, "failed"))
         since = until - bridge.lookback_days * DAY
         measures = totals.bridge(since, until)
-        latency = totals.settlements(since, until)
-        typical = latency.p95 if bridge.latency_by == "p95" else latency.median
+        everybody = totals.settlements(since, until)
         for address, symbol in self._symbols.items():
             measured = measures.get(address)
             peak = 0 if measured is None else measured.peak[1].per_second
             yield Sample(metrics.PEAK_OUTFLOW, peak, (symbol,))
+            latency = everybody if measured is None else measured.latency
+            typical = latency.p95 if bridge.latency_by == "p95" else latency.median
             if typical is not None:
                 yield Sample(metrics.LATENCY, typical, (symbol,))
         wanted = stabilizer is not None and stabilizer.window_seconds and stabilizer.peak_minute_outflow is None

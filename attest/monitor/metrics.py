@@ -92,8 +92,8 @@ VIOLATIONS = _counter("compliance_violations_total", "Violations that the compli
 RECENT = _gauge("events_last_day", "Events of the last day that call for somebody; of checks, the failed.", "kind")
 
 # Network.
-HEAD_TIME = _gauge("chain_head_timestamp_seconds", "Time of the newest block of any endpoint.", "chain")
-HEAD_NUMBER = _gauge("chain_head_block_number", "Number of the newest block of any endpoint.", "chain")
+HEAD_TIME = _gauge("chain_head_timestamp_seconds", "Time of the newest block that a read quorum has reached.", "chain")
+HEAD_NUMBER = _gauge("chain_head_block_number", "Number of the newest block that a read quorum has reached.", "chain")
 INDEXED = _gauge("chain_indexed_block_number", "Last block whose events are counted.", "chain")
 REORGS = _counter("chain_reorgs_total", "Reorganisations that reached into counted blocks.", "chain")
 REORG_DEPTH = _gauge("chain_reorg_deepest_blocks", "Most counted blocks that one reorganisation replaced.", "chain")
@@ -124,3 +124,4 @@ JOB = _gauge("job_last_success_timestamp_seconds", "When a task of the runbook w
 CLOCK_SKEW = _gauge("clock_skew_seconds", "This machine's clock less the newest block's time.", "chain")
 CYCLE_SECONDS = _gauge("cycle_duration_seconds", "How long the last cycle took.")
 CYCLE_REQUESTS = _gauge("cycle_requests", "HTTP requests of the last cycle.")
+NOTIFICATIONS = _counter("notifications_total", "Messages to a destination of --notify.", "destination", "outcome")

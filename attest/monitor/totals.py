@@ -152,6 +152,11 @@ def _no_such_chain(label: str, chain_id: int | None, there: Sequence[int]) -> Op
     )
 
 
+def _nearest(count: int, share: int) -> int:
+    """The nearest rank, from 1, of a share in percent of so many."""
+    return -(-count * share // 100)
+
+
 @dataclass(frozen=True)
 class BridgeMeasures:
     """Steps 1 to 3 of the runbook's bridge sizing (section 1.4), for one asset over ``(since, until]``: what was locked
@@ -303,13 +308,33 @@ class Totals:
         count = self._connection.execute(select(func.count()).select_from(transfers).where(*settled)).scalar_one()
         ordered = select(self._duration().label("duration")).where(*settled).order_by("duration").limit(1)
 
-        def rank(share: Fraction) -> int | None:
+        def rank(share: int) -> int | None:
             if not count:
                 return None
-            nearest = -(-count * share.numerator // share.denominator)
-            return int(self._connection.execute(ordered.offset(nearest - 1)).scalar_one())
+            return int(self._connection.execute(ordered.offset(_nearest(count, share) - 1)).scalar_one())
 
-        return Durations(count, rank(Fraction(1, 2)), rank(Fraction(95, 100)))
+        return Durations(count, rank(50), rank(95))
+
+    def settlements_by_asset(self, since: int, until: int) -> dict[str, Durations]:
+        """The same for each asset of which a transfer was settled in the window, in two passes over them all."""
+        from sqlalchemy import func, select
+
+        from attest.monitor.tables import transfers
+
+        columns = transfers.c
+        settled = (self._settled(), columns.ended_at > since, columns.ended_at <= until)
+        query = select(columns.asset, func.count()).where(*settled).group_by(columns.asset)
+        found: Sequence[Any] = self._connection.execute(query).all()
+        counts: dict[str | None, int] = dict(found)
+        ordered = select(columns.asset, self._duration().label("duration")).where(*settled)
+        passed: dict[str | None, int] = {}
+        ranked: dict[tuple[str | None, int], int] = {}
+        for asset, duration in self._stream(ordered.order_by("duration")):
+            place = passed[asset] = passed.get(asset, 0) + 1
+            for share in (50, 95):
+                if place == _nearest(counts[asset], share):
+                    ranked[asset, share] = int(duration)
+        return {asset or "": Durations(count, ranked[asset, 50], ranked[asset, 95]) for asset, count in counts.items()}
 
     def settlement_histogram(self, bounds: Sequence[int] = BUCKETS) -> Histogram:
         """All settlements since the first block, in cumulative buckets."""
@@ -359,13 +384,15 @@ class Totals:
         return peaks
 
     def bridge(self, since: int, until: int) -> dict[str, BridgeMeasures]:
-        """What a bridge's buffer is sized by, for each asset that left in a window."""
+        """What a bridge's buffer is sized by, for each asset that left in a window. Of one of which no transfer was
+        settled, the latency is that of all."""
         kinds: tuple[Outflow, ...] = get_args(Outflow)
         sums = {kind: self.outflow(since, until, kind) for kind in kinds}
         peaks = {
             (kind, window): self.peak_outflow(window, since, until, kind) for kind in kinds for window in (HOUR, DAY)
         }
-        latency = self.settlements(since, until)
+        everybody = self.settlements(since, until)
+        own = self.settlements_by_asset(since, until)
         return {
             asset: BridgeMeasures(
                 asset,
@@ -374,7 +401,7 @@ class Totals:
                 sums["transfer-initiated"].get(asset, 0),
                 sums["transfer-released"].get(asset, 0),
                 {key: found[asset] for key, found in peaks.items() if asset in found},
-                latency,
+                own.get(asset, everybody),
             )
             for asset in sorted(set().union(*sums.values()))
         }
@@ -416,6 +443,24 @@ class Totals:
         return transfers.c.ended_at - transfers.c.initiated_at
 
     # -- the index itself ---------------------------------------------------------------------------------------------
+
+    def mark(self) -> tuple[Any, ...]:
+        """What is another whenever anything was added or taken out, by whomever: the newest event, the newest log that
+        could not be read, and the reorganisations. The counters of two equal marks are the same."""
+        from sqlalchemy import select
+
+        from attest.monitor.tables import events, unreadable
+
+        newest = []
+        for columns in (events.c, unreadable.c):
+            query = (
+                select(columns.block_number, columns.log_index, columns.block_hash)
+                .where(columns.chain_id == self.indexed.chain_id)
+                .order_by(columns.block_number.desc(), columns.log_index.desc())
+                .limit(1)
+            )
+            newest.append(self._connection.execute(query).first())
+        return (*newest, self.reorgs())
 
     def reorgs(self) -> Reorgs:
         """Reorganisations that reached into indexed blocks."""

@@ -28,6 +28,8 @@ from attest.store import Store
 
 _log = logging.getLogger(__name__)
 
+#: A block that counts as final is at most so much older than the newest one, in seconds.
+_FINAL_SECONDS = 3600
 #: The private store is looked at no more often than this, in seconds: with an object store each look is paid for.
 _STORE_SECONDS = 60
 
@@ -110,9 +112,10 @@ class Watch:
         ]
         return [f"monitor.{name}" for name in found]
 
-    def cycle(self, *, events: bool = True) -> Snapshot:
-        """Read everything once, or all but the events. Nothing that a chain, a database or a store does makes it
-        raise."""
+    def cycle(self, *, events: bool = True, patience: float | None = None) -> Snapshot:
+        """Read everything once, or all but the events; with ``patience``, events for about so many seconds at most, so
+        that a first scan, or one after a long pause, keeps nothing else waiting. Nothing that a chain, a database or a
+        store does makes it raise."""
         begun, sent = time.perf_counter(), self._requests()
         found = _Findings(self._standing, self.now)
         heads: dict[str, Sequence[EndpointHead]] = {}
@@ -131,7 +134,7 @@ class Watch:
                 home = blocks[self._home]
                 if isinstance(home, ChainError):
                     raise home
-                self._follower.advance(self.clients[self._home])
+                self._follower.advance(self.clients[self._home], patience)
             with found.attempt(self._follower.name):
                 found.samples += self._follower.samples()
         with found.part("jobs"):
@@ -177,17 +180,32 @@ class Watch:
                 yield Sample(metrics.RPC_HEAD, head.block.number, (chain, head.endpoint))
         reached = [head.block for head in heads if head.block is not None]
         if reached:
-            newest = max(reached, key=lambda block: block.number)
-            yield Sample(metrics.HEAD_NUMBER, newest.number, (chain,))
-            yield Sample(metrics.HEAD_TIME, newest.timestamp, (chain,))
-            yield Sample(metrics.CLOCK_SKEW, self.now().timestamp() - newest.timestamp, (chain,))
+            # What a quorum has reached, or a single endpoint could hide a halt behind blocks that it made up.
+            place = min(self.clients[chain].read_quorum, len(reached)) - 1
+            timestamp = sorted((block.timestamp for block in reached), reverse=True)[place]
+            yield Sample(
+                metrics.HEAD_NUMBER, sorted((block.number for block in reached), reverse=True)[place], (chain,)
+            )
+            yield Sample(metrics.HEAD_TIME, timestamp, (chain,))
+            yield Sample(metrics.CLOCK_SKEW, self.now().timestamp() - timestamp, (chain,))
+
+    def _newest(self, chain: str, heads: Sequence[EndpointHead]) -> tuple[int, int]:
+        """Number and time that a quorum has reached: a single endpoint could hide a halt behind blocks that it made
+        up."""
+        reached = [head.block for head in heads if head.block is not None]
+        place = min(self.clients[chain].read_quorum, len(reached)) - 1
+        number = sorted((block.number for block in reached), reverse=True)[place]
+        return number, sorted((block.timestamp for block in reached), reverse=True)[place]
 
     def _network(
         self, chain: str, client: ChainClient, heads: Sequence[EndpointHead], block: Block | ChainError
     ) -> list[Sample]:
-        """Raises the :class:`ChainError` for which there is no pinned block."""
+        """Raises the :class:`ChainError` for which there is no pinned block, or for one that is old beside the head."""
         if isinstance(block, ChainError):
             raise block
+        _, newest = self._newest(chain, heads)
+        if newest - block.timestamp > _FINAL_SECONDS:
+            raise _final_old(chain, block, newest)
         seen = self._validators[chain].read(client, block)
         return [Sample(metrics.VALIDATOR, at, (chain, validator)) for validator, at in seen.items()]
 
@@ -270,6 +288,15 @@ def _pinned(client: ChainClient, finality: str) -> Block | ChainError:
         return client.finalized_head(finality)
     except ChainError as fault:
         return fault
+
+
+def _final_old(name: str, block: Block, newest: int) -> ChainError:
+    return ChainError(
+        f"chain {name}: its newest final block, {block.number}, is {newest - block.timestamp} s older than its head",
+        code="final-block-old",
+        reason="States are read at the newest final block: every number of this chain is as old as that.",
+        advice=f"The chain does not become final, or endpoints lag behind; or chains.{name}.finality does not fit it.",
+    )
 
 
 def _unknown(name: str) -> ChainError:

@@ -133,6 +133,10 @@ LEVELS = (
         at_limit=True,
     ),
     Level(
+        "TwapDeviationSustained",
+        {"attest_twap_deviation_sustained_blocks": (2, 1, 0), "attest_twap_deviation_required_blocks": 1},
+    ),
+    Level(
         "StabilizerBlockCapExceeded",
         {"attest_stabilizer_block_volume_units": (2_001, 2_000, 1_999), "attest_stabilizer_block_cap_units": 2_000},
     ),
@@ -155,6 +159,10 @@ LEVELS = (
     Level(
         "IndexerLagging",
         {"attest_chain_head_block_number": (10_301, 10_300, 10_299), "attest_chain_indexed_block_number": 10_000},
+    ),
+    Level(
+        "IndexerLagging",
+        {"attest_chain_head_block_number": (9_699, 9_700, 9_701), "attest_chain_indexed_block_number": 10_000},
     ),
     *(
         Level(
@@ -201,12 +209,22 @@ def _until(end: int, value: Value, then: Value = lambda _: None) -> Value:
     return lambda minute: value(minute) if minute < end else then(minute)
 
 
+def _gappy(begin: int, value: Value) -> Value:
+    """From a minute on, values of even minutes only; before it none."""
+    return lambda minute: value(minute) if minute >= begin and minute % 2 == 0 else None
+
+
 def _flat(value: float | None) -> Value:
     return lambda _: value
 
 
 def _keep(alert: str) -> int:
     return ALERTS[alert].keep_firing_seconds // MINUTE
+
+
+def _lingers(alert: str) -> int:
+    """Minutes for which a value that is no longer told counts, where the rule bridges gaps."""
+    return 3 if "[3m]" in ALERTS[alert].expr else 0
 
 
 def level_stories(level: Level) -> Iterator[Story]:
@@ -230,6 +248,13 @@ def level_stories(level: Level) -> Iterator[Story]:
             {name: _until(ONSET, good[name], _until(fires, bad[name], good[name])) for name in bad},
             quiet=range(ONSET, fires + waits + 1),
         )
+    if _lingers(alert.name):
+        yield Story(
+            alert.name,
+            "just bad, and every other value is missing",
+            {name: _gappy(ONSET, bad[name]) for name in bad},
+            fires=[ONSET + waits + 1, ONSET + waits + LASTING],
+        )
     for value, what, fired in ((limit, "at the limit", level.at_limit), (good, "just good", False)):
         yield Story(
             alert.name,
@@ -238,7 +263,8 @@ def level_stories(level: Level) -> Iterator[Story]:
             **{"fires" if fired else "quiet": [waits, waits + 1, ONSET, ONSET + waits + LASTING]},
         )
     back = ends + SILENCE
-    silent = range(ends + keeps, back, 10)
+    lingers = _lingers(alert.name)
+    silent = range(ends + keeps + lingers, back, 10)
     yield Story(
         alert.name,
         "just bad, then the exporter is dead",
@@ -281,25 +307,20 @@ def rise_stories(alert: str, counter: str) -> Iterator[Story]:
     )
 
 
-def _bridge(settled: Value, failed: Value) -> Mapping[str, Value]:
-    return {
-        'attest_bridge_transfers_total{status="settled"}': settled,
-        'attest_bridge_transfers_total{status="failed"}': failed,
-        'attest_bridge_transfers_total{status="initiated"}': lambda minute: (settled(minute) or 0) * 3,
-    }
-
-
-def _steps(*minutes_and_steps: tuple[int, int]) -> Value:
-    return lambda minute: sum(step for at, step in minutes_and_steps if minute >= at)
-
-
 def rate_stories(alert: str, bad: tuple[int, int], limit: tuple[int, int]) -> Iterator[Story]:
     """Of (settled, failed) transfers that all end in minute 90, after none."""
     waits, keeps = 5, _keep(alert)
     whole = 60
 
     def ended(counts: tuple[int, int]) -> Mapping[str, Value]:
-        return _bridge(*(_steps((90, count)) for count in counts))
+        series: dict[str, Value] = {}
+        for outcome, count in zip(("settled", "failed"), counts, strict=True):
+            labels = f'outcome="{outcome}"'
+            series[f'attest_bridge_ended_transfers{{{labels},window="hour"}}'] = _until(
+                90, _flat(0), _until(90 + whole, _flat(count), _flat(0))
+            )
+            series[f'attest_bridge_ended_transfers{{{labels},window="day"}}'] = _flat(10_000)
+        return series
 
     yield Story(
         alert,

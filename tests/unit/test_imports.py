@@ -93,7 +93,7 @@ def test_command__library_of_an_extra_is_missing__is_named_with_its_extra() -> N
     extras = PROJECT["optional-dependencies"]
     declared = {
         re.split(r"[\[<>=]", one)[0].replace("-", "_"): extra
-        for extra in ("run", "sql", "sftp", "signatures", "timestamp")
+        for extra in ("run", "sql", "sftp", "signatures", "timestamp", "notify")
         for one in extras[extra]
     }
     # Data, and what only other libraries import.

@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -266,20 +267,19 @@ def test_dashboard__print__is_a_pdf_with_plots_and_without_screen_parts(
     [(ALL_STATES, 0), (ALL_STATES, 30), (feeds.feed([]), 0), (WIDE_WORDS, 0), (feeds.troubled(), 0)],
     ids=["current", "stale", "nothing published", "wide words", "troubled"],
 )
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("viewport", [PHONE, DESK], ids=["phone", "desk"])
-def test_dashboard__axe__finds_no_violation(
-    show: Callable[..., BrowserPage], feed: Feed, later: int, scheme: str, viewport: dict[str, int]
-) -> None:
+def test_dashboard__axe__finds_no_violation(show: Callable[..., BrowserPage], feed: Feed, later: int) -> None:
     if not AXE.exists():
         message = "axe-core is not installed: npm ci"
         if os.environ.get("ATTEST_REQUIRE_ALL") == "1":
             pytest.fail(message)
         pytest.skip(message)
-    page = show(feed, color_scheme=scheme, viewport=viewport, reader_later=timedelta(days=later))
+    page = show(feed, reader_later=timedelta(days=later))
     page.evaluate("document.querySelectorAll('details').forEach(part => part.open = true)")
     page.evaluate(AXE.read_text(encoding="utf-8"))
-    result = page.evaluate("axe.run(document, {resultTypes: ['violations', 'incomplete']})")
-    assert len(result["passes"]) > 15
-    found = [(rule["id"], [node["html"][:200] for node in rule["nodes"]]) for rule in result["violations"]]
-    assert found == []
+    for viewport, scheme in product((PHONE, DESK), ("light", "dark")):
+        page.set_viewport_size(viewport)
+        page.emulate_media(color_scheme=scheme)
+        result = page.evaluate("axe.run(document, {resultTypes: ['violations', 'incomplete']})")
+        assert len(result["passes"]) > 15
+        found = [(rule["id"], [node["html"][:200] for node in rule["nodes"]]) for rule in result["violations"]]
+        assert found == [], (viewport, scheme)

@@ -302,11 +302,31 @@ def test_batch__same_value_written_otherwise__agrees():
             {"accountProof": ["0xaa"], "storageProof": [{"key": "0x2", "value": "0x0", "proof": ["0xbb"]}]},
             {"accountProof": ["0xaa"], "storageProof": [{"key": "0x02", "value": "0x", "proof": ["0xbb"]}]},
         ),
+        ("eth_getLogs", [{"data": "0xAB"}], [{"data": "0xab", "blockTimestamp": "0x5", "removed": False}]),
+        (
+            "eth_getBlockReceipts",
+            [{"status": "0x1", "logs": [{"data": "0xab"}], "effectiveGasPrice": "0x0"}],
+            [{"status": "0x1", "logs": [{"data": "0xab", "blockTimestamp": "0x5"}], "revertReason": None}],
+        ),
     ],
 )
 def test_batch__nodes_of_other_make_add_fields__agrees_on_what_is_used(method, one, other):
     nodes = [Node(handlers={method: lambda params, plain=plain: plain}) for plain in (one, other)]
     assert client(*nodes, read_quorum=2).batch([(method, [])]) == [one]
+
+
+@pytest.mark.parametrize(("one", "other"), [([], {}), ([["a", 1]], {"a": 1})])
+def test_batch__object_for_a_list__is_another_answer(one, other):
+    with pytest.raises(ChainError, match="disagree"):
+        client(answering(one), answering(other), read_quorum=2).batch([CALL])
+
+
+@pytest.mark.parametrize("name", ["topics", "data", "logIndex"])
+def test_batch__logs_that_differ_in_what_is_used__disagree(name):
+    log = {"topics": ["0x01"], "data": "0x", "logIndex": "0x0"}
+    nodes = [Node(handlers={"eth_getLogs": lambda params, p=plain: [p]}) for plain in (log, {**log, name: "0x99"})]
+    with pytest.raises(ChainError, match="disagree on eth_getLogs"):
+        client(*nodes, read_quorum=2).batch([("eth_getLogs", [])])
 
 
 def test_batch__headers_of_two_forks__disagree():
@@ -431,6 +451,12 @@ def test_head__endpoints_at_different_heights__takes_the_newest_that_the_quorum_
     assert client(*[line.node() for line in lines], read_quorum=1).head() == lines[0].block(99)
 
 
+@pytest.mark.parametrize("answer", [{}, {"number": "zz"}, {"number": None}, {"number": "0x" + "f" * 64}])
+def test_head__one_of_three_answers_nonsense__is_that_of_the_others(answer):
+    liar = Node(handlers={"eth_getBlockByNumber": lambda params: answer})
+    assert client(liar, Line(100).node(), Line(100).node(), read_quorum=2).head() == Line(100).block(99)
+
+
 def test_head__endpoints_on_two_forks__refuses():
     with pytest.raises(ChainError, match="disagree on eth_getBlockByNumber"):
         client(Line(9).node(), Line(9, fork="other").node(), read_quorum=2).head()
@@ -477,6 +503,7 @@ def test_finalized_head_and__hints__travel_in_the_same_request():
         ({"number": None}, "is not a hex quantity"),
         ({"hash": "0x12"}, "is not 32 bytes of hex data"),
         ({"timestamp": "0x" + "f" * 65}, "is not a hex quantity"),
+        ({"timestamp": hex(2**63)}, "more than there can be"),
         ({"parentHash": 7}, "is not 32 bytes of hex data"),
     ],
 )
@@ -799,3 +826,46 @@ def test_pinned_requests__name_the_block_by_hash():
     assert rpc.nonce_request(address, block) == ("eth_getTransactionCount", [address, pin])
     assert rpc.proof_request(address, [slot], block) == ("eth_getProof", [address, [f"0x{slot}"], pin])
     assert rpc.header_request(block) == ("eth_getBlockByHash", [f"0x{block.hash}", False])
+
+
+# -- batches that a node does not take ---------------------------------------------------------------------------------
+
+
+def _erigon(answers: list[Any]) -> Reply:
+    return Reply(200, b'{"jsonrpc":"2.0","id":null,"error":{"code":-32000,"message":"batch limit 100 exceeded"}}')
+
+
+def _geth(answers: list[Any]) -> Reply:
+    error = {"code": -32600, "message": "batch too large"}
+    return Reply(200, json.dumps([{"jsonrpc": "2.0", "id": answers[0]["id"], "error": error}]).encode())
+
+
+@pytest.mark.parametrize("refuse", [_erigon, _geth, lambda answers: Reply(413, b""), lambda answers: Reply(400, b"{}")])
+def test_batch__node_that_takes_fewer_calls__is_asked_for_fewer_from_then_on(refuse):
+    def limited(answers: list[Any]) -> Reply:
+        return refuse(answers) if len(answers) > 100 else Reply(200, json.dumps(answers).encode())
+
+    node = Node(handlers={"eth_call": lambda params: hex(params[0])}, tamper=limited)
+    reader = client(node)
+    calls = [("eth_call", [number]) for number in range(333)]
+    assert reader.batch(calls) == [hex(number) for number in range(333)]
+    sent = len(node.requests)
+    assert reader.batch(calls) == [hex(number) for number in range(333)]
+    assert len(node.requests) - sent <= 6, "it does not try the larger ones again"
+
+
+def test_batch__node_that_refuses_every_batch__is_down_after_a_few():
+    node = Node(handlers={"eth_call": lambda params: "0x"}, tamper=_erigon)
+    with pytest.raises(ChainError, match="batch limit 100 exceeded"):
+        client(node).batch([CALL] * 1000)
+    assert len(node.requests) < 10
+
+
+def test_send_raw__batch_refused__is_never_sent_again():
+    node = Node(tamper=lambda answers: Reply(200, json.dumps(answers).encode()))
+    reader = client(node)
+    reader.identify()
+    node.tamper = _erigon
+    outcomes = reader.send_raw([bytes([number]) for number in range(30)])
+    assert {each.kind for (each,) in outcomes} == {"unknown"}
+    assert len(node.requests) == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import sqlite3
 from pathlib import Path
@@ -26,6 +27,7 @@ from tests.support.eventful import (
     Emission,
     EventfulChain,
     any_emission,
+    checked,
     initiated,
     minted,
     moved,
@@ -486,7 +488,7 @@ def test_advance__single_block_refused__says_what_the_node_said(database: str) -
     def refuse(params: list[Any]) -> Any:
         raise Error(-32005, "rate limit exceeded")
 
-    fault = refusal(open_index(database), lively(9).node(eth_getLogs=refuse))
+    fault = refusal(open_index(database), lively(9).node(eth_getLogs=refuse, eth_getBlockReceipts=refuse))
     assert fault.code == "logs-refused"
     assert "rate limit exceeded" in fault.message
 
@@ -496,7 +498,8 @@ def test_advance__single_block_refused__says_what_the_node_said(database: str) -
     [
         {"blockNumber": "0x6400"}, {"blockNumber": None}, {"removed": True}, {"address": None}, {"logIndex": 0},
         {"address": "0x" + "ee" * 20}, {"topics": []}, {"topics": ["0x" + "00" * 32]}, {"blockHash": "0x12"},
-        {"transactionHash": "ab"},
+        {"transactionHash": "ab"}, {"logIndex": hex(2**63)}, {"logIndex": hex(2**31)}, {"logIndex": "-0x1"},
+        {"blockNumber": hex(2**64)},
     ],
     ids=str,
 )  # fmt: skip
@@ -665,3 +668,69 @@ def test_open__file_that_is_no_database__is_refused_by_name(tmp_path: Path) -> N
     with pytest.raises(OperatorError, match=r"events\.sqlite") as refused:
         open_index("sqlite:///events.sqlite", base=tmp_path)
     assert refused.value.code == "index-unusable"
+
+
+# -- nodes of several makes --------------------------------------------------------------------------------------------
+
+
+def _served(chain: EventfulChain, tamper: Any) -> Node:
+    node = chain.node()
+    node.tamper = tamper
+    return node
+
+
+def test_advance__answers_end_where_the_whole_is_too_large__fewer_blocks_are_asked_for(
+    database: str, tmp_path: Path
+) -> None:
+    """As geth does it: what is beyond the limit of the whole response is an error in its place."""
+    chain = lively(300)
+
+    def limited(answers: list[Any]) -> Reply:
+        size = 0
+        for number, answer in enumerate(answers):
+            size += len(json.dumps(answer))
+            if size > 60_000:
+                error = {"code": -32003, "message": "response too large"}
+                answers[number] = {"jsonrpc": "2.0", "id": answer["id"], "error": error}
+        return Reply(200, json.dumps(answers).encode())
+
+    open_index(database).advance(client(_served(chain, limited)))
+    assert content(database) == clean(chain, tmp_path)
+
+
+@pytest.mark.parametrize("status", [413, 504])
+def test_advance__proxy_gives_up_on_large_ranges__fewer_blocks_are_asked_for(
+    status: int, database: str, tmp_path: Path
+) -> None:
+    chain = lively(100)
+
+    def limited(answers: list[Any]) -> Reply:
+        body = json.dumps(answers).encode()
+        return Reply(status, b"") if len(body) > 30_000 else Reply(200, body)
+
+    open_index(database).advance(client(_served(chain, limited)))
+    assert content(database) == clean(chain, tmp_path)
+
+
+def test_advance__block_with_more_logs_than_a_node_gives__is_read_from_its_receipts(
+    database: str, tmp_path: Path
+) -> None:
+    chain = lively(30)
+    chain.mine(*[checked(False), moved(1), status(1, SETTLED)] * 20)
+    chain.mine(minted(1))
+    expected = clean(chain, tmp_path)
+    chain.most = 15
+    open_index(database).advance(client(chain))
+    assert content(database) == expected
+
+
+@pytest.mark.parametrize("receipts", [None, [{}], [{"blockHash": "0x12", "logs": []}], "0x"])
+def test_advance__receipts_that_are_no_help__store_nothing_of_that_block(receipts: Any, database: str) -> None:
+    chain = EventfulChain(most=15)
+    chain.mine(*[checked(False)] * 16)
+    index = open_index(database)
+    with pytest.raises(ChainError):
+        index.advance(client(chain.node(eth_getBlockReceipts=lambda params: receipts)))
+    cursor = index.cursor()
+    assert cursor is not None
+    assert cursor.number < 1

@@ -30,10 +30,18 @@ def test_exit_code__of_two_findings__is_that_of_the_worse() -> None:
         assert exit_code_of([BY_CODE[better], BY_CODE[worst]]) == worst
 
 
+def test_exit_code__somebody_could_not_be_told__is_5_but_for_a_shortfall() -> None:
+    assert [exit_code_of([BY_CODE[code]], untold=True) for code in (0, 3, 5, 4)] == [5, 5, 5, 4]
+    assert exit_code_of([], untold=True) == 5
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
         (("--json",), "goes with --once"),
+        (("--json", "--notify"), "goes with --once"),
+        (("--notify-test", "--once"), "goes alone"),
+        (("--notify-test", "--notify"), "goes alone"),
         (("--once", "--listen", "9464"), "is host and port"),
         (("--once", "--listen", "127.0.0.1:99999"), "is host and port"),
     ],

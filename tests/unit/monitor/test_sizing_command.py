@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
 
 from attest import schemas
+from attest.records import format_instant
 from tests.support.commands import Said, attest
 from tests.support.eventful import ASSET, SETTLED, EventfulChain, initiated, released, status
 from tests.support.indexing import client, open_index
 
 
-def document(said: Said) -> dict[str, object]:
+def document(said: Said) -> dict[str, Any]:
     jsonschema.validate(said.document, schemas.schema("sizing"))
     assert said.document["exit_code"] == said.code
     return dict(said.document)
@@ -134,6 +137,22 @@ def test_bridge__from_the_index__measures_peak_and_latency(chain: EventfulChain,
     text = attest("sizing", "bridge", "--from-index", database)
     assert "p95" in text.out
     assert max(map(len, text.out.splitlines())) <= 80
+
+
+def test_bridge__from_the_index__says_of_which_time(chain: EventfulChain, database: str) -> None:
+    index = open_index(database)
+    index.advance(client(chain))
+    (note,) = document(attest("sizing", "bridge", "--from-index", database, "--json"))["notes"]
+    until = datetime.fromtimestamp(int(chain.blocks[-1]["timestamp"], 16), UTC)
+    assert note == (
+        f"measured in the events after {format_instant(until - timedelta(days=30))} up to {format_instant(until)}, "
+        "the last block indexed"
+    )
+
+
+def test_bridge__settles_at_once__says_that_nothing_is_required_by_it() -> None:
+    said = attest("sizing", "bridge", "--peak-outflow", "10", "--latency", "0", "--json")
+    assert "requires no reserve at all" in document(said)["notes"][0]
 
 
 def test_bridge__url_in_the_environment__is_used(chain: EventfulChain, database: str) -> None:

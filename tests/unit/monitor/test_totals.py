@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from attest.errors import OperatorError
 from attest.monitor.events import Statuses
+from attest.monitor.sizing import bridge_buffer
 from attest.monitor.totals import DAY, HOUR, Durations, Peak, Totals, reading
 from tests.support.eventful import (
     ASSET,
@@ -159,6 +161,75 @@ def test_bridge__initiated_and_released__largest_rate_counts(story: Story) -> No
         assert (found[ASSET].initiated, found[ASSET].released) == (3600, 7200)
         assert found[ASSET].latency == Durations(1, 20, 20)
         assert found[OTHER].peak[1].per_second == Fraction(5, HOUR)
+
+
+TRANSFERS = st.lists(
+    st.tuples(
+        st.integers(0, 4000),
+        st.sampled_from([ASSET, OTHER]),
+        st.integers(0, 2**200),
+        st.integers(0, 9000),
+        st.sampled_from([SETTLED, SETTLED, SETTLED, FAILED, None]),
+    ),
+    min_size=1,
+    max_size=20,
+)
+
+
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(TRANSFERS, st.integers(0, 20_000))
+def test_bridge__any_transfers__all_five_steps_as_computed_plainly(
+    tmp_path_factory: pytest.TempPathFactory, transfers: list[tuple[int, str, int, int, int | None]], back: int
+) -> None:
+    """The runbook's sizing (section 1.4) of each asset, from the bare list of transfers."""
+    story, told, now = Story(tmp_path_factory.mktemp("sized")), [], 1
+    for number, (gap, asset, amount, takes, outcome) in enumerate(transfers):
+        now += gap
+        told.append((now, initiated(number, amount, asset)))
+        if outcome is not None:
+            told.append((now + takes, status(number, outcome)))
+    for at, event in sorted(told, key=lambda each: each[0]):
+        story.at(at, event)
+    until = story.now
+    since = until - back
+    begun = list(itertools.accumulate(gap for gap, *_ in transfers))
+    left: list[Any] = [(story.begun + 1 + at, *rest) for at, (_, *rest) in zip(begun, transfers, strict=True)]
+    with story.totals() as totals:
+        measured = totals.bridge(since, until)
+    assert set(measured) == {asset for at, asset, *_ in left if since < at <= until}
+    for asset, found in measured.items():
+        flow = [(at, amount) for at, of, amount, *_ in left if of == asset and since < at <= until]
+        rates = [
+            Fraction(sum(amount for at, amount in flow if end - window < at <= end), window)
+            for window in (3600, 86_400)
+            for end, _ in flow
+        ]
+        ended = [
+            (of, takes) for at, of, _, takes, outcome in left if outcome == SETTLED and since < at + takes <= until
+        ]
+        times = sorted(takes for of, takes in ended if of == asset) or sorted(takes for _, takes in ended)
+        assert found.initiated == sum(amount for _, amount in flow)
+        assert found.peak[1].per_second == max(rates)
+        assert found.latency.count == len(times)
+        if times:
+            # The least time that at least half, or 95 of 100, took at most.
+            half, most = (
+                next(time for time in times if sum(each <= time for each in times) * 100 >= share * len(times))
+                for share in (50, 95)
+            )
+            assert (found.latency.median, found.latency.p95) == (half, most)
+            buffer = bridge_buffer(found.peak[1].per_second, most, Fraction(3, 2))
+            assert buffer.minimum - 1 < max(rates) * most <= buffer.minimum
+            assert buffer.required - 1 < max(rates) * most * 3 / 2 <= buffer.required
+
+
+def test_bridge__asset_that_settles_slowly__is_not_sized_by_one_that_is_fast(story: Story) -> None:
+    story.at(1, initiated(0, 10, OTHER), *[initiated(n, 1) for n in range(1, 40)])
+    story.at(11, *[status(n, SETTLED) for n in range(1, 40)])
+    story.at(7201, status(0, SETTLED))
+    with story.totals() as totals:
+        found = totals.bridge(story.begun, story.now)
+        assert (found[ASSET].latency.p95, found[OTHER].latency.p95) == (10, 7200)
 
 
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])

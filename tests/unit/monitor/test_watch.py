@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pytest
 import rlp
 
 from attest.chain.rpc import TransportFault
 from attest.errors import ChainError, OperatorError
+from attest.monitor.chunks import CAREFUL
 from attest.monitor.findings import findings, network_findings
 from attest.monitor.watch import Snapshot
 from tests.support.chains import ORACLE, REPORTERS, Error
@@ -249,8 +252,6 @@ def test_cycle__endpoint_of_another_chain__fails_and_says_which(tmp_path: Path) 
 
 @pytest.mark.parametrize(("ahead", "alert"), [(60, None), (61, "ChainHalted"), (-62, "ClockSkew")])
 def test_findings__newest_block_old_or_in_the_future__is_told(ahead: int, alert: str | None, tmp_path: Path) -> None:
-    from datetime import UTC, datetime
-
     world = World()
     watch = watching(world, tmp_path)
     watch.now = lambda: datetime.fromtimestamp(world.now + ahead, UTC)
@@ -323,6 +324,53 @@ def test_cycle__oracle_that_lists_another_reporter__shows_its_reports_too(tmp_pa
     assert reporters == {other, *REPORTERS}
 
 
+@pytest.mark.parametrize(("age", "fails"), [(3600, False), (3601, True)])
+def test_cycle__final_block_stands_still_while_the_head_goes_on__is_told(age: int, fails: bool, tmp_path: Path) -> None:
+    world = World()
+    node, final = world.node(), len(world.headers) - 1
+    own, newest = node.handlers["eth_getBlockByNumber"], world.now + age
+
+    def block(params: list[str]) -> Any:
+        return own([hex(final) if params[0] == "finalized" else params[0], False])
+
+    node.handlers["eth_getBlockByNumber"] = block
+    watch = watching(world, tmp_path, nodes=[node])
+    chain = watch.loaded.config.chains["main"].model_copy(update={"finality": "tag"})
+    watch.loaded.config.chains["main"] = chain  # type: ignore[index]
+    world.grow()
+    world.headers[-1]["timestamp"] = hex(newest)
+    found = [(each.collector, each.error.code) for each in watch.cycle().failures]
+    assert found == ([("network-main", "final-block-old")] if fails else [])
+
+
+def test_cycle__two_currencies_of_one_name__are_both_told(tmp_path: Path) -> None:
+    world, other = World(), "0x" + "91" * 20
+    world.vaults()
+    world.answers[LEDGER, "currencies"] = ([address(0), other],)
+    world.answers |= {(LEDGER, f"totalDebt {other}"): (1,), (LEDGER, f"debtCeiling {other}"): (9,)}
+    snapshot = watching(world, tmp_path, {"ledger": {"address": LEDGER, "assets": {"USDW": other}}}).cycle()
+    assert sorted(values(snapshot, "vault_debt_units").values()) == [1, 95]
+
+
+@pytest.mark.parametrize("number", [49, 1000, 2**255])
+def test_cycle__one_endpoint_of_three_invents_new_blocks__the_halted_chain_is_told(number: int, tmp_path: Path) -> None:
+    world = World()
+    liar, honest = world.node(), world.node().handlers["eth_getBlockByNumber"]
+
+    def block(params: list[str]) -> Any:
+        invented = {"number": hex(number), "timestamp": hex(world.now + 3600)}
+        return {**honest(params), **invented} if params[0] == "latest" else honest(params)
+
+    liar.handlers["eth_getBlockByNumber"] = block
+    watch = watching(world, tmp_path, nodes=[liar, world.node(), world.node()])
+    watch.clients["main"].read_quorum = 2
+    watch.now = lambda: datetime.fromtimestamp(world.now + 3600, UTC)
+    snapshot = watch.cycle()
+    assert value(snapshot, "chain_head_timestamp_seconds", "main") == world.now
+    assert value(snapshot, "chain_head_block_number", "main") == 49
+    assert ("ChainHalted", "main") in alerts(snapshot)
+
+
 # -- events ------------------------------------------------------------------------------------------------------------
 
 EVERY_EVENT = {
@@ -378,6 +426,28 @@ def test_cycle__endpoint_lost_after_a_cycle__counters_stay_as_of_the_last_block(
     assert value(snapshot, "token_mints_total", "USDW") == 0
     assert value(snapshot, "chain_indexed_block_number", "main") == 49
     assert len(node.requests) - asked == 1, "it is not asked again in the same cycle"
+
+
+def test_cycle__first_scan_takes_long__everything_else_is_watched_meanwhile(tmp_path: Path) -> None:
+    world = World(length=2 * CAREFUL)
+    node = world.node()
+
+    def logs(params: list[Any]) -> list[Any]:
+        if int(params[0]["toBlock"], 16) - int(params[0]["fromBlock"], 16) > 5:
+            raise Error(-32005, "range too large")
+        return []
+
+    node.handlers["eth_getLogs"] = logs
+    watch = watching(world, tmp_path, EVERY_EVENT, nodes=[node])
+    world.answers[BRIDGE, f"bridgeReserve {address(0)}"] = (0,)
+    snapshot = watch.cycle(patience=0)
+    assert [(each.collector, each.error.code) for each in snapshot.failures] == [("events", "index-behind")]
+    assert value(snapshot, "token_supply_units", "USDW") == 1_000_000
+    assert value(snapshot, "collector_last_success_timestamp_seconds", "events") == 0
+    snapshot = watch.cycle()
+    assert snapshot.failures == ()
+    assert value(snapshot, "chain_indexed_block_number", "main") == 2 * CAREFUL - 1
+    watch.close()
 
 
 def test_watch__event_that_no_contract_has__is_refused_at_the_start(tmp_path: Path) -> None:

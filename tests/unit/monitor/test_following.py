@@ -1,0 +1,87 @@
+"""What is told of the events while the index is written by another, breaks off, or has yet to catch up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from attest.errors import ChainError
+from attest.monitor.following import Follower
+from tests.support.chains import Error
+from tests.support.eventful import EventfulChain, emission, minted
+from tests.support.indexing import client
+from tests.support.watched import World, address, configuration
+
+GUARD = "0x" + "86" * 20
+TOKEN = address(0)
+
+
+def follower(folder: Path, **monitor: Any) -> Follower:
+    settings = {"index": "sqlite:///events.sqlite", "guard": {"address": GUARD}, **monitor}
+    return Follower(configuration(World(length=1), settings), folder, settings["index"])
+
+
+def told(following: Follower, name: str) -> dict[tuple[str, ...], Any]:
+    return {each.labels: each.value for each in following.samples() if each.metric.name == f"attest_{name}"}
+
+
+def violation() -> Any:
+    return emission("gru-isolation-violated", GUARD)
+
+
+def test_samples__another_exporter_indexed_the_blocks__counts_what_it_found(tmp_path: Path) -> None:
+    chain = EventfulChain()
+    chain.mine(minted(1, TOKEN))
+    first, second = follower(tmp_path), follower(tmp_path)
+    for each in (first, second):
+        each.advance(client(chain))
+        assert told(each, "compliance_violations_total")["gru-isolation",] == 0
+    chain.mine(violation(), minted(2, TOKEN))
+    for each in (first, second):
+        each.advance(client(chain))
+        assert told(each, "compliance_violations_total")["gru-isolation",] == 1
+        assert told(each, "token_mints_total") == {("USDW",): 2}
+    chain.reorganise(1)
+    chain.mine()
+    for each in (second, first):
+        each.advance(client(chain))
+        assert told(each, "compliance_violations_total")["gru-isolation",] == 0
+        assert told(each, "chain_reorgs_total") == {("main",): 1}
+
+
+def test_samples__a_later_block_cannot_be_read__tells_of_those_before_it(tmp_path: Path) -> None:
+    chain = EventfulChain(limit=1)
+    chain.mine()
+    following = follower(tmp_path)
+    following.advance(client(chain))
+    assert told(following, "compliance_violations_total")["gru-isolation",] == 0
+    chain.mine(violation())
+    chain.mine()
+
+    def logs(params: list[Any]) -> Any:
+        if int(params[0]["toBlock"], 16) == chain.head:
+            raise Error(-32005, "query returned more than 10000 results")
+        return chain.node().handlers["eth_getLogs"](params)
+
+    with pytest.raises(ChainError):
+        following.advance(client(chain.node(eth_getLogs=logs, eth_getBlockReceipts=lambda params: None)))
+    assert told(following, "chain_indexed_block_number") == {("main",): chain.head - 1}
+    assert told(following, "compliance_violations_total")["gru-isolation",] == 1
+
+
+def test_advance__long_way_to_go__goes_on_with_the_next_call_and_counts_nothing_before(tmp_path: Path) -> None:
+    chain = EventfulChain(limit=10)
+    for _ in range(200):
+        chain.mine(violation())
+    following, reached = follower(tmp_path), []
+    for _ in range(4):
+        with pytest.raises(ChainError) as behind:
+            following.advance(client(chain), patience=0)
+        assert behind.value.code == "index-behind"
+        assert told(following, "compliance_violations_total") == {}
+        reached.append(told(following, "chain_indexed_block_number")["main",])
+    assert reached == sorted(set(reached))
+    following.advance(client(chain), patience=60)
+    assert told(following, "compliance_violations_total")["gru-isolation",] == 200
