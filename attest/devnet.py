@@ -5,6 +5,8 @@ configuration and the auditor's trust file.
     keys/, statements/          copies of the examples
     private/, public/           the stores
     contracts.json              with a scenario: where the contracts stand that a monitor watches
+    prometheus.yml, attest.rules.yml
+                                with a scenario: a Prometheus for that monitor, with the alerts made 60 times faster
     chain.json, witness.json    the chain's and the witness's state, kept between starts
     rpc.url, witness.url        where they listen now
     devnet.pid                  locked for as long as they run
@@ -31,6 +33,8 @@ from attest.chain.artifact import artifact
 from attest.errors import ChainError, OperatorError
 from attest.log.note import COSIGNATURE_V1, ED25519, VerifierKey, verifier_key
 from attest.log.witness import Witness, WitnessServer
+from attest.monitor.alerts import JOB
+from attest.monitor.rules import PRACTICE_FASTER, rules
 from attest.period import Period, Schedule
 from attest.records import from_json, to_json
 from attest.signing import dsse
@@ -47,6 +51,8 @@ SCHEDULE = Schedule(7, time(23, 59, 59), "UTC")
 REPORTERS = 3
 QUORUM = 2
 MAX_AGE_HOURS = 96
+#: How often a scenario's monitor looks, and a Prometheus at it.
+_SCRAPE_SECONDS = 5
 #: Our own node mines at once or, having left a transaction behind, not before it is sent a new one.
 LOCAL_REPLACE_SECONDS = 5
 
@@ -163,7 +169,8 @@ def _pinned_clock(first: bool, scenario: str | None) -> int | None:
     return int(clock.time()) - scenarios.DEPLOYED_SECONDS if first else None
 
 
-def _stage(folder: Path, rpc: str, contracts: scenarios.Contracts) -> scenarios.Stage:
+def stage(folder: Path, rpc: str, contracts: scenarios.Contracts) -> scenarios.Stage:
+    """Everybody who acts on a folder's chain, with their keys."""
     from eth_account import Account
 
     keys = [
@@ -178,8 +185,8 @@ def _beat(folder: Path, rpc: str) -> Callable[[int], None]:
     contracts = watched_contracts(folder)
     if contracts is None:
         return lambda _: None
-    stage = _stage(folder, rpc, contracts)
-    return lambda number: scenarios.SITUATIONS[contracts.scenario].beat(stage, number)
+    actors = stage(folder, rpc, contracts)
+    return lambda number: scenarios.SITUATIONS[contracts.scenario].beat(actors, number)
 
 
 # -- in the background -----------------------------------------------------------------------------------------------
@@ -377,7 +384,7 @@ def _prepare(folder: Path, rpc: str, *, local: bool, scenario: str | None) -> No
         decimals = {plan.symbol: plan.decimals for plan in TOKENS}
         contracts = scenarios.deploy(rpc, scenario, deployment, decimals, reporters=reporters, publishers=[publisher])
         (folder / "contracts.json").write_bytes(to_json(contracts))
-        scenarios.play(_stage(folder, rpc, contracts), int(clock.time()))
+        scenarios.play(stage(folder, rpc, contracts), int(clock.time()))
     keys = scaffold.KeySet(
         folder="keys",
         password="file:keys/password.txt",
@@ -411,6 +418,8 @@ def _prepare(folder: Path, rpc: str, *, local: bool, scenario: str | None) -> No
     )
     if scenario is not None:
         text += _monitor_text(contracts)
+        (folder / "attest.rules.yml").write_text(rules(PRACTICE_FASTER, rehearsal=True))
+        (folder / "prometheus.yml").write_text(_PROMETHEUS)
     draft = folder / "attest.toml.draft"
     draft.write_text(text)
     codes = {deployment.oracle: artifact("ReserveOracle"), deployment.registry: artifact("AttestationRegistry")}
@@ -424,6 +433,20 @@ def _prepare(folder: Path, rpc: str, *, local: bool, scenario: str | None) -> No
     )
     (folder / "trust.json").write_bytes(to_json(document))
     draft.rename(folder / "attest.toml")
+
+
+#: For `attest monitor` at its default address.
+_PROMETHEUS = f"""\
+# Watches `attest monitor` of this practice network. Its alerts are at http://127.0.0.1:9090/alerts
+global:
+  scrape_interval: {_SCRAPE_SECONDS}s
+  evaluation_interval: {_SCRAPE_SECONDS}s
+rule_files: [attest.rules.yml]
+scrape_configs:
+  - job_name: {JOB}
+    static_configs:
+      - targets: ["127.0.0.1:9464"]
+"""
 
 
 def _monitor_text(contracts: scenarios.Contracts) -> str:
@@ -447,7 +470,7 @@ def _monitor_text(contracts: scenarios.Contracts) -> str:
     return f"""
 # What `attest monitor` watches besides tokens and oracle.
 [monitor]
-interval_seconds = 5
+interval_seconds = {_SCRAPE_SECONDS}
 index = "sqlite:///events.sqlite"
 first_block = {contracts.first_block}
 

@@ -545,12 +545,14 @@ class Hint(NamedTuple):
 
 @dataclass(frozen=True)
 class Situation:
-    """One scenario: what it shows, what happens once and on each beat, and what to look at."""
+    """One scenario: what it shows, what happens once and on each beat, what to look at, and the alerts that it raises
+    besides the watchdog."""
 
     title: str
     begin: Callable[[Stage], None]
     beat: Callable[[Stage, int], None]
     hints: tuple[Hint, ...]
+    alerts: frozenset[str]
     silent: bool = False
     stuck: bool = False
 
@@ -598,25 +600,25 @@ def _begin_bridge_failure(stage: Stage) -> None:
     stage.release("outflow", "USDW", stage.read("BridgeEscrowVault", vault, "bridgeReserve", token) - 10**9)
     stage.release("beyond the reserve", "USDW", 2 * 10**9)
     stage.refuse_blocked_transfer("USDW")
-    _send_four(stage)
+    _send_eight(stage)
 
 
 def _beat_bridge_failure(stage: Stage, number: int) -> None:
     """The failed transfers of three beats are refunded together, so that nobody runs out of tokens."""
     _refresh(stage, number)
-    _send_four(stage)
+    _send_eight(stage)
     if number % 3 == 2:
-        stage.refund(stage.outbound(Status.FAILED))
+        stage.refund(stage.outbound(Status.FAILED, last=3 * 8))
         stage.release(f"beyond the reserve {number}", "USDW", 2 * 10**9)
         stage.refuse_blocked_transfer("USDW")
 
 
-def _send_four(stage: Stage) -> None:
-    """Four transfers, of which two fail."""
-    stage.initiate("USDW", [100, 200, 300, 400])
-    pending = stage.outbound(Status.INITIATED, last=4)
-    stage.fail(pending[:2])
-    stage.settle(pending[2:])
+def _send_eight(stage: Stage) -> None:
+    """Eight transfers, of which four fail."""
+    stage.initiate("USDW", [100, 200, 300, 400] * 2)
+    pending = stage.outbound(Status.INITIATED, last=8)
+    stage.fail(pending[:4])
+    stage.settle(pending[4:])
 
 
 def _begin_oracle_stale(stage: Stage) -> None:
@@ -667,6 +669,7 @@ SITUATIONS: Mapping[str, Situation] = {
             Hint("Vaults are healthy.", "{ledger} 'getVaultHealth(address)(uint256)' {first_owner}"),
             Hint("The bridge pays.", "{bridge_vault} 'bridgeReserve(address)(uint256)' {USDW}"),
         ),
+        frozenset(),
     ),
     "shortfall": Situation(
         "USDW has less reserve than supply, EURW less than 105 %, GBPW less than 110 %.",
@@ -680,6 +683,17 @@ SITUATIONS: Mapping[str, Situation] = {
             Hint("ReserveRatioLow: EURW", "{EURW} 'verifiedReserve()(uint256)'"),
             Hint("ReserveRatioBelow110: GBPW", "{GBPW} 'verifiedReserve()(uint256)'"),
             Hint("ComplianceViolation: mints of USDW are refused", "{USDW} 'totalSupply()(uint256)'"),
+        ),
+        frozenset(
+            {
+                "BridgeComplianceViolation",
+                "ComplianceViolation",
+                "MoneyMultiplierViolation",
+                "OnchainReserveInsufficient",
+                "ReserveRatioBelow110",
+                "ReserveRatioLow",
+                "ReserveShortfall",
+            }
         ),
     ),
     "bridge-failure": Situation(
@@ -704,6 +718,17 @@ SITUATIONS: Mapping[str, Situation] = {
                 "{compliance_guard} 'isBlocked(address)(bool)' {customer}",
             ),
         ),
+        frozenset(
+            {
+                "BridgeBufferBreachSoon",
+                "BridgeBufferLow",
+                "BridgeComplianceViolation",
+                "BridgeReserveVerificationFailed",
+                "BridgeSuccessRateCritical",
+                "BridgeSuccessRateLow",
+                "BridgeTransferPending",
+            }
+        ),
         stuck=True,
     ),
     "oracle-stale": Situation(
@@ -718,6 +743,16 @@ SITUATIONS: Mapping[str, Situation] = {
             Hint("ReserveReportStale, SingleOracleFailure", "{reserve_oracle} 'reporters()(address[])'"),
             Hint("PriceOracleStale: gold in USD", "{price_oracle_USDW} 'updatedAt()(uint256)'"),
             Hint("PriceOracleFrozen: gold in EUR", "{price_oracle_EURW} 'isFrozen()(bool)'"),
+        ),
+        frozenset(
+            {
+                "OnchainReserveInsufficient",
+                "OracleQuorumNotMet",
+                "PriceOracleFrozen",
+                "PriceOracleStale",
+                "ReserveReportStale",
+                "SingleOracleFailure",
+            }
         ),
         silent=True,
     ),
@@ -734,6 +769,16 @@ SITUATIONS: Mapping[str, Situation] = {
             Hint("DebtCeilingHigh: USDW", "{ledger} 'debtCeiling(address)(uint256)' {USDW}"),
             Hint("TwapDeviationSustained", "{stabilizer} 'sustainedBlocks()(uint256)'"),
         ),
+        frozenset(
+            {
+                "DebtCeilingHigh",
+                "FlashDrainRecoverySlow",
+                "TwapDeviationSustained",
+                "VaultHealthCritical",
+                "VaultHealthLow",
+                "VaultLiquidation",
+            }
+        ),
     ),
     "reorg": Situation(
         "Every half minute the last three blocks are replaced, and a transfer with them.",
@@ -744,6 +789,11 @@ SITUATIONS: Mapping[str, Situation] = {
                 "DeepReorg: counters go back with the blocks, and then on",
                 "{bridge_vault} 'transferCount()(uint256)'",
             ),
+        ),
+        frozenset(
+            {
+                "DeepReorg",
+            }
         ),
     ),
 }

@@ -6,6 +6,7 @@ import itertools
 import signal
 import threading
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import click
@@ -63,7 +64,8 @@ def devnet(
 
     Everything is for practice: the keys are public, the clock is pinned around the example period's cutoff, and every
     statement made here says so. With --scenario the clock is the machine's, two and a half hours of history are made,
-    and contracts.json says where everything stands that a monitor watches.
+    contracts.json says where everything stands that a monitor watches, and prometheus.yml has Prometheus alert after a
+    sixtieth of the time.
     """
     from attest import devnet as network
 
@@ -109,7 +111,9 @@ def _say(output: Output, directory: Path, state: str) -> None:
         document |= {name: path.read_text().strip() for name, path in urls.items() if path.exists()}
     if contracts is not None:
         hints = [{"expect": says, "call": call} for says, call in look(contracts)]
+        alerts = sorted(SITUATIONS[contracts.scenario].alerts)
         document |= {"scenario": contracts.scenario, "contracts": str(directory / "contracts.json"), "look": hints}
+        document |= {"alerts": alerts, "prometheus": str(directory / "prometheus.yml")}
     if output.json:
         output.result(document)
         return
@@ -123,5 +127,22 @@ def _say(output: Output, directory: Path, state: str) -> None:
             output.line(f"  {hint['expect']}")
             output.line(f"    cast call --rpc-url {document.get('rpc', 'URL')} {hint['call']}")
         output.line(f"Where everything stands: {document['contracts']}")
+        _say_watching(output, directory, document["alerts"])
     elif runs:
         output.line(f"Next: attest run --config {config}")
+
+
+def _say_watching(output: Output, directory: Path, alerts: list[str]) -> None:
+    """The commands that show what the watch makes of a scenario."""
+    config = directory / "attest.toml"
+    output.line("\nWhat the watch says of it:")
+    output.line(f"  attest monitor --once --config {config}")
+    output.line("    now")
+    output.line(f"  attest monitor --config {config}")
+    output.line("    until Ctrl-C; a page for people is at http://127.0.0.1:9464")
+    output.line(f"  prometheus --config.file={directory}/prometheus.yml --storage.tsdb.path={directory}/prometheus")
+    output.line("    beside it, in another terminal: http://127.0.0.1:9090/alerts")
+    output.line(
+        "Within two minutes these alerts fire there, and the watchdog:" if alerts else "No alert but the watchdog."
+    )
+    output.line(fill(", ".join(alerts), 80, initial_indent="  ", subsequent_indent="  "))

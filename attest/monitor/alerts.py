@@ -489,9 +489,10 @@ _BRIDGE = (
         "critical",
         "P1",
         _rose('attest_bridge_compliance_checks_total{result="failed"}'),
-        "The compliance guard refused a bridge transfer within the last hour.",
-        "Somebody who is blocked, or with a token that may not be bridged, tried a transfer. It was refused: nothing "
-        "moved.",
+        "The compliance guard refused something within the last hour.",
+        "A transfer, mint, redemption or conversion was refused, or an audit failed: for an account that is blocked, a "
+        "token that may not be used, or a supply above its reserve. Nothing moved. ComplianceChecked says which "
+        "operation it was; ComplianceViolation fires besides for what breaks a rule, whoever does it.",
         (_GUARD, _ONCE, _DESTINATION),
         "To the compliance team, at once.",
     ),

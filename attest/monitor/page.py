@@ -300,10 +300,7 @@ class MonitorPage:
                 ],
             )
         health = [Curve("lowest", series.HEALTH)]
-        limits = [
-            Limit(percent * 100, f"{called} {percent} %")
-            for called, percent in (("warning", limit.HEALTH_LOW_PERCENT), ("critical", limit.HEALTH_CRITICAL_PERCENT))
-        ]
+        limits = _limits(limit.HEALTH_LOW_PERCENT, limit.HEALTH_CRITICAL_PERCENT)
         yield "Vaults: the lowest health ratio", [Panel("Collateral / debt", "%", 2, health, limits, cut=True)]
         success = [Curve("settled", series.SUCCESS)]
         limits = [
@@ -400,6 +397,11 @@ def _wrong(found: Sequence[Finding]) -> list[_Wrong]:
         more = max(0, len(about) - SUBJECTS)
         groups.append(_Wrong(name, first.severity, incident, about[:SUBJECTS], more, alert, calls))
     return sorted(groups, key=lambda each: (SEVERITIES.index(each.severity), each.incident or "P9"))
+
+
+def _limits(warning: int, critical: int) -> list[Limit]:
+    """Of a share in percent."""
+    return [Limit(warning * 100, f"warning {warning} %"), Limit(critical * 100, f"critical {critical} %")]
 
 
 def _figure(title: str, panels: Sequence[Panel], window: Window, span: Span) -> _Figure:

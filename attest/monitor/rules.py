@@ -6,16 +6,23 @@ import json
 from collections.abc import Mapping
 from fractions import Fraction
 
+from attest.monitor import metrics
 from attest.monitor.alerts import ALERTS, GROUPS, INCIDENTS, Alert
 
 RULES_FILE = "deploy/prometheus/attest.rules.yml"
 #: Every alert, one line each; beside the pages.
 LIST_FILE = "docs/alerts/all.md"
 
+#: By how much a practice network's rules are faster.
+PRACTICE_FASTER = 60
+#: On the work of people and timers: of that the monitor says nothing in a rehearsal (``schedule.clock``).
+_NOT_REHEARSED = frozenset(alert.name for alert in ALERTS.values() if metrics.JOB.name in alert.expr)
 
-def rules(faster: int = 1) -> str:
+
+def rules(faster: int = 1, *, rehearsal: bool = False) -> str:
     """The rules file (YAML). ``faster`` divides every ``for`` and ``keep_firing_for``: 60 makes minutes of a practice
-    network seconds. Conditions, and the windows in them, stay as they are. Raises ``ValueError`` for less than 1."""
+    network seconds. Conditions, and the windows in them, stay as they are. For a ``rehearsal`` those alerts are left
+    out which are on work that nobody does there. Raises ``ValueError`` for less than 1."""
     if faster < 1:
         raise ValueError("rules can be made faster, by a factor of 1 or more")
     lines = [
@@ -24,11 +31,15 @@ def rules(faster: int = 1) -> str:
     ]
     if faster > 1:
         lines.append(f"# Every time to wait is divided by {faster}: for practice only.")
+    without = _NOT_REHEARSED if rehearsal else frozenset()
+    if without:
+        lines.append("# Left out, since nobody does that work for a practice network:")
+        lines += [f"# {name}" for name in ALERTS if name in without]
     lines.append("groups:")
     for group, alerts in GROUPS.items():
         lines += [f"  - name: attest-{group}", "    rules:"]
         for alert in alerts:
-            lines += _rule(alert, faster)
+            lines += _rule(alert, faster) if alert.name not in without else []
     return "\n".join(lines) + "\n"
 
 

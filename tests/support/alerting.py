@@ -7,6 +7,7 @@ import socket
 import subprocess
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -103,13 +104,19 @@ def alertmanager_configuration(folder: Path, listener: Listener) -> Path:
     return path
 
 
-def prometheus_configuration(folder: Path, rules: Path, exporter: str, alertmanager: str) -> Path:
+def prometheus_configuration(
+    folder: Path,
+    rules: Sequence[Path],
+    exporter: str,
+    alertmanager: str | None = None,
+) -> Path:
     """Scrapes and evaluates every second."""
+    managers = [] if alertmanager is None else [{"static_configs": [{"targets": [alertmanager]}]}]
     document = {
         "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
-        "rule_files": [str(rules)],
+        "rule_files": list(map(str, rules)),
         "scrape_configs": [{"job_name": JOB, "static_configs": [{"targets": [exporter]}]}],
-        "alerting": {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]},
+        "alerting": {"alertmanagers": managers},
     }
     path = folder / "prometheus.yml"
     path.write_text(json.dumps(document), encoding="utf-8")  # JSON is YAML
@@ -117,9 +124,8 @@ def prometheus_configuration(folder: Path, rules: Path, exporter: str, alertmana
 
 
 @contextmanager
-def prometheus(folder: Path, rules: Path, exporter: str, alertmanager: str) -> Iterator[str]:
+def prometheus(folder: Path, configuration: Path) -> Iterator[str]:
     """A running Prometheus; its address."""
-    configuration = prometheus_configuration(folder, rules, exporter, alertmanager)
     words = [
         "prometheus",
         f"--config.file={configuration}",
@@ -146,7 +152,7 @@ def alertmanager(folder: Path, configuration: Path) -> Iterator[str]:
 
 @contextmanager
 def _running(words: Sequence[str], log: Path) -> Iterator[str]:
-    address = f"127.0.0.1:{_free_port()}"
+    address = f"127.0.0.1:{free_port()}"
     with log.open("wb") as output:
         process = subprocess.Popen([*words, f"--web.listen-address={address}"], stdout=output, stderr=subprocess.STDOUT)
         try:
@@ -161,7 +167,7 @@ def _running(words: Sequence[str], log: Path) -> Iterator[str]:
                 process.wait()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
 
@@ -184,3 +190,10 @@ def ask(address: str, path: str, body: Any = None) -> Any:
     with urllib.request.urlopen(request, timeout=10) as answer:
         text = answer.read()
     return json.loads(text) if text else None
+
+
+def firings(address: str) -> list[tuple[Mapping[str, str], float]]:
+    """Every alert that fired within the last hour: its labels, and when it fired first (Unix seconds)."""
+    query = urllib.parse.urlencode({"query": 'ALERTS{alertstate="firing"}[1h]'})
+    found = ask(address, f"/api/v1/query?{query}")["data"]["result"]
+    return [(each["metric"], each["values"][0][0]) for each in found]

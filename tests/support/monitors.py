@@ -17,8 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from attest import devnet
+from tests.support.alerting import free_port
 from tests.support.commands import attest
 from tests.support.practice import rpc
+
+#: For a machine that does much else.
+STARTING_SECONDS, ENDING_SECONDS = 300, 60
 
 
 @contextmanager
@@ -65,17 +69,23 @@ def started(folder: Path) -> tuple[subprocess.Popen[str], str]:
 
 
 @contextmanager
-def exporting(folder: Path) -> Iterator[str]:
-    """The exporter as a process of its own; its URL."""
-    process, url = started(folder)
-    try:
-        yield url
-    finally:
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
+def exporting(folder: Path, address: str | None = None) -> Iterator[str]:
+    """The exporter of a practice network, perhaps still starting; its URL. It must end well."""
+    address = address or f"127.0.0.1:{free_port()}"
+    words = ["monitor", "--listen", address, "--config", str(folder / "attest.toml")]
+    with (folder / "monitor.log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "attest.cli.main", *words], stdout=log, stderr=subprocess.STDOUT
+        )
+        try:
+            yield f"http://{address}"
+        finally:
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(ENDING_SECONDS) == 0, (folder / "monitor.log").read_text(encoding="utf-8")
 
 
 def fetched(url: str) -> tuple[int, str]:
+    """Status and text of an answer."""
     try:
         with urllib.request.urlopen(url, timeout=10) as answer:
             return answer.status, answer.read().decode()
@@ -84,13 +94,17 @@ def fetched(url: str) -> tuple[int, str]:
 
 
 def scraped(url: str) -> str:
-    deadline = time.monotonic() + 60
+    """The exposition, once the first cycle is through."""
+    deadline = time.monotonic() + STARTING_SECONDS
     while time.monotonic() < deadline:
-        status, text = fetched(f"{url}/metrics")
+        try:
+            status, text = fetched(f"{url}/metrics")
+        except urllib.error.URLError:
+            status = 0
         if status == 200:
             return text
         time.sleep(0.2)
-    raise AssertionError("no cycle was through in a minute")
+    raise AssertionError(f"no cycle was through in {STARTING_SECONDS} seconds")
 
 
 def counter(text: str, sample: str) -> float:

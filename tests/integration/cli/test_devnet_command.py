@@ -13,7 +13,7 @@ import pytest
 from attest.chain.devnet import Anvil
 from attest.errors import EXIT_CHAIN, EXIT_DONE, EXIT_USAGE
 from attest.records import to_json
-from attest.scenarios import Contracts
+from attest.scenarios import SITUATIONS, Contracts
 from tests.support.commands import attest, attest_process, modes_hold, read_document, running
 from tests.support.practice import Week
 
@@ -124,6 +124,8 @@ def test_scenario__detached__says_what_to_look_at_and_goes_on_when_started_again
         "call": f"{contracts['tokens']['USDW']} 'isReserveSufficient()(bool)'",
     }
     assert expected in list(started["look"])  # type: ignore[call-overload]
+    assert started["alerts"] == sorted(SITUATIONS["shortfall"].alerts)
+    assert (started["prometheus"], (folder / "prometheus.yml").is_file()) == (str(folder / "prometheus.yml"), True)
 
     code, refused = devnet(folder, "--scenario", "calm", "--detach")
     assert (code, refused["code"]) == (EXIT_USAGE, "another-scenario")
@@ -141,6 +143,10 @@ def test_scenario__detached__says_what_to_look_at_and_goes_on_when_started_again
     assert "shortfall: USDW has less reserve than supply" in said
     assert f"cast call --rpc-url {(folder / 'rpc.url').read_text().strip()} {expected['call']}" in said
     assert str(folder / "contracts.json") in said
+    assert f"\n  attest monitor --config {folder}/attest.toml\n" in said
+    assert f"\n  prometheus --config.file={folder}/prometheus.yml --storage.tsdb.path={folder}/prometheus\n" in said
+    assert "Within two minutes these alerts fire there" in said
+    assert all(alert in said for alert in SITUATIONS["shortfall"].alerts)
 
 
 def test_scenario__in_the_folder_of_a_network_without_one__is_refused(prepared: Path) -> None:

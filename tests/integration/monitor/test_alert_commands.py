@@ -249,7 +249,9 @@ def test_command__of_prometheus_and_alertmanager__is_answered_by_both(tmp_path: 
     with (
         alerting.Listener() as listener,
         alerting.alertmanager(tmp_path, alerting.alertmanager_configuration(tmp_path, listener)) as manager,
-        alerting.prometheus(tmp_path, rules, listener.address, manager) as prometheus,
+        alerting.prometheus(
+            tmp_path, alerting.prometheus_configuration(tmp_path, [rules], listener.address, manager)
+        ) as prometheus,
     ):
         listener.wait("/watchdog", "Watchdog", "firing", 30)
         for line in (*WEB, "amtool alert query severity=critical --alertmanager.url http://127.0.0.1:9093"):

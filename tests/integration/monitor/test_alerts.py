@@ -20,6 +20,7 @@ from tests.support.alerting import (
     alertmanager_configuration,
     ask,
     prometheus,
+    prometheus_configuration,
 )
 from tests.support.rule_cases import rule_tests
 
@@ -178,7 +179,7 @@ def test_shortfall__told_by_the_exporter__reaches_the_webhook_as_p0_and_ends_aft
         alertmanager(tmp_path, alertmanager_configuration(tmp_path, listener)) as manager,
     ):
         listener.metrics = _exposition(10**12)
-        with prometheus(tmp_path, path, listener.address, manager):
+        with prometheus(tmp_path, prometheus_configuration(tmp_path, [path], listener.address, manager)):
             listener.wait("/watchdog", "Watchdog", "firing", 20)
 
             begun = time.monotonic()

@@ -130,6 +130,7 @@ def test_reorg__blocks_that_were_counted_are_replaced__is_counted_itself(tmp_pat
 def test_address_in_use__is_refused_in_words(tmp_path: Path) -> None:
     folder = tmp_path / "net"
     with played(folder, "calm"), exporting(folder) as url:
+        scraped(url)
         said = attest("monitor", "--config", folder / "attest.toml", "--listen", url.removeprefix("http://"))
         assert said.code == 2
         assert "cannot listen on 127.0.0.1" in said.err

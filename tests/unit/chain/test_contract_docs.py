@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from attest.chain.artifact import artifact, input_types
+from attest.monitor.alerts import ALERTS
+from attest.scenarios import SITUATIONS
 
 PAGE = Path(__file__).parents[3].joinpath("docs/contracts.md").read_text()
 #: What OpenZeppelin's AccessControl and Pausable bring.
@@ -52,3 +54,11 @@ def test_section__declares_every_event_and_no_other(name: str) -> None:
             said = (f"{kind}{' indexed' if i['indexed'] else ''} {i['name']}" for kind, i in parameters)
             events.add(f"{entry['name']}({', '.join(said)})")
     assert declared == events
+
+
+def test_situations__are_listed_with_what_they_are_and_the_alerts_they_raise() -> None:
+    listed = re.findall(r"^\| `([a-z-]+)` \| (.*) \| (.*) \|$", section("Situations to look at"), re.MULTILINE)
+    assert [row for row in listed if row[0] in SITUATIONS] == [
+        (name, situation.title, ", ".join(sorted(situation.alerts)) or "none") for name, situation in SITUATIONS.items()
+    ]
+    assert {alert for situation in SITUATIONS.values() for alert in situation.alerts} <= set(ALERTS)

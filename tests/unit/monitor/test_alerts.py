@@ -219,6 +219,15 @@ def test_rules__faster__divides_every_time_and_nothing_else() -> None:
         rules(0)
 
 
+def test_rules__rehearsal__leaves_out_what_is_on_the_work_of_people_and_timers() -> None:
+    named = re.compile(r"^ +- alert: (\w+)$", re.MULTILINE)
+    left_out = set(named.findall(rules())) - set(named.findall(rules(60, rehearsal=True)))
+    assert left_out == {"DailyCheckMissing", "WeeklyAttestationMissing", "WeeklyReportMissing", "MonthlyReviewMissing"}
+    assert {line for line in rules(60, rehearsal=True).splitlines() if line.startswith("# ")} >= {
+        f"# {name}" for name in left_out
+    }
+
+
 @pytest.mark.parametrize(("seconds", "written"), [(60, "1m"), (90, "90s"), (900, "15m"), (1, "1s")])
 def test_duration__whole__is_in_the_largest_unit(seconds: int, written: str) -> None:
     assert duration(Fraction(seconds)) == written
