@@ -20,7 +20,8 @@ from grafana_foundation_sdk.models.prometheus import Dataquery
 
 from attest.monitor.alerts import ALERTS, JOB
 from attest.monitor.metrics import CATALOGUE
-from deploy.grafana.build import COLUMNS, files, main
+from deploy.grafana.build import COLUMNS, DOCS, files, main
+from deploy.grafana.pages import PAGES
 from deploy.grafana.panels import STATES
 from deploy.grafana.queries import collected_age, condition, token_states
 from tests.support.dashboards import DASHBOARDS, FOLDER, asked, panels
@@ -376,3 +377,15 @@ def _promtool_test(folder: Path, told: list[dict[str, str]], checks: list[dict[s
     path.write_text(json.dumps({"evaluation_interval": "1m", "tests": [test]}))
     done = subprocess.run(["promtool", "test", "rules", path], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+# -- the documentation -----------------------------------------------------------------------------------------------
+
+
+def test_docs__every_dashboard__is_listed_and_goes_where_grafana_looks() -> None:
+    page = (ROOT / "docs/dashboards.md").read_text("utf-8")
+    assert re.findall(r"^\| `([a-z]+)\.json`", page, re.MULTILINE) == [each.name for each in PAGES]
+    provider = (FOLDER / "provisioning/dashboards.yml").read_text("utf-8")
+    (place,) = re.findall(r"path: (\S+)", provider)
+    assert f"cp deploy/grafana/*.json {place}/" in page
+    assert DOCS in page
