@@ -13,12 +13,13 @@ from deploy.grafana.panels import (
     BASE_UNITS,
     COUNT,
     GREEN,
-    GREY,
+    NEUTRAL,
     ORANGE,
     PLAIN,
     RATIO,
     RED,
     SECONDS,
+    SILENT,
     STATES,
     Panel,
     Query,
@@ -33,15 +34,15 @@ from deploy.grafana.panels import (
     timeline,
     undefined,
 )
-from deploy.grafana.queries import collected_age, condition, measured, share, token_states, within
+from deploy.grafana.queries import collected_age, condition, measured, share, token_states, told, within
 
-MET: Words = {1: ("met", GREEN), 0: ("NOT met", RED)}
-SAYS: Words = {1: ("sufficient", GREEN), 0: ("SHORT", RED)}
-MULTIPLIER: Words = {1: ("at most 1", GREEN), 0: ("ABOVE 1", RED)}
-FROZEN: Words = {0: ("in use", GREEN), 1: ("FROZEN", RED)}
-ANSWERS: Words = {1: ("answers", GREEN), 0: ("DOWN", RED)}
-SCRAPED: Words = {1: ("scraped", GREEN), 0: ("NOT SCRAPED", RED)}
-BREAKER: Words = {0: ("closed", GREEN), 1: ("OPEN", RED)}
+MET: Words = {"1": ("met", GREEN), "0": ("NOT met", RED), **SILENT}
+SAYS: Words = {"1": ("sufficient", GREEN), "0": ("SHORT", RED), **SILENT}
+MULTIPLIER: Words = {"1": ("at most 1", GREEN), "0": ("ABOVE 1", RED), **SILENT}
+FROZEN: Words = {"0": ("in use", GREEN), "1": ("FROZEN", RED), **SILENT}
+ANSWERS: Words = {"1": ("answers", GREEN), "0": ("DOWN", RED), **SILENT}
+SCRAPED: Words = {"1": ("scraped", GREEN), "0": ("NOT SCRAPED", RED)}
+BREAKER: Words = {"0": ("closed", GREEN), "1": ("OPEN", RED), **SILENT}
 
 #: Nobody has so much collateral: the ratio of vaults without debt.
 NO_DEBT = beyond(1e6, "no debt", GREEN)
@@ -80,10 +81,10 @@ class Page:
     @property
     def whole(self) -> tuple[Row, ...]:
         """Its rows, below what stands at the head of every page: what is wrong, and how old all of it is."""
-        told = {alert for row in self.rows for panel in row.panels for alert in panel.alerts}
+        explained = {alert for row in self.rows for panel in row.panels for alert in panel.alerts}
         head = tuple(_freshness(self.collectors))
-        told |= {alert for panel in head for alert in panel.alerts}
-        shown = () if self.name == OVERVIEW else sorted(told, key=list(ALERTS).index)
+        explained |= {alert for panel in head for alert in panel.alerts}
+        shown = () if self.name == OVERVIEW else sorted(explained, key=list(ALERTS).index)
         return (Row("Now", (firing(shown), *head)), *self.rows)
 
 
@@ -218,7 +219,7 @@ _OVERVIEW = Page(
                 number(
                     "Is the oracle's quorum met?",
                     "Whether enough reporters have a report that counts.",
-                    Query("sort(attest_reserve_oracle_quorum_met)", "{{token}}"),
+                    Query(f"sort({told('attest_reserve_oracle_quorum_met')})", "{{token}}"),
                     unit=PLAIN,
                     alerts=["OracleQuorumNotMet"],
                     words=MET,
@@ -242,7 +243,7 @@ _OVERVIEW = Page(
                 number(
                     "Is a price frozen?",
                     "A guardian froze the price oracle.",
-                    Query("sort_desc(attest_price_oracle_frozen)", "{{currency}}"),
+                    Query(f"sort_desc({told('attest_price_oracle_frozen')})", "{{currency}}"),
                     unit=PLAIN,
                     alerts=["PriceOracleFrozen"],
                     words=FROZEN,
@@ -280,7 +281,7 @@ _OVERVIEW = Page(
                 number(
                     "Which endpoints answer?",
                     "With the right chain id.",
-                    Query("sort(attest_rpc_up)", "{{endpoint}}"),
+                    Query(f"sort({told('attest_rpc_up')})", "{{endpoint}}"),
                     unit=PLAIN,
                     alerts=["RpcEndpointDown"],
                     words=ANSWERS,
@@ -350,7 +351,7 @@ _VAULTS = Page(
                     unit=AMOUNT,
                     axis="base units of the currency",
                     alerts=["DebtCeilingHigh"],
-                    limits=steps(GREY),
+                    limits=steps(NEUTRAL),
                 ),
                 plot(
                     "How much of the debt ceiling is used?",
@@ -391,7 +392,7 @@ _VAULTS = Page(
                 timeline(
                     "Is the price frozen?",
                     "By a guardian.",
-                    Query("attest_price_oracle_frozen", "{{currency}}"),
+                    Query(told("attest_price_oracle_frozen"), "{{currency}}"),
                     words=FROZEN,
                     alerts=["PriceOracleFrozen"],
                     height=9,
@@ -435,7 +436,7 @@ _TOKENS = Page(
                     unit=AMOUNT,
                     axis=BASE_UNITS,
                     alerts=["ReserveShortfall"],
-                    limits=steps(GREY),
+                    limits=steps(NEUTRAL),
                     repeat="token",
                     span=24,
                 ),
@@ -461,14 +462,14 @@ _TOKENS = Page(
                 timeline(
                     "What does the token's contract say?",
                     "isReserveSufficient(). It also says no when the oracle lost its quorum.",
-                    Query("attest_token_reserve_sufficient", "{{token}}"),
+                    Query(told("attest_token_reserve_sufficient"), "{{token}}"),
                     words=SAYS,
                     alerts=["OnchainReserveInsufficient"],
                 ),
                 timeline(
                     "Is the money multiplier at most 1?",
                     "m = supply / reserve, compared as integers (§3.1, §4.5).",
-                    Query("attest_token_money_multiplier_ok", "{{token}}"),
+                    Query(told("attest_token_money_multiplier_ok"), "{{token}}"),
                     words=MULTIPLIER,
                     alerts=["MoneyMultiplierViolation"],
                 ),
@@ -489,7 +490,7 @@ _TOKENS = Page(
                 timeline(
                     "Is the quorum met?",
                     "Whether enough reporters have a report that counts.",
-                    Query("attest_reserve_oracle_quorum_met", "{{token}}"),
+                    Query(told("attest_reserve_oracle_quorum_met"), "{{token}}"),
                     words=MET,
                     alerts=["OracleQuorumNotMet"],
                     height=9,
@@ -610,7 +611,7 @@ _BRIDGE = Page(
                     unit=RATIO,
                     axis="of all checks",
                     alerts=["BridgeReserveVerificationFailed", "BridgeComplianceViolation"],
-                    limits=steps(GREY),
+                    limits=steps(NEUTRAL),
                 ),
                 _rises(
                     "Did a reserve verification fail?",
@@ -862,7 +863,7 @@ _ACCESS = Page(
                     unit=COUNT,
                     axis="checks of the last hour",
                     alerts=["BridgeComplianceViolation"],
-                    limits=steps(GREY),
+                    limits=steps(NEUTRAL),
                 ),
                 number(
                     "What called for somebody in the last day?",
@@ -929,7 +930,7 @@ _NETWORK = Page(
                 timeline(
                     "Which endpoints answer?",
                     "With the right chain id.",
-                    Query("attest_rpc_up", "{{endpoint}}"),
+                    Query(told("attest_rpc_up"), "{{endpoint}}"),
                     words=ANSWERS,
                     alerts=["RpcEndpointDown"],
                     height=9,
@@ -1011,7 +1012,7 @@ _NETWORK = Page(
                 timeline(
                     "Is the circuit breaker open?",
                     "The due period's run was refused, and waits for a person.",
-                    Query("attest_oracle_circuit_breaker_open", "publisher"),
+                    Query(told("attest_oracle_circuit_breaker_open"), "publisher"),
                     words=BREAKER,
                     alerts=["OracleCircuitBreakerOpen"],
                     height=9,

@@ -18,10 +18,13 @@ from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 from attest.monitor.alerts import ALERTS, INCIDENTS, Incident
 from deploy.grafana import queries
 
-Words = Mapping[int, tuple[str, str]] | Mapping[str, tuple[str, str]]
+#: By value: what is said, and in which colour.
+Words = Mapping[str, tuple[str, str]]
 _P = TypeVar("_P", stat.Panel, statetimeline.Panel, table.Panel, timeseries.Panel)
 
-GREEN, YELLOW, ORANGE, RED, GREY = "green", "yellow", "orange", "red", "text"
+GREEN, YELLOW, ORANGE, RED, GREY = "green", "yellow", "orange", "red", "#808080"
+#: Of a number that is neither good nor bad.
+NEUTRAL = "text"
 _COLOURS = {"critical": RED, "warning": ORANGE, "info": YELLOW}
 SOURCE = models.DataSourceRef(type_val="prometheus", uid="${datasource}")
 #: A time that is 0 was never: so many seconds ago nothing was.
@@ -32,11 +35,13 @@ AMOUNT, COUNT, RATIO, SECONDS, PLAIN = "locale", "locale", "percentunit", "s", "
 BASE_UNITS = "base units of the token"
 
 STATES: Words = {
-    queries.SUFFICIENT: ("sufficient", GREEN),
-    queries.STALE: ("stale", YELLOW),
-    queries.WITHHELD: ("withheld", ORANGE),
-    queries.SHORT: ("SHORT", RED),
+    str(queries.SUFFICIENT): ("sufficient", GREEN),
+    str(queries.STALE): ("stale", YELLOW),
+    str(queries.WITHHELD): ("withheld", ORANGE),
+    str(queries.SHORT): ("SHORT", RED),
 }
+#: What goes with the words of every state that is one gauge's.
+SILENT: Words = {str(queries.NOT_TOLD): ("not told", GREY)}
 NO_DATA = "no data: not watched, or no exporter tells it"
 
 
@@ -75,7 +80,7 @@ def number(
 ) -> Panel:
     """The value of now, large; of several, each with its name. ``words`` are said instead of numbers, ``told`` instead
     of some, ``missing`` where there is none; ``page`` is the uid of the dashboard with more."""
-    drawn = limits if limits is not None else steps(GREY) if words else limits_of(*alerts)
+    drawn = limits if limits is not None else steps(NEUTRAL) if words else limits_of(*alerts)
     panel = (
         stat.Panel()
         .thresholds(builders.ThresholdsConfig().steps(list(drawn)))
@@ -145,11 +150,11 @@ def plot(
 def timeline(
     title: str, text: str, *asked: Query, words: Words, alerts: Sequence[str] = (), span: int = 12, height: int = 6
 ) -> Panel:
-    """States over time, in words, a row each; where nothing was told, nothing is drawn."""
+    """States over time, in words, a row each."""
     panel = (
         statetimeline.Panel()
         .color_scheme(builders.FieldColor().mode(models.FieldColorModeId.THRESHOLDS))
-        .thresholds(builders.ThresholdsConfig().steps([models.Threshold(None, GREY)]))
+        .thresholds(builders.ThresholdsConfig().steps([models.Threshold(None, NEUTRAL)]))
         .show_value(common.VisibilityMode.ALWAYS)
         .merge_values(True)
         .fill_opacity(70)
@@ -164,10 +169,10 @@ def timeline(
 
 def firing(names: Sequence[str] = ()) -> Panel:
     """The alerts that fire now, worst first; of all, or of those named."""
-    words: dict[str, tuple[str, str]] = {
+    classes: dict[str, tuple[str, str]] = {
         each: (f"{each} {_urgency(each)}", shade) for each, shade in _CLASS_COLOURS.items()
     }
-    words[queries.EVALUATED] = ("rules are evaluated", GREEN)
+    words = {**classes, queries.EVALUATED: ("rules are evaluated", GREEN)}
     shown: list[models.DynamicConfigValue] = [
         models.DynamicConfigValue("mappings", [_mapping(words)]),
         models.DynamicConfigValue("custom.cellOptions", {"type": "color-background"}),
@@ -176,7 +181,7 @@ def firing(names: Sequence[str] = ()) -> Panel:
     links = [{"title": "what it means, and what to do", "url": _page("${__value.raw}"), "targetBlank": True}]
     panel = (
         table.Panel()
-        .thresholds(builders.ThresholdsConfig().steps([models.Threshold(None, GREY)]))
+        .thresholds(builders.ThresholdsConfig().steps([models.Threshold(None, NEUTRAL)]))
         .with_transformation(
             models.DataTransformerConfig(
                 "organize",
@@ -246,7 +251,7 @@ def _told(alert: str) -> str:
 
 def _mapping(words: Words) -> models.ValueMap:
     results = {
-        str(value): models.ValueMappingResult(text=text, color=colour, index=index)
+        value: models.ValueMappingResult(text=text, color=colour, index=index)
         for index, (value, (text, colour)) in enumerate(words.items())
     }
     return models.ValueMap(results)
@@ -310,4 +315,4 @@ def limits_of(*alerts: str) -> list[models.Threshold]:
     if below:
         colours = [shade for _, shade in below] + [GREEN]
         return steps(colours[0], *zip((limit for limit, _ in below), colours[1:], strict=True))
-    return steps(GREEN if above else GREY, *above)
+    return steps(GREEN if above else NEUTRAL, *above)

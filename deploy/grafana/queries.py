@@ -19,8 +19,9 @@ _OPERATOR = re.compile(r"\s(<=|>=|==|<|>)\s")
 _SERIES = re.compile(r"\b(attest_\w+)(?:\{([^}]*)\})?")
 _PARTS = re.compile(r"_(bucket|sum|count)$")
 
-#: The four states of a token, the worse the higher.
+#: The four states of a token, the worse the higher; and what a state is when nobody tells it any more.
 SUFFICIENT, STALE, WITHHELD, SHORT = range(4)
+NOT_TOLD = -1
 
 
 def base(series: str) -> str:
@@ -73,6 +74,13 @@ def within(counter: str, span: str = "1h") -> str:
     return f"max_over_time({counter}[{span}]) - min_over_time({counter}[{span}])"
 
 
+def told(gauge: str) -> str:
+    """A gauge that stands for a state; once no exporter tells it for the same labels, :data:`NOT_TOLD` for a day."""
+    labels = ", ".join(LABELS[gauge])
+    last = f"max by ({labels}) (last_over_time({gauge}[1d]))"
+    return f"{gauge}\nor\n({last} * 0 + {NOT_TOLD} unless on ({labels}) {gauge})"
+
+
 def share(label: str, good: str, counted: Callable[[str], str]) -> str:
     """The share of what is counted whose label has a good value. ``counted`` makes an expression with a matcher."""
     some, every = f'{label}="{good}"', f'{label}=~".+"'
@@ -104,7 +112,7 @@ def token_states() -> str:
 _ABOUT = (
     *("token", "currency", "asset", "reporter", "pair", "kind"),
     *("chain", "endpoint", "validator", "contract", "role", "multisig"),
-    *("collector", "task", "metric", "instance"),
+    *("collector", "task", "metric"),
 )
 #: What stands for the class of the Watchdog: in the alphabet it is after all classes.
 EVALUATED = "rules"

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import pytest
 
 from attest.monitor.rules import RULES_FILE
-from deploy.grafana.queries import STALE, SUFFICIENT
+from deploy.grafana.queries import NOT_TOLD, STALE, SUFFICIENT
 from tests.integration.monitor.test_monitor_scenarios import exporting, played, scraped
 from tests.support.alerting import ROOT, ask, prometheus
 from tests.support.dashboards import DASHBOARDS, Asked, asked
@@ -129,4 +129,5 @@ def test_calm__exporter_ends__nothing_stays_sufficient_and_ages_are_still_told(s
     ages = by_label(seen.dead, "How old are these numbers?", "")
     assert {dashboard for dashboard, _ in ages} == set(DASHBOARDS)
     for title in ("Is the oracle's quorum met?", "What does the token's contract say?", "Which endpoints answer?"):
-        assert by_label(seen.dead, title, "") == {}, "no data, in words"
+        assert set(by_label(seen.dead, title, "token").values()) == {str(NOT_TOLD)}
+    assert by_label(seen.dead, "How healthy is the worst vault?", "") == {}, "no data, and the panel says so"

@@ -23,7 +23,7 @@ from attest.monitor.metrics import CATALOGUE
 from deploy.grafana.build import COLUMNS, DOCS, files, main
 from deploy.grafana.pages import PAGES
 from deploy.grafana.panels import STATES
-from deploy.grafana.queries import collected_age, condition, token_states
+from deploy.grafana.queries import collected_age, condition, token_states, told
 from tests.support.dashboards import DASHBOARDS, FOLDER, asked, panels
 
 ROOT = Path(__file__).parents[3]
@@ -139,8 +139,11 @@ def test_panel__with_colours_for_states__says_them_in_words(name: str) -> None:
     for panel in panels(name):
         if panel["type"] == "state-timeline" or panel["options"].get("colorMode") == "background":
             (mapping,) = panel["fieldConfig"]["defaults"]["mappings"]
-            words = [result["text"] for result in mapping["options"].values()]
-            assert len(set(words)) == len(words) >= 2
+            words = {value: result["text"] for value, result in mapping["options"].items()}
+            assert len(set(words.values())) == len(words) >= 2
+            (target,) = panel["targets"]
+            if re.search(r"[(\s]attest_|^attest_", target["expr"]) and "stale" not in words.values():
+                assert words["-1"] == "not told", "what nobody tells is not what it was"
 
 
 @each_dashboard
@@ -188,7 +191,7 @@ def test_dashboard__its_variables__are_those_that_it_uses(name: str) -> None:
 # -- metrics ---------------------------------------------------------------------------------------------------------
 
 
-def series() -> Iterator[tuple[str, str, set[str]]]:
+def used() -> Iterator[tuple[str, str, set[str]]]:
     """Of every query: (panel, metric, labels that it is chosen by)."""
     for query in asked():
         for match in re.finditer(r"\b(attest_\w+)(\{[^}]*\})?", query.expr):
@@ -199,20 +202,20 @@ def series() -> Iterator[tuple[str, str, set[str]]]:
 
 
 def test_queries__metrics_and_labels__are_of_the_catalogue() -> None:
-    for title, metric, labels in series():
+    for title, metric, labels in used():
         assert {"job", "instance"} <= labels, f"{title}: {metric} of any program"
         if metric not in NOT_EXPOSED:
             assert labels - {"job", "instance"} <= set(METRICS[metric].labels), f"{title}: {metric}"
 
 
 def test_queries__variables__narrow_every_metric_that_has_their_label() -> None:
-    for title, metric, labels in series():
+    for title, metric, labels in used():
         if metric not in NOT_EXPOSED:
             assert {"token", "chain"} & set(METRICS[metric].labels) <= labels, f"{title}: {metric}"
 
 
 def test_queries__catalogue__is_on_some_dashboard_in_full() -> None:
-    shown = {metric for _, metric, _ in series()}
+    shown = {metric for _, metric, _ in used()}
     assert shown == set(METRICS) | NOT_EXPOSED
 
 
@@ -338,7 +341,7 @@ def test_token_states__whatever_happens_to_token_or_exporter__are_never_better_t
         15: "sufficient SHORT withheld SHORT sufficient SHORT stale SHORT",
         60: "sufficient SHORT withheld SHORT stale SHORT stale SHORT",
     }
-    codes = {word: code for code, (word, _) in STATES.items()}
+    codes = {word: int(code) for code, (word, _) in STATES.items()}
     expr = token_states().replace("$token", ".*")
     checks = [
         {
@@ -353,12 +356,39 @@ def test_token_states__whatever_happens_to_token_or_exporter__are_never_better_t
     ]
     # After a day of silence nothing is said, and nothing is green.
     checks.append({"expr": expr, "eval_time": "1600m", "exp_samples": []})
-    _promtool_test(tmp_path, [each for token, told in tokens.items() for each in _token(token, *told)], checks)
+    _promtool_test(tmp_path, [each for token, values in tokens.items() for each in _token(token, *values)], checks)
+
+
+@needs_promtool
+def test_told__nobody_tells_a_state__is_said_for_a_day_and_not_of_one_that_another_exporter_tells(
+    tmp_path: Path,
+) -> None:
+    gauge = "attest_rpc_up"
+    series = [
+        _series(gauge, 'chain="main",endpoint="a"', f"1{ENDED}"),
+        _series(gauge, 'chain="main",endpoint="b"', "0x120"),
+        _series(gauge, 'chain="main",endpoint="c"', f"1{ENDED}"),
+        {"series": f'{gauge}{{job="{JOB}",instance="other",chain="main",endpoint="c"}}', "values": "1x120"},
+    ]
+
+    def states(**endpoints: int) -> list[dict[str, Any]]:
+        return [{"labels": f'{{endpoint="{each}"}}', "value": value} for each, value in endpoints.items()]
+
+    checks = [
+        {"expr": f"max by (endpoint) ({told(gauge)})", "eval_time": f"{minute}m", "exp_samples": expected}
+        for minute, expected in {
+            5: states(a=1, b=0, c=1),
+            15: states(a=-1, b=0, c=1),
+            1455: states(b=-1, c=-1),
+            1570: [],
+        }.items()
+    ]
+    _promtool_test(tmp_path, series, checks)
 
 
 @needs_promtool
 def test_age__exporter_is_dead__grows_on_for_a_day(tmp_path: Path) -> None:
-    told = [_series("attest_collector_last_success_timestamp_seconds", 'collector="bridge"', f"0+60{ENDED}")]
+    series = [_series("attest_collector_last_success_timestamp_seconds", 'collector="bridge"', f"0+60{ENDED}")]
     ages = {5: [0.0], 70: [3600.0], 1440: [85_800.0], 1460: []}
     checks = [
         {
@@ -368,12 +398,12 @@ def test_age__exporter_is_dead__grows_on_for_a_day(tmp_path: Path) -> None:
         }
         for minute, expected in ages.items()
     ]
-    _promtool_test(tmp_path, told, checks)
+    _promtool_test(tmp_path, series, checks)
 
 
-def _promtool_test(folder: Path, told: list[dict[str, str]], checks: list[dict[str, Any]]) -> None:
+def _promtool_test(folder: Path, series: list[dict[str, str]], checks: list[dict[str, Any]]) -> None:
     path = folder / "tests.yml"
-    test = {"interval": "1m", "input_series": told, "promql_expr_test": checks}
+    test = {"interval": "1m", "input_series": series, "promql_expr_test": checks}
     path.write_text(json.dumps({"evaluation_interval": "1m", "tests": [test]}))
     done = subprocess.run(["promtool", "test", "rules", path], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
