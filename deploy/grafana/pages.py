@@ -28,6 +28,7 @@ from deploy.grafana.panels import (
     colour,
     firing,
     limits_of,
+    listing,
     number,
     plot,
     steps,
@@ -42,6 +43,7 @@ MULTIPLIER: Words = {"1": ("at most 1", GREEN), "0": ("ABOVE 1", RED), **SILENT}
 FROZEN: Words = {"0": ("in use", GREEN), "1": ("FROZEN", RED), **SILENT}
 ANSWERS: Words = {"1": ("answers", GREEN), "0": ("DOWN", RED), **SILENT}
 SCRAPED: Words = {"1": ("scraped", GREEN), "0": ("NOT SCRAPED", RED)}
+REHEARSAL: Words = {"0": ("no", GREEN), "1": ("a rehearsal", ORANGE), **SILENT}
 BREAKER: Words = {"0": ("closed", GREEN), "1": ("OPEN", RED), **SILENT}
 
 #: Nobody has so much collateral: the ratio of vaults without debt.
@@ -568,11 +570,12 @@ _BRIDGE = Page(
             (
                 plot(
                     "How long does a transfer take?",
-                    "Of those that settled in the hour before: the mean, half of them, and 95 of 100. Quantiles are as "
-                    "exact as the histogram's buckets.",
+                    "Of those that settled in the hour before: the mean, half of them, and 95 of 100, as exact as the "
+                    "histogram's buckets. Latency is what the buffer is reckoned with, exact, of all the time looked back.",
                     Query(measured("BridgeSettlementSlow"), "95 %"),
                     Query(_settled_within("0.5"), "half"),
                     Query(f"{_SETTLEMENTS.format('sum')} / {_SETTLEMENTS.format('count')}", "mean"),
+                    Query("attest_bridge_latency_seconds", "{{token}}: latency"),
                     unit=SECONDS,
                     axis="from initiation to settlement",
                     alerts=["BridgeSettlementSlow"],
@@ -807,7 +810,7 @@ _ACCESS = Page(
     "access",
     "Attest: access control and compliance (§3.1)",
     "Who may do what, whether somebody changed it, and what the compliance guard refused.",
-    "roles|events",
+    "roles-.*|multisig-.*|events",
     (
         Row(
             "Access control",
@@ -820,6 +823,16 @@ _ACCESS = Page(
                     alerts=["RoleDrift"],
                     span=12,
                 ),
+                listing(
+                    "Who is it?",
+                    "The first of them, and whether they are unexpected or missing.",
+                    Query(
+                        "max by (contract, role, account, drift) (attest_role_drift_info)",
+                        "{{contract}} {{role}} {{account}} {{drift}}",
+                    ),
+                    {"contract": "contract", "role": "role", "account": "account", "drift": "why"},
+                    missing="nobody, or roles are not watched",
+                ),
                 number(
                     "How many signatures do wallets need?",
                     "Each multi-signature wallet's threshold, and the one that was agreed.",
@@ -827,13 +840,13 @@ _ACCESS = Page(
                     Query("attest_multisig_expected_threshold", "{{multisig}}: expected"),
                     unit=COUNT,
                     alerts=["MultisigWeakened"],
-                    span=12,
+                    span=24,
                 ),
                 _rises(
                     "Was a role granted or revoked?",
                     "Every change has somebody who ordered it.",
                     "attest_role_changes_total",
-                    "{{contract}} {{role}}",
+                    "{{contract}} {{role}}: {{change}}",
                     "RoleChanged",
                 ),
                 plot(
@@ -943,6 +956,7 @@ _NETWORK = Page(
                         "- on (instance, chain) group_right attest_rpc_head_block_number",
                         "{{endpoint}}",
                     ),
+                    Query("attest_rpc_lag_limit_blocks", "{{endpoint}}: limit"),
                     unit=COUNT,
                     axis="blocks behind",
                 ),
@@ -1047,6 +1061,14 @@ _WATCH = Page(
                 _task("When was the newest attestation collected?", "WeeklyAttestationMissing"),
                 _task("When was the weekly report made?", "WeeklyReportMissing"),
                 _task("When was the monthly review done?", "MonthlyReviewMissing"),
+                timeline(
+                    "Is this a rehearsal?",
+                    "While the configuration pins the time of the runs (schedule.clock), no task is late.",
+                    Query(told("attest_rehearsal"), "runs"),
+                    words=REHEARSAL,
+                    span=24,
+                    height=4,
+                ),
             ),
         ),
         Row(
@@ -1111,6 +1133,14 @@ _WATCH = Page(
                     unit=COUNT,
                     axis="requests",
                     span=6,
+                ),
+                plot(
+                    "Are notifications delivered?",
+                    "Messages of the hour before each moment, of an exporter that notifies by itself (--notify).",
+                    Query("increase(attest_notifications_total[1h])", "{{destination}}: {{outcome}}"),
+                    unit=COUNT,
+                    axis="messages of the last hour",
+                    span=24,
                 ),
             ),
         ),

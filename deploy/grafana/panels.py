@@ -154,7 +154,7 @@ def timeline(
     panel = (
         statetimeline.Panel()
         .color_scheme(builders.FieldColor().mode(models.FieldColorModeId.THRESHOLDS))
-        .thresholds(builders.ThresholdsConfig().steps([models.Threshold(None, NEUTRAL)]))
+        .thresholds(builders.ThresholdsConfig().steps(steps(NEUTRAL)))
         .show_value(common.VisibilityMode.ALWAYS)
         .merge_values(True)
         .fill_opacity(70)
@@ -165,6 +165,12 @@ def timeline(
     for query in asked:
         panel.with_target(_query(query).range())
     return _finished(panel, title, text, PLAIN, alerts, words, span)
+
+
+def listing(title: str, text: str, asked: Query, columns: Mapping[str, str], *, missing: str, span: int = 12) -> Panel:
+    """What there is now, by its labels: a column for each, with its heading, sorted by the first. ``missing`` is said
+    when there is nothing."""
+    return _finished(_listed(asked, columns), title, text, PLAIN, (), None, span, missing)
 
 
 def firing(names: Sequence[str] = ()) -> Panel:
@@ -179,25 +185,9 @@ def firing(names: Sequence[str] = ()) -> Panel:
         models.DynamicConfigValue("custom.width", 260),
     ]
     links = [{"title": "what it means, and what to do", "url": _page("${__value.raw}"), "targetBlank": True}]
-    panel = (
-        table.Panel()
-        .thresholds(builders.ThresholdsConfig().steps([models.Threshold(None, NEUTRAL)]))
-        .with_transformation(
-            models.DataTransformerConfig(
-                "organize",
-                options={
-                    "excludeByName": {"Time": True, "Value": True},
-                    "indexByName": {"incident": 0, "alertname": 1, "about": 2},
-                    "renameByName": {"incident": "class", "alertname": "alert"},
-                },
-            )
-        )
-        .sort_by([common_builders.TableSortByFieldState().display_name("class").desc(False)])
-        .override_by_name("class", shown)
-        .override_by_name("alert", [models.DynamicConfigValue("links", links)])
-        .with_target(_query(Query(queries.firing("|".join(names) or ".+"), "")).instant().format(PromQueryFormat.TABLE))
-        .height(8)
-    )
+    asked = Query(queries.firing("|".join(names) or ".+"), "")
+    panel = _listed(asked, {"incident": "class", "alertname": "alert", "about": "about"})
+    panel.override_by_name("class", shown).override_by_name("alert", [models.DynamicConfigValue("links", links)])
     text = (
         "Worst first, whatever token or exporter is chosen above. The Watchdog always fires: while it is listed, the "
         "rules are evaluated. When nothing is listed, no rule is, and silence means nothing. An alert's name leads to "
@@ -205,6 +195,23 @@ def firing(names: Sequence[str] = ()) -> Panel:
     )
     missing = "NO RULES ARE EVALUATED: attest.rules.yml is not loaded"
     return _finished(panel, "Which alerts fire?", text, PLAIN, (), None, 12, missing)
+
+
+def _listed(asked: Query, columns: Mapping[str, str]) -> table.Panel:
+    places = {
+        "excludeByName": dict.fromkeys(("Time", "Value"), True),
+        "indexByName": {label: place for place, label in enumerate(columns)},
+        "renameByName": {label: heading for label, heading in columns.items() if label != heading},
+    }
+    first = next(iter(columns.values()))
+    return (
+        table.Panel()
+        .thresholds(builders.ThresholdsConfig().steps(steps(NEUTRAL)))
+        .with_transformation(models.DataTransformerConfig("organize", options=places))
+        .sort_by([common_builders.TableSortByFieldState().display_name(first).desc(False)])
+        .with_target(_query(asked).instant().format(PromQueryFormat.TABLE))
+        .height(8)
+    )
 
 
 # -- what they have in common ----------------------------------------------------------------------------------------
@@ -294,8 +301,8 @@ def steps(good: str, *above: tuple[float, str]) -> list[models.Threshold]:
 
 
 def limits_of(*alerts: str) -> list[models.Threshold]:
-    """Those of the alerts whose limit is a number; none of others. A limit belongs to the side on which the alert does
-    not fire; of whole numbers above a limit the first is the next one."""
+    """Those of the alerts whose limit is a number; none of others. Grafana counts a limit to what is above it: of an
+    alert above a limit it has the alert's colour already, but 0, of what is counted, has not."""
     conditions = []
     for each in alerts:
         condition = queries.condition(each)

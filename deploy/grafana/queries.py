@@ -76,7 +76,7 @@ def within(counter: str, span: str = "1h") -> str:
 
 def told(gauge: str) -> str:
     """A gauge that stands for a state; once no exporter tells it for the same labels, :data:`NOT_TOLD` for a day."""
-    labels = ", ".join(LABELS[gauge])
+    labels = ", ".join(LABELS.get(gauge, ()))
     last = f"max by ({labels}) (last_over_time({gauge}[1d]))"
     return f"{gauge}\nor\n({last} * 0 + {NOT_TOLD} unless on ({labels}) {gauge})"
 

@@ -29,16 +29,22 @@ EMPTY = {
     ],
     "access": [
         ("Who holds a role that should not?", "roles are not watched"),
+        ("Who is it?", "roles are not watched"),
         ("How many signatures do wallets need?", "there is no multi-signature wallet"),
         ("Was a role granted or revoked?", "roles are not watched"),
         ("Which roles are not used?", "roles are not watched"),
     ],
-    "network": [("Which validators are silent?", "anvil has none")],
+    "network": [
+        ("Which validators are silent?", "anvil has none"),
+        ("How far are endpoints behind the newest block?", "no limit is told"),
+    ],
     "watch": [
         ("When was the daily check done?", "never"),
         ("When was the newest attestation collected?", "never"),
         ("When was the weekly report made?", "never"),
         ("When was the monthly review done?", "never"),
+        ("Is this a rehearsal?", "it is not told"),
+        ("Are notifications delivered?", "Alertmanager notifies"),
     ],
     "overview": [
         ("When was the newest attestation collected?", "never"),
