@@ -571,7 +571,7 @@ _BRIDGE = Page(
                 plot(
                     "How long does a transfer take?",
                     "Of those that settled in the hour before: the mean, half of them, and 95 of 100, as exact as the "
-                    "histogram's buckets. Latency is what the buffer is reckoned with, exact, of all the time looked back.",
+                    "histogram's buckets. Latency is what the buffer is reckoned with, of all the time looked back.",
                     Query(measured("BridgeSettlementSlow"), "95 %"),
                     Query(_settled_within("0.5"), "half"),
                     Query(f"{_SETTLEMENTS.format('sum')} / {_SETTLEMENTS.format('count')}", "mean"),
