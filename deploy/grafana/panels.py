@@ -91,8 +91,8 @@ def number(
         .graph_mode(common.BigValueGraphMode.NONE)
         .height(5)
     )
-    for query in asked:
-        panel.with_target(_query(query).instant())
+    for place, query in enumerate(asked):
+        panel.with_target(_query(query, place).instant())
     if page is not None:
         panel.data_links([builders.DashboardLink("more").url(f"/d/{page}?${{__url_time_range}}&${{__all_variables}}")])
     return _finished(panel, title, text, unit, alerts, words, span, missing, told)
@@ -103,7 +103,7 @@ def plot(
     text: str,
     *asked: Query,
     unit: str,
-    axis: str = "",
+    axis: str,
     alerts: Sequence[str] = (),
     limits: Sequence[models.Threshold] | None = None,
     floor: float | None = 0,
@@ -142,8 +142,8 @@ def plot(
         panel.min(floor)
     if repeat is not None:
         panel.repeat(repeat).repeat_direction("h")
-    for query in asked:
-        panel.with_target(_query(query).range())
+    for place, query in enumerate(asked):
+        panel.with_target(_query(query, place).range())
     return _finished(panel, title, text, unit, alerts, None, span)
 
 
@@ -162,8 +162,8 @@ def timeline(
         .legend(common_builders.VizLegendOptions().show_legend(False))
         .height(height)
     )
-    for query in asked:
-        panel.with_target(_query(query).range())
+    for place, query in enumerate(asked):
+        panel.with_target(_query(query, place).range())
     return _finished(panel, title, text, PLAIN, alerts, words, span)
 
 
@@ -235,14 +235,13 @@ def _finished(
     )
     if unit == RATIO:
         panel.decimals(2)
-    model = panel.build()
-    for place, target in enumerate(model.targets or []):
-        target.ref_id = chr(ord("A") + place)  # type: ignore[attr-defined]
-    return Panel(model, tuple(alerts))
+    return Panel(panel.build(), tuple(alerts))
 
 
-def _query(query: Query) -> prometheus.Dataquery:
-    return prometheus.Dataquery().expr(queries.scoped(query.expr)).legend_format(query.legend)
+def _query(query: Query, place: int = 0) -> prometheus.Dataquery:
+    """A panel's query in this place; they are called A, B, C."""
+    scoped = queries.scoped(query.expr)
+    return prometheus.Dataquery().ref_id(chr(ord("A") + place)).expr(scoped).legend_format(query.legend)
 
 
 def _page(alert: str) -> str:
