@@ -394,7 +394,7 @@ def test_told__nobody_tells_a_state__is_said_for_a_day_and_not_of_one_that_anoth
         return [{"labels": f'{{endpoint="{each}"}}', "value": value} for each, value in endpoints.items()]
 
     checks = [
-        {"expr": f"max by (endpoint) ({told(gauge)})", "eval_time": f"{minute}m", "exp_samples": expected}
+        {"expr": f"min by (endpoint) ({told(gauge)})", "eval_time": f"{minute}m", "exp_samples": expected}
         for minute, expected in {
             5: states(a=1, b=0, c=1),
             15: states(a=-1, b=0, c=1),
