@@ -11,9 +11,10 @@ from urllib.parse import quote
 
 import pytest
 
+from attest import devnet
 from attest.monitor.rules import RULES_FILE
 from deploy.grafana.queries import NOT_TOLD, STALE, SUFFICIENT
-from tests.integration.monitor.test_monitor_scenarios import exporting, played, scraped
+from tests.integration.monitor.test_monitor_scenarios import exporting, scraped
 from tests.support.alerting import ROOT, ask, prometheus
 from tests.support.dashboards import DASHBOARDS, Asked, asked
 
@@ -65,7 +66,7 @@ class Seen(NamedTuple):
 def seen(anvil: object, tmp_path_factory: pytest.TempPathFactory) -> Seen:
     folder = tmp_path_factory.mktemp("dashboards")
     network = folder / "net"
-    with played(network, "calm"), ExitStack() as life:
+    with devnet.running(network, port=0, witness_port=0, scenario="calm"), ExitStack() as life:
         url = life.enter_context(exporting(network))
         scraped(url)
         with prometheus(folder, ROOT / RULES_FILE, url.removeprefix("http://"), "127.0.0.1:9") as address:
