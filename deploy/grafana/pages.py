@@ -933,6 +933,7 @@ _NETWORK = Page(
                     Query("attest_clock_skew_seconds", "chain {{chain}}"),
                     unit=SECONDS,
                     axis="clock less block",
+                    alerts=["ClockSkew"],
                     floor=None,
                 ),
             ),
@@ -951,14 +952,11 @@ _NETWORK = Page(
                 plot(
                     "How far are endpoints behind the newest block?",
                     "Each endpoint's own newest block, below that of any.",
-                    Query(
-                        "max without (endpoint) (attest_rpc_head_block_number) "
-                        "- on (instance, chain) group_right attest_rpc_head_block_number",
-                        "{{endpoint}}",
-                    ),
-                    Query("attest_rpc_lag_limit_blocks", "{{endpoint}}: limit"),
+                    Query(measured("RpcEndpointLagging"), "{{endpoint}}"),
+                    Query(condition("RpcEndpointLagging").right, "{{endpoint}}: limit"),
                     unit=COUNT,
                     axis="blocks behind",
+                    alerts=["RpcEndpointLagging"],
                 ),
                 plot(
                     "How long do requests take?",
@@ -1103,7 +1101,7 @@ _WATCH = Page(
                     Query("attest_chain_unreadable_logs_total", "chain {{chain}}"),
                     unit=COUNT,
                     axis="logs",
-                    limits=ANY_IS_NOTED,
+                    alerts=["UnreadableLogs"],
                 ),
             ),
         ),

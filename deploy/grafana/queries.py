@@ -34,7 +34,7 @@ def scoped(expr: str) -> str:
     metrics that have that label."""
 
     def narrowed(match: re.Match[str]) -> str:
-        labels = LABELS.get(base(match[1]), ())
+        labels = LABELS[base(match[1])]
         own = [match[2]] if match[2] else []
         variables = [f'{name}=~"${name}"' for name in ("instance", *CHOSEN) if name == "instance" or name in labels]
         matchers = ",".join([f'job="{JOB}"', *variables, *own])
@@ -76,7 +76,7 @@ def within(counter: str, span: str = "1h") -> str:
 
 def told(gauge: str) -> str:
     """A gauge that stands for a state; once no exporter tells it for the same labels, :data:`NOT_TOLD` for a day."""
-    labels = ", ".join(LABELS.get(gauge, ()))
+    labels = ", ".join(LABELS[gauge])
     last = f"max by ({labels}) (last_over_time({gauge}[1d]))"
     return f"{gauge}\nor\n({last} * 0 + {NOT_TOLD} unless on ({labels}) {gauge})"
 

@@ -14,9 +14,9 @@ import pytest
 from attest import devnet
 from attest.monitor.rules import RULES_FILE
 from deploy.grafana.queries import NOT_TOLD, STALE, SUFFICIENT
-from tests.integration.monitor.test_monitor_scenarios import exporting, scraped
-from tests.support.alerting import ROOT, ask, prometheus
+from tests.support.alerting import ROOT, ask, prometheus, prometheus_configuration
 from tests.support.dashboards import DASHBOARDS, Asked, asked
+from tests.support.exporters import exporting, scraped
 
 needs_prometheus = pytest.mark.requires("prometheus", "apt-get install prometheus")
 
@@ -28,23 +28,13 @@ EMPTY = {
         ("How far apart are the prices on the two chains?", "there is one chain"),
         ("Does the stabilizer trade enough?", "no imbalance is configured"),
     ],
-    "access": [
-        ("Who holds a role that should not?", "roles are not watched"),
-        ("Who is it?", "roles are not watched"),
-        ("How many signatures do wallets need?", "there is no multi-signature wallet"),
-        ("Was a role granted or revoked?", "roles are not watched"),
-        ("Which roles are not used?", "roles are not watched"),
-    ],
-    "network": [
-        ("Which validators are silent?", "anvil has none"),
-        ("How far are endpoints behind the newest block?", "no limit is told"),
-    ],
+    "access": [("Who is it?", "nobody is amiss")],
+    "network": [("Which validators are silent?", "anvil has none")],
     "watch": [
         ("When was the daily check done?", "never"),
         ("When was the newest attestation collected?", "never"),
         ("When was the weekly report made?", "never"),
         ("When was the monthly review done?", "never"),
-        ("Is this a rehearsal?", "it is not told"),
         ("Are notifications delivered?", "Alertmanager notifies"),
     ],
     "overview": [
@@ -69,7 +59,8 @@ def seen(anvil: object, tmp_path_factory: pytest.TempPathFactory) -> Seen:
     with devnet.running(network, port=0, witness_port=0, scenario="calm"), ExitStack() as life:
         url = life.enter_context(exporting(network))
         scraped(url)
-        with prometheus(folder, ROOT / RULES_FILE, url.removeprefix("http://"), "127.0.0.1:9") as address:
+        configuration = prometheus_configuration(folder, [ROOT / RULES_FILE], url.removeprefix("http://"))
+        with prometheus(folder, configuration) as address:
             _await(address, f"count_over_time(up[1m]) >= {SCRAPES}")
             alive = {query: answers(address, query.expr) for query in asked()}
             life.close()

@@ -28,18 +28,6 @@ from tests.support.dashboards import DASHBOARDS, FOLDER, asked, panels
 
 ROOT = Path(__file__).parents[3]
 METRICS = {metric.name: metric for metric in CATALOGUE}
-#: Metrics of roles and multi-signature wallets, of rehearsals, lag and notifications, which are about to be exposed.
-NOT_EXPOSED = {
-    "attest_role_drift_info",
-    "attest_rehearsal",
-    "attest_rpc_lag_limit_blocks",
-    "attest_notifications_total",
-    "attest_role_drift_members",
-    "attest_role_changes_total",
-    "attest_role_last_used_timestamp_seconds",
-    "attest_multisig_threshold",
-    "attest_multisig_expected_threshold",
-}
 needs_promtool = pytest.mark.requires("promtool", "apt-get install prometheus")
 each_dashboard = pytest.mark.parametrize("name", DASHBOARDS)
 
@@ -208,19 +196,17 @@ def used() -> Iterator[tuple[str, str, set[str]]]:
 def test_queries__metrics_and_labels__are_of_the_catalogue() -> None:
     for title, metric, labels in used():
         assert {"job", "instance"} <= labels, f"{title}: {metric} of any program"
-        if metric not in NOT_EXPOSED:
-            assert labels - {"job", "instance"} <= set(METRICS[metric].labels), f"{title}: {metric}"
+        assert labels - {"job", "instance"} <= set(METRICS[metric].labels), f"{title}: {metric}"
 
 
 def test_queries__variables__narrow_every_metric_that_has_their_label() -> None:
     for title, metric, labels in used():
-        if metric not in NOT_EXPOSED:
-            assert {"token", "chain"} & set(METRICS[metric].labels) <= labels, f"{title}: {metric}"
+        assert {"token", "chain"} & set(METRICS[metric].labels) <= labels, f"{title}: {metric}"
 
 
 def test_queries__catalogue__is_on_some_dashboard_in_full() -> None:
     shown = {metric for _, metric, _ in used()}
-    assert shown == set(METRICS) | NOT_EXPOSED
+    assert shown == set(METRICS)
 
 
 @pytest.mark.parametrize(
@@ -256,7 +242,7 @@ def test_legends__labels__are_those_of_what_is_asked() -> None:
         known = {label for name in metrics if name in METRICS for label in METRICS[name].labels}
         known |= {label for name in METRICS if f"{name}_bucket" in query.expr for label in METRICS[name].labels}
         for label in re.findall(r"\{\{(\w+)\}\}", query.legend):
-            assert label in known | {"instance"} or set(metrics) <= NOT_EXPOSED, (query.title, label)
+            assert label in known | {"instance"}, (query.title, label)
 
 
 # -- limits ----------------------------------------------------------------------------------------------------------
