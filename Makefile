@@ -46,6 +46,7 @@ check: setup-dev ## Lint, format, types, architecture, and that all generated fi
 	$(BIN)/attest schemas --check schemas
 	$(BIN)/attest schemas --configuration-reference --check docs/configuration.md
 	$(BIN)/attest alerts --check .
+	$(PY) -m deploy.grafana.build --check
 	node contracts/compile.mjs --check
 	node attest/publish/site/verifier/build.mjs --check
 
@@ -55,6 +56,7 @@ format: setup-dev ## Sort imports, format, and write all generated files
 	$(BIN)/attest schemas --write schemas
 	$(BIN)/attest schemas --configuration-reference --write docs/configuration.md
 	$(BIN)/attest alerts --write .
+	$(PY) -m deploy.grafana.build
 	node contracts/compile.mjs
 	node attest/publish/site/verifier/build.mjs
 

@@ -519,7 +519,7 @@ _BRIDGE = (
         f"< {_BRIDGE_MINIMUM}",
         "The bridge's reserve {{ $labels.token }} is, or falls within one settlement time, below peak outflow x "
         "latency.",
-        "By the last half hour's fall, the reserve is at {{ $value }} base units one settlement time from now; what "
+        "By the last half hour's fall, the reserve is that low one settlement time from now; what "
         "arrives "
         "then may not be paid.",
         (_BRIDGE_SIZING, _ONCE, _DESTINATION),
