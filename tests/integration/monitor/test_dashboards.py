@@ -16,7 +16,7 @@ from attest.monitor.rules import RULES_FILE
 from deploy.grafana.queries import NOT_TOLD, STALE, SUFFICIENT
 from tests.support.alerting import ROOT, ask, prometheus, prometheus_configuration
 from tests.support.dashboards import DASHBOARDS, Asked, asked
-from tests.support.exporters import exporting, scraped
+from tests.support.monitors import exporting, scraped
 
 needs_prometheus = pytest.mark.requires("prometheus", "apt-get install prometheus")
 
