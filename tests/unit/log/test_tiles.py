@@ -95,6 +95,7 @@ def test_tiles__of_256_entries__are_a_full_one_and_one_hash_above(tiles: dict[st
     assert [tile for tile, _ in edge.append(HASHES[255])] == [Tile(0, 0, 256), Tile(1, 0, 1)]
 
 
+@pytest.mark.no_cover
 @settings(max_examples=60, deadline=None)
 @given(size=st.one_of(st.integers(1, 1200), st.integers(65_000, SIZE)), data=st.data())
 def test_tile_tree__any_size__proves_as_the_reference_does(
@@ -111,6 +112,7 @@ def test_tile_tree__any_size__proves_as_the_reference_does(
         assert tree.consistency_path(old) == reference.consistency_path(old)
 
 
+@pytest.mark.no_cover
 @settings(max_examples=40, deadline=None)
 @given(size=st.one_of(st.integers(0, 1200), st.integers(65_000, SIZE - 1)))
 def test_edge__read_from_tiles__goes_on_as_if_it_had_grown(tiles: dict[str, bytes], size: int) -> None:

@@ -15,6 +15,9 @@ from attest.verify.report import Report, exit_code
 from tests.support import bundles
 from tests.support.bundles import Forge, judged
 
+#: Many runs over lines that other tests cover; measuring them would take as long again.
+pytestmark = pytest.mark.no_cover
+
 #: As small as a bundle gets, so that every byte can have its turn; and one file that is too large for that.
 FORGE = Forge(
     tokens=(replace(bundles.sufficient_token(accounts=1), reports=bundles.sufficient_token().reports[:1]),),
