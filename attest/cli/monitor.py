@@ -54,7 +54,7 @@ Exit codes of --once, by the worst that was found:
   0  nothing worse than a notice
   3  warnings only
   4  a token's reserve is below its supply
-  5  anything else critical, a part that could not be read, or somebody not told
+  5  anything else critical, a part not read, or somebody not told
 
 \b
 Exit codes of --notify-test: 0 if every message was taken, else 2."""
