@@ -70,7 +70,7 @@ soak: setup-dev $(VENV)/fuzz.stamp ## What takes long: kills at every point, fau
 	@$(PY) -m tests.fuzz.run --minutes 10
 
 lock: setup-dev ## Lock the newest allowed versions (requirements/, package-lock.json)
-	$(LOCK) --upgrade pyproject.toml --extra run --extra chain-proof --group demo --output-file requirements/demo.txt
+	$(LOCK) --upgrade pyproject.toml --extra run --extra monitor --extra chain-proof --group demo --output-file requirements/demo.txt
 	$(LOCK) --upgrade pyproject.toml --extra run --extra custody --extra signers --extra chain-proof --extra report --extra timestamp --extra notify \
 		--group dev --constraints requirements/demo.txt --output-file requirements/dev.txt
 	$(LOCK) --upgrade --group node --output-file requirements/node.txt

@@ -768,7 +768,15 @@ class Monitor(Section):
     @field_validator("index")
     @classmethod
     def _reference(cls, value: str | None) -> str | None:
-        return value if value is None or value.startswith("sqlite:///") else check_reference(value)
+        if value is None or value.startswith("sqlite:///"):
+            return value
+        try:
+            return check_reference(value)
+        except ValueError:
+            raise ValueError(
+                "is sqlite:///PATH, or a reference to a URL: env:NAME, file:PATH, aws-sm:ARN#KEY or "
+                "keyring:SERVICE/USER; never one with a password in it"
+            ) from None
 
     @model_validator(mode="after")
     def _measurable(self) -> Monitor:

@@ -614,8 +614,8 @@ def _beat_bridge_failure(stage: Stage, number: int) -> None:
 
 
 def _send_eight(stage: Stage) -> None:
-    """Eight transfers, of which four fail."""
-    stage.initiate("USDW", [100, 200, 300, 400] * 2)
+    """Eight transfers, of which four fail: small, so that the stabilization reserve lasts at any pace."""
+    stage.initiate("USDW", [10, 20, 30, 40] * 2)
     pending = stage.outbound(Status.INITIATED, last=8)
     stage.fail(pending[:4])
     stage.settle(pending[4:])
@@ -665,7 +665,7 @@ SITUATIONS: Mapping[str, Situation] = {
         _nothing,
         _heartbeat,
         (
-            Hint("No alert but the watchdog.", "{USDW} 'isReserveSufficient()(bool)'"),
+            Hint("Reserves suffice.", "{USDW} 'isReserveSufficient()(bool)'"),
             Hint("Vaults are healthy.", "{ledger} 'getVaultHealth(address)(uint256)' {first_owner}"),
             Hint("The bridge pays.", "{bridge_vault} 'bridgeReserve(address)(uint256)' {USDW}"),
         ),

@@ -142,7 +142,8 @@ def _say_watching(output: Output, directory: Path, alerts: list[str]) -> None:
     output.line("    until Ctrl-C; a page for people is at http://127.0.0.1:9464")
     output.line(f"  prometheus --config.file={directory}/prometheus.yml --storage.tsdb.path={directory}/prometheus")
     output.line("    beside it, in another terminal: http://127.0.0.1:9090/alerts")
-    output.line(
-        "Within two minutes these alerts fire there, and the watchdog:" if alerts else "No alert but the watchdog."
-    )
-    output.line(fill(", ".join(alerts), 80, initial_indent="  ", subsequent_indent="  "))
+    if alerts:
+        output.line("Within two minutes these alerts fire there, and the watchdog:")
+        output.line(fill(", ".join(alerts), 80, initial_indent="  ", subsequent_indent="  "))
+    else:
+        output.line("No alert fires there but the watchdog.")

@@ -82,6 +82,9 @@ _EXTRAS = {
     "urllib3": "run",
 }
 
+#: Commands whose extra for a library is another: they need the database, and nothing else of the sources.
+_EXTRAS_OF = {"monitor": {"sqlalchemy": "monitor"}, "sizing": {"sqlalchemy": "monitor"}}
+
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
 
@@ -150,15 +153,16 @@ def main(arguments: list[str] | None = None) -> None:
     except Exception as fault:
         if "--debug" in words:
             raise
-        error = _as_attest_error(fault)
+        error = _as_attest_error(fault, next((word for word in words if not word.startswith("-")), ""))
         output.error(error)
         sys.exit(error.exit_code)
 
 
-def _as_attest_error(fault: Any) -> AttestError:
+def _as_attest_error(fault: Any, command: str) -> AttestError:
     if isinstance(fault, AttestError):
         return fault
-    if isinstance(fault, ModuleNotFoundError) and (extra := _EXTRAS.get((fault.name or "").split(".")[0])):
+    extras = _EXTRAS | _EXTRAS_OF.get(command, {})
+    if isinstance(fault, ModuleNotFoundError) and (extra := extras.get((fault.name or "").split(".")[0])):
         return OperatorError(
             f"this command needs {fault.name}, which the core install leaves out",
             code="extra-missing",

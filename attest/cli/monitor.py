@@ -6,6 +6,8 @@ import re
 import signal
 import threading
 import time
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
     from attest.monitor.findings import Finding
     from attest.monitor.notify import Notifier, Outcome
     from attest.monitor.watch import Snapshot, Watch
+
+
+#: So many alike of one metric have a row each in the table of --once.
+_EACH = 3
 
 
 def _address(context: click.Context, parameter: click.Parameter, value: str) -> tuple[str, int]:
@@ -48,7 +54,7 @@ Exit codes of --once, by the worst that was found:
   0  nothing worse than a notice
   3  warnings only
   4  a token's reserve is below its supply
-  5  anything else critical, a part that could not be read, or nobody told
+  5  anything else critical, a part not read, or somebody not told
 
 \b
 Exit codes of --notify-test: 0 if every message was taken, else 2."""
@@ -182,8 +188,7 @@ def _once(output: Output, watch: Watch, notifier: Notifier | None) -> int:
     for name, block in snapshot.blocks.items():
         output.line(f"chain {printable(name)}: block {block.number}")
     output.line()
-    rows = [_row(sample, snapshot.at.timestamp()) for sample in snapshot.samples]
-    output.line(table(("Metric", "Value"), sorted(rows), right=(1,)))
+    output.line(table(("Metric", "Value"), rows(snapshot.samples, snapshot.at.timestamp()), right=(1,)))
     output.line()
     for each in found:
         incident = f" {each.incident}" if each.incident else ""
@@ -228,16 +233,24 @@ def exit_code_of(found: list[Finding], *, untold: bool = False) -> int:
     return EXIT_CHAIN if "critical" in severities or untold else EXIT_SOURCE if "warning" in severities else EXIT_DONE
 
 
-def _row(sample: Sample, now: float) -> tuple[str, str]:
-    """A sample as it fits a terminal: long labels are cut, and a time is how long ago it was."""
-    name = sample.metric.name.removeprefix("attest_")
-    at = name.removesuffix("_timestamp_seconds")
-    longest = {1: 18, 2: 15, 3: 10}.get(len(sample.labels), 8)
-    inside = ",".join(_cut(label, longest) for label in sample.labels)
-    value = _shown(sample)
-    if at != name and isinstance(sample.value, int | float):
-        value = f"{now - sample.value:.0f} s ago" if sample.value else "never"
-    return at + (f"{{{inside}}}" if inside else ""), value
+def rows(samples: Sequence[Sample], now: float) -> list[tuple[str, str]]:
+    """Samples as they fit a terminal: long labels are cut, and a time is how long ago it was. Where more than three of
+    a metric are alike they share a row, so that the one that is not is seen; ``--json`` has each."""
+    alike: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for sample in samples:
+        name = sample.metric.name.removeprefix("attest_")
+        at = name.removesuffix("_timestamp_seconds")
+        value = _shown(sample)
+        if at != name and isinstance(sample.value, int | float):
+            value = f"{now - sample.value:.0f} s ago" if sample.value else "never"
+        longest = {1: 18, 2: 15, 3: 10}.get(len(sample.labels), 8)
+        inside = ",".join(_cut(label, longest) for label in sample.labels)
+        alike[at, value].append(f"{at}{{{inside}}}" if inside else at)
+    return sorted(
+        (name, value)
+        for (at, value), names in alike.items()
+        for name in (names if len(names) <= _EACH else [f"{at} ({len(names)} alike)"])
+    )
 
 
 def _cut(label: str, longest: int) -> str:

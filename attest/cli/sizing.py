@@ -227,11 +227,14 @@ def _measured(url: str, chain_id: int | None, asset: str | None, lookback: int, 
         found = totals.bridge(until - lookback, until)
         wanted = [each for each in found.values() if asset is None or each.asset == asset.lower()]
         if len(wanted) != 1:
-            there = ", ".join(found) or "none"
-            raise _not_measured(
-                f"{len(wanted)} assets left over the bridge, of the one wanted ({there})",
-                "Name one with --asset, or look further back with --lookback.",
-            )
+            there = ", ".join(sorted(found))
+            if wanted:
+                what = f"{len(wanted)} tokens left over the bridge: {there}"
+            else:
+                what = f"nothing{f' of {asset}' if asset else ''} left over the bridge" + (
+                    there and f", but of {there}"
+                )
+            raise _not_measured(what, "Name one by its address with --asset, or look further back with --lookback.")
         if latency_wanted and not wanted[0].latency.count:
             raise _not_measured("no transfer was settled", "Give --latency, or look further back with --lookback.")
         return wanted[0]

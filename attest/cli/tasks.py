@@ -26,6 +26,7 @@ def group() -> None:
 
 @group.command(
     "list",
+    short_help="When each was last done, is due, and is late.",
     epilog="""\b
 Examples:
   attest tasks list

@@ -72,7 +72,7 @@ def network_findings(snapshot: Snapshot) -> list[Finding]:
 
 
 def _worst_first(found: list[Finding]) -> list[Finding]:
-    return sorted(found, key=lambda each: SEVERITIES.index(each.severity))
+    return sorted(found, key=lambda each: (SEVERITIES.index(each.severity), each.incident or "P9"))
 
 
 def _tokens(values: Values, now: float) -> Iterator[Finding]:

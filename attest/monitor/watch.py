@@ -213,14 +213,9 @@ class Watch:
             if head.block is not None:
                 yield Sample(metrics.RPC_HEAD, head.block.number, (chain, head.endpoint))
             yield Sample(metrics.RPC_LAG_LIMIT, self.loaded.config.monitor.max_lag_blocks, (chain, head.endpoint))
-        reached = [head.block for head in heads if head.block is not None]
-        if reached:
-            # What a quorum has reached, or a single endpoint could hide a halt behind blocks that it made up.
-            place = min(self.clients[chain].read_quorum, len(reached)) - 1
-            timestamp = sorted((block.timestamp for block in reached), reverse=True)[place]
-            yield Sample(
-                metrics.HEAD_NUMBER, sorted((block.number for block in reached), reverse=True)[place], (chain,)
-            )
+        if any(head.block is not None for head in heads):
+            number, timestamp = self._newest(chain, heads)
+            yield Sample(metrics.HEAD_NUMBER, number, (chain,))
             yield Sample(metrics.HEAD_TIME, timestamp, (chain,))
             yield Sample(metrics.CLOCK_SKEW, self.now().timestamp() - timestamp, (chain,))
 

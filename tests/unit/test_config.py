@@ -369,6 +369,15 @@ def test_load__connection_that_cannot_be__is_refused_by_the_keys_of_the_file(
     assert "docs/configuration.md" in fault.advice
 
 
+@pytest.mark.parametrize("index", ["events.sqlite", "postgresql+psycopg://attest:hunter2@db.example/attest"])
+def test_load__index_that_is_no_database_or_shows_a_password__says_what_to_write(
+    write: Callable[[str], Path], index: str
+) -> None:
+    said = refusal(write(f'{TOML}\n[monitor]\nindex = "{index}"\n')).message
+    assert "monitor.index: is sqlite:///PATH, or a reference to a URL: env:NAME, file:PATH" in said
+    assert "hunter2" not in said
+
+
 def test_load__two_sources_of_one_name__names_it(write: Callable[[str], Path]) -> None:
     (name,) = tomllib.loads(TOML)["accounts"]
     source = tomllib.loads(TOML)["accounts"][name]["sources"][0]

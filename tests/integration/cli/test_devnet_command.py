@@ -38,6 +38,8 @@ CONTRACTS = Contracts(
     **dict.fromkeys(("compliance_guard", "bridge_registry", "bridge_vault", "stabilizer", "venue"), "0x"),
     **{"scenario": "calm", "chain_id": 138, "first_block": 1, "tokens": {}, "assets": {}, "price_oracles": {}},
     destinations=(),
+    roles={},
+    multisigs={},
 )
 
 

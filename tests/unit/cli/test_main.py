@@ -15,7 +15,7 @@ import click
 import pytest
 
 from attest.cli import main as entry
-from attest.cli.main import main
+from attest.cli.main import COMMANDS, main
 from attest.errors import (
     AttestError,
     ChainError,
@@ -113,6 +113,17 @@ def test_main__library_of_an_extra_is_missing__says_the_one_command(name: str, m
     said = failing(monkeypatch, ModuleNotFoundError(f"No module named {name!r}", name=name))("schemas")
     assert said.code == 2
     assert "pip install 'reserve-attest[run]'" in said.err
+
+
+@pytest.mark.parametrize(("command", "extra"), [("run", "sql"), ("monitor", "monitor"), ("sizing", "monitor")])
+def test_main__database_library_missing__names_the_extra_of_the_command(
+    command: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(COMMANDS, command, COMMANDS["schemas"])
+    fault = ModuleNotFoundError("No module named 'sqlalchemy'", name="sqlalchemy")
+    said = failing(monkeypatch, fault)(command)
+    assert said.code == 2
+    assert f"pip install 'reserve-attest[{extra}]'" in said.err
 
 
 def test_main__other_module_missing__is_a_fault_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:

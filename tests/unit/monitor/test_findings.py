@@ -146,3 +146,13 @@ def test_network_findings__every_symptom_of_the_incident_runbook__is_told() -> N
         assert {each.alert for each in network_findings(snapshot(samples))} == {level.alert}
     refused = snapshot([Sample(RECENT, 1, ("run-refused",))])
     assert {each.alert for each in network_findings(refused)} == {"OraclePublisherErrors"}
+
+
+def test_findings__of_one_severity__the_graver_incident_comes_first() -> None:
+    samples = [
+        Sample(METRICS["attest_price_oracle_updated_timestamp_seconds"], 0, ("USDW",)),
+        Sample(METRICS["attest_price_oracle_frozen"], 1, ("EURW",)),
+        Sample(METRICS["attest_token_reserve_surplus_units"], -1, ("USDW",)),
+    ]
+    found = findings(snapshot(samples))
+    assert [each.alert for each in found][:3] == ["ReserveShortfall", "PriceOracleFrozen", "PriceOracleStale"]

@@ -6,7 +6,9 @@ from itertools import combinations
 
 import pytest
 
-from attest.cli.monitor import exit_code_of
+from attest.cli.monitor import exit_code_of, rows
+from attest.monitor import metrics
+from attest.monitor.exposition import Sample
 from attest.monitor.findings import Finding, Severity
 from tests.support.commands import attest
 
@@ -33,6 +35,19 @@ def test_exit_code__of_two_findings__is_that_of_the_worse() -> None:
 def test_exit_code__somebody_could_not_be_told__is_5_but_for_a_shortfall() -> None:
     assert [exit_code_of([BY_CODE[code]], untold=True) for code in (0, 3, 5, 4)] == [5, 5, 5, 4]
     assert exit_code_of([], untold=True) == 5
+
+
+def test_rows__many_alike_of_one_metric__share_one_and_the_odd_one_has_its_own() -> None:
+    errors = [Sample(metrics.COLLECTOR_ERRORS, 0, (f"token-{number}",)) for number in range(40)]
+    odd = Sample(metrics.COLLECTOR_ERRORS, 2, ("bridge",))
+    frozen = [Sample(metrics.PRICE_FROZEN, 0, (currency,)) for currency in ("EURW", "GBPW", "USDW")]
+    assert rows([*errors, odd, *frozen], now=0) == [
+        ("collector_errors_total (40 alike)", "0"),
+        ("collector_errors_total{bridge}", "2"),
+        ("price_oracle_frozen{EURW}", "0"),
+        ("price_oracle_frozen{GBPW}", "0"),
+        ("price_oracle_frozen{USDW}", "0"),
+    ]
 
 
 @pytest.mark.parametrize(

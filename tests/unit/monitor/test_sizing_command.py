@@ -167,10 +167,12 @@ def test_bridge__several_assets__one_must_be_named(chain: EventfulChain, databas
     open_index(database).advance(client(chain))
     said = attest("sizing", "bridge", "--from-index", database)
     assert said.code == 2
-    assert ASSET in said.err
-    assert other in said.err
+    assert f"2 tokens left over the bridge: {', '.join(sorted((ASSET, other)))}" in said.err
     named = attest("sizing", "bridge", "--from-index", database, "--asset", other.upper().replace("0X", "0x"))
     assert named.code == 0
+    absent = attest("sizing", "bridge", "--from-index", database, "--asset", "USDW")
+    assert absent.code == 2
+    assert "nothing of USDW left over the bridge, but of " in absent.err
 
 
 def test_bridge__nothing_settled__needs_a_latency(database: str) -> None:
