@@ -112,7 +112,7 @@ class TokenCollector:
         supply = self._ask_supply(chains)
         met = questions.call(oracle.is_quorum_met(self._address))
         reserve = questions.call(oracle.verified_reserve(self._address))
-        sufficient = questions.call(token.is_reserve_sufficient())
+        sufficient = questions.call_if_any(token.is_reserve_sufficient())
         validity = questions.call(oracle.consensus_validity()) if oracle.states_ages else None
         reporters = [*dict.fromkeys([*map(checksum, self._listed()), *self._known])]
         reports = {reporter: questions.call(oracle.report_of(self._address, reporter)) for reporter in reporters}
@@ -128,7 +128,7 @@ class TokenCollector:
                 yield Sample(metrics.RESERVE, verified, names)
                 yield Sample(metrics.SURPLUS, verified - units, names)
                 yield Sample(metrics.MULTIPLIER_OK, int(units <= verified), names)
-            said = _said(sufficient)
+            said = _said(sufficient, quorum)
             if said is not None:
                 yield Sample(metrics.SUFFICIENT, int(said), names)
             oldest = self._max_age if self._max_age is not None else validity() if validity is not None else None
@@ -177,14 +177,16 @@ def _unlike(what: str, detail: str, section: str) -> ChainError:
     )
 
 
-def _said(question: Callable[[], Any]) -> Any:
-    """The answer; None from a contract that has no such function."""
+def _said(sufficient: Callable[[], Any], quorum: bool) -> bool | None:
+    """What a token says of its own reserve; None from one that has no such function, or that refuses while there is no
+    ``quorum``: then the oracle itself says why."""
     try:
-        return question()
+        said: bool | None = sufficient()
     except ChainError as fault:
-        if fault.code in ("call-reverted", "empty-answer"):
-            return None
-        raise
+        if quorum or fault.code != "call-reverted":
+            raise
+        return None
+    return said
 
 
 class VaultCollector:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import rlp
+from eth_utils.crypto import keccak
 
 from attest.chain.rpc import TransportFault
 from attest.errors import ChainError, OperatorError
@@ -125,13 +126,56 @@ def test_cycle__one_token_fails__the_others_go_on_and_the_failure_is_a_metric(tm
     assert value(recovered, "collector_errors_total", "token-USDW") == 2
 
 
-def test_cycle__token_without_isReserveSufficient__has_every_other_number(tmp_path: Path) -> None:  # noqa: N802
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Error(3, "execution reverted"),
+        Error(3, "execution reverted", "0x"),
+        Error(3, "execution reverted: told apart by its data", "0x"),
+        None,
+    ],
+)
+def test_cycle__token_without_isReserveSufficient__has_every_other_number(  # noqa: N802
+    answer: Error | None, tmp_path: Path
+) -> None:
     world = World()
-    world.answers[address(0), "isReserveSufficient"] = Error(3, "execution reverted")
+    world.answers[address(0), "isReserveSufficient"] = answer
     snapshot = watching(world, tmp_path).cycle()
     assert snapshot.failures == ()
     assert values(snapshot, "token_reserve_sufficient") == {}
     assert value(snapshot, "token_supply_units", "USDW") == 1_000_000
+
+
+#: The refusal of a contract that gives a reason: as text by a node that gives no data, and as data.
+REASONS = (
+    Error(-32000, "execution reverted: reserve is paused"),
+    Error(3, "execution reverted", "0x" + keccak(text="Paused()")[:4].hex()),
+)
+
+
+@pytest.mark.parametrize("answer", REASONS)
+def test_cycle__isReserveSufficient_refuses_with_a_reason__fails_that_token(  # noqa: N802
+    answer: Error, tmp_path: Path
+) -> None:
+    world = World(tokens=("USDW", "EURW"))
+    world.answers[address(0), "isReserveSufficient"] = answer
+    snapshot = watching(world, tmp_path).cycle()
+    assert [(each.collector, each.error.code) for each in snapshot.failures] == [("token-USDW", "call-reverted")]
+    assert set(values(snapshot, "token_reserve_sufficient")) == {("EURW",)}
+    assert ("CollectorFailed", "token-USDW") in alerts(snapshot)
+
+
+@pytest.mark.parametrize("answer", REASONS)
+def test_cycle__isReserveSufficient_refuses_for_want_of_a_quorum__is_the_quorum_s_alert(  # noqa: N802
+    answer: Error, tmp_path: Path
+) -> None:
+    world = World()
+    world.set_token("USDW", supply=5, reserve=None)
+    world.answers[address(0), "isReserveSufficient"] = answer
+    snapshot = watching(world, tmp_path).cycle()
+    assert snapshot.failures == ()
+    assert values(snapshot, "token_reserve_sufficient") == {}
+    assert ("OracleQuorumNotMet", "USDW") in alerts(snapshot)
 
 
 def test_cycle__other_decimals_than_configured__fail_that_token(tmp_path: Path) -> None:
