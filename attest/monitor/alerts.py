@@ -459,7 +459,8 @@ _BRIDGE = (
         "P3",
         _older("attest_bridge_oldest_pending_timestamp_seconds", limit.PENDING_AGE),
         "The oldest pending bridge transfer waits for {{ $value | humanizeDuration }}.",
-        "A transfer neither settled nor failed for more than an hour: the settlement timed out (§4.3).",
+        "For more than an hour a transfer has been neither settled nor refunded: the settlement timed out, or it "
+        "failed and its sender still waits for the money (§4.3).",
         (
             _ONCE,
             _DESTINATION,

@@ -163,17 +163,21 @@ DEFINITIONS: tuple[Definition, ...] = (
 
 @dataclass(frozen=True)
 class Statuses:
-    """A bridge's statuses by their numbers, and which of them end a transfer: well, or not."""
+    """A bridge's statuses by their numbers, which of them end a transfer: well, or not; and in which of the latter the
+    sender has the money back."""
 
     names: tuple[str, ...]
     settled: frozenset[str]
     failed: frozenset[str]
+    refunded: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         if len(set(self.names)) != len(self.names) or not self.settled or self.settled & self.failed:
             raise ValueError("statuses have one name each, and one that settles a transfer does not fail it")
         if not self.settled | self.failed <= set(self.names):
             raise ValueError(f"{', '.join(sorted((self.settled | self.failed) - set(self.names)))} is no status")
+        if not self.refunded <= self.failed:
+            raise ValueError("a status that refunds a transfer is one that ends it")
 
     def name(self, number: int) -> str:
         """The status's name; its number in words where it has none."""
@@ -181,14 +185,15 @@ class Statuses:
 
     def to_json(self) -> str:
         """The statuses as the index keeps them, so that whoever reads its totals knows what the numbers mean."""
-        plain = {"names": self.names, "settled": sorted(self.settled), "failed": sorted(self.failed)}
+        ends = {"settled": self.settled, "failed": self.failed, "refunded": self.refunded}
+        plain = {"names": self.names, **{name: sorted(statuses) for name, statuses in ends.items()}}
         return dump_plain(plain).decode().strip()
 
     @classmethod
     def from_json(cls, text: str) -> Statuses:
         """The inverse of :meth:`to_json`."""
         plain = load_plain(text.encode(), "the event index's statuses", ConflictError)
-        return cls(tuple(plain["names"]), frozenset(plain["settled"]), frozenset(plain["failed"]))
+        return cls(tuple(plain["names"]), *(frozenset(plain[name]) for name in ("settled", "failed", "refunded")))
 
     @cached_property
     def ends(self) -> frozenset[int]:
@@ -201,6 +206,7 @@ STATUSES = Statuses(
     ("none", "initiated", "settled", "failed", "refund-initiated", "refunded"),
     frozenset({"settled"}),
     frozenset({"failed", "refunded"}),
+    frozenset({"refunded"}),
 )
 
 

@@ -155,7 +155,7 @@ class Follower:
             statuses = (
                 STATUSES
                 if bridge is None
-                else Statuses(bridge.statuses, frozenset(bridge.settled), frozenset(bridge.failed))
+                else Statuses(bridge.statuses, *map(frozenset, (bridge.settled, bridge.failed, bridge.refunded)))
             )
             self._index = EventIndex.open(
                 self._url,

@@ -56,7 +56,8 @@ SETTLEMENT = Metric(
 )
 CATALOGUE.append(SETTLEMENT)
 OLDEST_PENDING = _gauge(
-    "bridge_oldest_pending_timestamp_seconds", "When the oldest transfer that has not ended began; none if all ended."
+    "bridge_oldest_pending_timestamp_seconds",
+    "When the oldest transfer began that is neither settled nor refunded; none if all are.",
 )
 VERIFICATIONS = _counter("bridge_reserve_verifications_total", "Reserve verifications by the bridge.", "sufficient")
 CHECKS = _counter("bridge_compliance_checks_total", "Checks by the compliance guard.", "result")

@@ -316,7 +316,7 @@ class MonitorPage:
             "Bridge: success and settlement",
             [
                 Panel("Settled, of all ended within an hour", "%", 2, success, limits, cut=True, most=series.WHOLE),
-                Panel("To settle, and oldest not ended", "s", 0, times, pending, height=70),
+                Panel("To settle, and oldest pending", "s", 0, times, pending, height=70),
             ],
         )
         for token in tokens:

@@ -33,6 +33,7 @@ from tests.support.watched import (
     WAD,
     World,
     address,
+    configuration,
     value,
     values,
     watching,
@@ -418,12 +419,18 @@ def test_configuration__asset_named_as_a_token_elsewhere__is_refused(tmp_path: P
             watching(World(), tmp_path, settings)
 
 
+def test_configuration__refund_that_ends_no_transfer__is_refused() -> None:
+    with pytest.raises(ValueError, match=r"bridge\.refunded: they are among bridge\.failed"):
+        configuration(World(), {"bridge": {"address": BRIDGE, "failed": ("failed",)}})
+
+
 @pytest.mark.requires("promtool", "apt-get install prometheus")
 def test_cycle__hostile_names_of_statuses__are_labels_and_nothing_else(tmp_path: Path) -> None:
     hostile = ('"} 1\nattest_token_reserve_sufficient{token="USDW', "\\", "\u202e{}#", "\r\n", "# HELP x", "")
     world = World()
     world.answers[BRIDGE, f"bridgeReserve {address(0)}"] = (5,)
-    bridge = {"address": BRIDGE, "statuses": ("none", *hostile), "settled": hostile[:1], "failed": hostile[1:2]}
+    ends = {"settled": hostile[:1], "failed": hostile[1:2], "refunded": ()}
+    bridge = {"address": BRIDGE, "statuses": ("none", *hostile), **ends}
     snapshot = watching(world, tmp_path, {"index": "sqlite:///events.sqlite", "bridge": bridge}).cycle()
     assert {labels[0] for labels in values(snapshot, "bridge_transfers_total")} >= set(hostile)
     text = snapshot.exposition()
