@@ -383,8 +383,8 @@ _VAULT = (
         _older("attest_price_oracle_updated_timestamp_seconds", limit.PRICE_AGE),
         "The price oracle {{ $labels.currency }} was not updated for {{ $value | humanizeDuration }}.",
         "Vaults are valued by a price older than an hour: health ratios are not to be believed, drawing, withdrawing "
-        "and "
-        "liquidating stop.",
+        "and liquidating stop. parity:NAME is the other chain's oracle of [monitor.parity.NAME]: two prices that stopped "
+        "are equal, and say nothing.",
         (_UPDATED, _PUBLISHER, _PUBLISHER_LOGS),
         "When the feed cannot be mended within 30 minutes: freeze the system (§4.4).",
     ),

@@ -408,7 +408,7 @@ class PresenceCollector:
 
 
 class ParityCollector:
-    """One price on two chains."""
+    """One price on two chains, and the age of the other chain's: two that stopped together would look fine for ever."""
 
     def __init__(self, name: str, settings: Parity, here: Deployed, there: Deployed, chain: str) -> None:
         self.name = f"parity-{name}"
@@ -421,14 +421,17 @@ class ParityCollector:
 
     def ask(self, chains: Chains) -> Read:
         asked = [chains[chain].call(oracle.call("lastPrice", returns=["uint"])) for chain, oracle in self._places]
+        away, there = self._places[1]
+        updated = chains[away].call(there.call("updatedAt", returns=["uint"]))
 
         def read() -> Iterator[Sample]:
-            here, there = (price() for price in asked)
-            for (chain, oracle), price in zip(self._places, (here, there), strict=True):
+            first, second = (price() for price in asked)
+            for (chain, oracle), price in zip(self._places, (first, second), strict=True):
                 if price == 0:
                     section = f"monitor.parity.{self._pair}"
                     raise _unlike(f"the price oracle {oracle.address} on chain {chain}", "has no price yet", section)
-            parity = sizing.Parity(Fraction(here), Fraction(there), self._threshold, relative=True)
+            parity = sizing.Parity(Fraction(first), Fraction(second), self._threshold, relative=True)
+            yield Sample(metrics.PRICE_UPDATED, updated(), (metrics.price_there(self._pair),))
             yield Sample(metrics.PARITY, parity.ratio, (self._pair,))
             yield Sample(metrics.PARITY_THRESHOLD, self._threshold, (self._pair,))
 

@@ -148,3 +148,9 @@ CLOCK_SKEW = _gauge("clock_skew_seconds", "This machine's clock less the newest 
 CYCLE_SECONDS = _gauge("cycle_duration_seconds", "How long the last cycle took.")
 CYCLE_REQUESTS = _gauge("cycle_requests", "HTTP requests of the last cycle.")
 NOTIFICATIONS = _counter("notifications_total", "Messages to a destination of --notify.", "destination", "outcome")
+
+
+def price_there(pair: str) -> str:
+    """How the price oracle on the other chain of a ``[monitor.parity]`` is called among the others; no name has a
+    colon."""
+    return f"parity:{pair}"

@@ -260,6 +260,22 @@ def test_cycle__prices_stale_and_frozen__are_critical(tmp_path: Path) -> None:
 # -- network -----------------------------------------------------------------------------------------------------------
 
 
+def test_cycle__equal_prices_of_which_the_other_chain_s_is_old__is_stale(tmp_path: Path) -> None:
+    there = "0x" + "86" * 20
+    world = World()
+    world.prices()
+    world.answers |= {(PRICES, "lastPrice"): (WAD,), (there, "lastPrice"): (WAD,)}
+    pair = {"price_oracle": "USDW", "chain": "main", "address": there, "threshold_bps": 50}
+    watch = watching(world, tmp_path, {**ALL, "ledger": None, "parity": {"gold": pair}})
+    for age, stale in ((3599, False), (3600, True)):  # a second less than on the watch's clock
+        world.answers[there, "updatedAt"] = (world.now - age,)
+        snapshot = watch.cycle()
+        assert value(snapshot, "parity_price_deviation_ratio", "gold") == 0
+        assert value(snapshot, "price_oracle_updated_timestamp_seconds", "parity:gold") == world.now - age
+        assert (("PriceOracleStale", "parity:gold") in alerts(snapshot)) is stale
+        assert ("PriceOracleStale", "USDW") not in alerts(snapshot)
+
+
 def test_cycle__endpoints_disagree_on_one_answer__costs_that_token_and_is_counted(tmp_path: Path) -> None:
     world = World(tokens=("USDW", "EURW"))
     liar = world.node({(address(0), "totalSupply"): (1,)})
