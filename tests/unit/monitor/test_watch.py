@@ -18,11 +18,12 @@ from eth_utils.crypto import keccak
 from attest.chain.rpc import TransportFault
 from attest.errors import ChainError, OperatorError
 from attest.monitor.chunks import CAREFUL
-from attest.monitor.findings import findings, network_findings
+from attest.monitor.findings import findings, network_findings, notes
 from attest.monitor.history import SPANS
 from attest.monitor.tasks import TASKS
 from attest.monitor.watch import Snapshot
 from tests.support.chains import ORACLE, REPORTERS, Error, Line
+from tests.support.eventful import SETTLED, emission
 from tests.support.watched import (
     ALL,
     BRIDGE,
@@ -548,6 +549,27 @@ def test_cycle__index_without_events__has_every_counter_at_zero(tmp_path: Path) 
     }
     assert {number for found in counters.values() for number in found.values()} == {0}
     watch.close()
+
+
+def test_notes__outflow_without_a_settled_transfer__says_that_the_reserve_is_compared_with_nothing(
+    tmp_path: Path,
+) -> None:
+    world = World()
+    world.answers[BRIDGE, f"bridgeReserve {address(0)}"] = (0,)
+    with closing(watching(world, tmp_path, EVERY_EVENT)) as watch:
+        assert notes(watch.cycle()) == [], "nothing left, and nothing is needed"
+    transfer = {"transferId": b"\x01" * 32}
+    world.emit(emission("transfer-initiated", BRIDGE, token=address(0), amount=100, **transfer))
+    with closing(watching(world, tmp_path, EVERY_EVENT)) as watch:
+        snapshot = watch.cycle()
+        assert ("BridgeBufferLow", "USDW") not in alerts(snapshot)
+        (note,) = notes(snapshot)
+        assert "the bridge's reserve of USDW is compared with nothing" in note
+    world.emit(emission("transfer-status", BRIDGE, newStatus=SETTLED, **transfer))
+    with closing(watching(world, tmp_path, EVERY_EVENT)) as watch:
+        snapshot = watch.cycle()
+        assert ("BridgeBufferLow", "USDW") in alerts(snapshot)
+        assert notes(snapshot) == []
 
 
 def test_cycle__node_without_history__costs_the_events_only_and_is_named(tmp_path: Path) -> None:
