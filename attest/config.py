@@ -655,7 +655,7 @@ class WatchedBridge(Followed):
     latency_by: Literal["p95", "median"] = Field(default="p95", description="What counts as a transfer's latency.")
 
 
-class WatchedStabilizer(Watched):
+class WatchedStabilizer(Followed):
     """The stabilizer, and what it is measured against."""
 
     window_seconds: Count | None = Field(

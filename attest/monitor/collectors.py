@@ -21,6 +21,7 @@ from attest.model import Block, DeploymentSupply, Supply
 from attest.monitor import metrics, sizing
 from attest.monitor.exposition import Sample
 from attest.monitor.questions import Chains
+from attest.monitor.totals import Extremes
 
 WAD = 10**18
 #: Vaults in one call: some 13,000 gas each, so that a page stays far below every node's limit for a call.
@@ -340,6 +341,8 @@ class StabilizerCollector:
         #: The token that it trades for gold, once it has said so.
         self.currency: str | None = None
         self._excursions: deque[tuple[int, int]] = deque()
+        #: What its events tell of the last hour, where they are followed: also of what came and went between two looks.
+        self.extremes = Extremes(0, 0)
         #: Seconds from block to block, as the watch has seen them; None before it has.
         self.block_seconds: Fraction | None = None
 
@@ -361,7 +364,7 @@ class StabilizerCollector:
 
         def read() -> Iterator[Sample]:
             yield Sample(metrics.TRADE_SIZE, size())
-            yield Sample(metrics.BLOCK_VOLUME, volume())
+            yield Sample(metrics.BLOCK_VOLUME, max(volume(), self.extremes.volume))
             yield Sample(metrics.BLOCK_CAP, cap())
             yield Sample(metrics.SUSTAINED, sustained())
             yield Sample(metrics.REQUIRED, required())
@@ -374,7 +377,8 @@ class StabilizerCollector:
             self._excursions.append((questions.block.timestamp, sustained()))
             while self._excursions[0][0] < questions.block.timestamp - _REMEMBERED_SECONDS:
                 self._excursions.popleft()
-            yield Sample(metrics.RECOVERY, max(blocks for _, blocks in self._excursions))
+            looked = max(blocks for _, blocks in self._excursions)
+            yield Sample(metrics.RECOVERY, max(looked, self.extremes.deviation))
             if settings.window_seconds is not None:
                 yield Sample(metrics.STABILIZATION_RESERVE, held())
                 yield Sample(metrics.STABILIZATION_WINDOW, settings.window_seconds)

@@ -18,7 +18,7 @@ from attest.chain import logs
 from attest.errors import ConflictError, OperatorError, printable
 from attest.records import dump_plain, load_plain
 
-Contract: TypeAlias = Literal["bridge", "token", "compliance", "liquidation", "access"]
+Contract: TypeAlias = Literal["bridge", "token", "compliance", "liquidation", "stabilizer", "access"]
 Kind: TypeAlias = Literal[
     "transfer-initiated",
     "transfer-status",
@@ -29,6 +29,8 @@ Kind: TypeAlias = Literal[
     "gru-isolation-violated",
     "iso4217-violated",
     "liquidated",
+    "deviation-ended",
+    "stabilized",
     "minted",
     "burned",
     "role-granted",
@@ -50,8 +52,9 @@ class Event(NamedTuple):
     """One event, whatever its kind. Hashes are hex without prefix, addresses 0x and lower case.
 
     ``subject`` is what it is about (a transfer's id, a vault, a holder, a role), ``asset`` the token, ``amount`` base
-    units, ``status`` a number of the contract's enumeration (a transfer's new status, a check's reason), ``passed`` a
-    check's result, ``account`` who was given a role or lost it. What an event does not say is None.
+    units (of a deviation that ended, blocks), ``status`` a number of the contract's enumeration (a transfer's new
+    status, a check's reason), ``passed`` a check's result, ``account`` who was given a role or lost it. What an event
+    does not say is None.
     """
 
     block_number: int
@@ -153,6 +156,16 @@ DEFINITIONS: tuple[Definition, ...] = (
         "VaultLiquidated(address indexed vault, address indexed liquidator, address indexed currency, address asset, "
         "uint256 debtRepaid, uint256 collateralSeized, uint256 healthBefore, uint256 healthAfter)",
         {"subject": "vault", "asset": "currency", "amount": "debtRepaid"},
+    ),
+    Definition(
+        "stabilizer", "deviation-ended", "DeviationEnded(uint256 sustainedBlocks)", {"amount": "sustainedBlocks"}
+    ),
+    Definition(
+        "stabilizer",
+        "stabilized",
+        "StabilizationTrade(address indexed tokenIn, address indexed tokenOut, uint256 amountIn, uint256 amountOut, "
+        "uint256 size, uint256 deviation, uint256 blockVolume)",
+        {"asset": "tokenIn", "amount": "blockVolume"},
     ),
     Definition("token", "minted", _TRANSFER, {"subject": "to", "amount": "value"}, {"from": ZERO_ADDRESS}),
     Definition("token", "burned", _TRANSFER, {"subject": "from", "amount": "value"}, {"to": ZERO_ADDRESS}),

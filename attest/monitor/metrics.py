@@ -81,7 +81,9 @@ TRADES = _gauge("stabilizer_trades_per_second", "How often the stabilizer may tr
 IMBALANCE = _gauge(
     "stabilizer_imbalance_units_per_second", "The imbalance to offset, as configured; 0 while nothing has to be traded."
 )
-BLOCK_VOLUME = _gauge("stabilizer_block_volume_units", "Volume of the last block in which it traded.")
+BLOCK_VOLUME = _gauge(
+    "stabilizer_block_volume_units", "Largest volume of one block: the last traded in, or of the last hour."
+)
 BLOCK_CAP = _gauge("stabilizer_block_cap_units", "Most that it may trade in a block.")
 SUSTAINED = _gauge("twap_deviation_sustained_blocks", "Observed blocks in a row beyond the threshold.")
 REQUIRED = _gauge("twap_deviation_required_blocks", "Blocks from which the deviation counts as sustained.")

@@ -85,6 +85,14 @@ class Reorgs:
     deepest: int
 
 
+class Extremes(NamedTuple):
+    """Of what a stabilizer's events tell in a window: the most blocks that a deviation lasted, of those that ended, and
+    the most volume of one block."""
+
+    deviation: int
+    volume: int
+
+
 class UnreadableLog(NamedTuple):
     """Where a log that could not be read came from, and why it could not."""
 
@@ -314,6 +322,18 @@ class Totals:
             sums[contract] = sums.get(contract, 0) + int(amount or 0)
         return sums
 
+    def largest(self, kind: Kind, since: int) -> int:
+        """The largest amount of any event of a kind after a time; 0 if there is none."""
+        from sqlalchemy import select
+
+        from attest.monitor.tables import events
+
+        columns = events.c
+        query = select(columns.amount).where(
+            columns.chain_id == self.indexed.chain_id, columns.kind == kind, columns.timestamp > since
+        )
+        return max((int(amount or 0) for (amount,) in self._stream(query)), default=0)
+
     def _passed(self, kind: Kind) -> dict[bool, int]:
         from attest.monitor.tables import events
 
@@ -509,6 +529,10 @@ class Totals:
         from attest.monitor.tables import transfers
 
         return transfers.c.ended_at - transfers.c.initiated_at
+
+    def stabilizer(self, since: int) -> Extremes:
+        """What a stabilizer's events tell after a time."""
+        return Extremes(self.largest("deviation-ended", since), self.largest("stabilized", since))
 
     # -- the index itself ---------------------------------------------------------------------------------------------
 

@@ -31,6 +31,7 @@ from tests.support.watched import (
     LEDGER,
     NO_DEBT,
     PRICES,
+    STABILIZER,
     WAD,
     World,
     address,
@@ -570,6 +571,37 @@ def test_notes__outflow_without_a_settled_transfer__says_that_the_reserve_is_com
         snapshot = watch.cycle()
         assert ("BridgeBufferLow", "USDW") in alerts(snapshot)
         assert notes(snapshot) == []
+
+
+def test_cycle__deviation_and_trades_between_two_cycles__are_told_for_an_hour_and_after_a_restart(
+    tmp_path: Path,
+) -> None:
+    world = World()
+    world.stabilizer(cap=1000)
+    settings = {"index": "sqlite:///events.sqlite", "stabilizer": {"address": STABILIZER}}
+    with closing(watching(world, tmp_path, settings)) as watch:
+        snapshot = watch.cycle()
+        assert snapshot.failures == ()
+        assert value(snapshot, "flash_drain_recovery_blocks") == value(snapshot, "stabilizer_block_volume_units") == 0
+        for blocks, volume in ((2, 1000), (3, 1001), (1, 7)):
+            world.emit(
+                emission("deviation-ended", STABILIZER, sustainedBlocks=blocks),
+                emission("stabilized", STABILIZER, blockVolume=volume),
+            )
+        begun = world.now - 2  # the block of the largest of both
+        before = watch.cycle()
+    with closing(watching(world, tmp_path, settings)) as watch:
+        for snapshot in (before, watch.cycle()):
+            assert value(snapshot, "flash_drain_recovery_blocks") == 3
+            assert value(snapshot, "stabilizer_block_volume_units") == 1001
+            told = {("FlashDrainRecoverySlow", "stabilizer"), ("StabilizerBlockCapExceeded", "stabilizer")}
+            assert told <= alerts(snapshot)
+        world.grow(at=begun + 3599)
+        assert value(watch.cycle(), "flash_drain_recovery_blocks") == 3
+        world.grow(at=begun + 3600)
+        snapshot = watch.cycle()
+        assert value(snapshot, "flash_drain_recovery_blocks") == 1
+        assert value(snapshot, "stabilizer_block_volume_units") == 7
 
 
 def test_cycle__node_without_history__costs_the_events_only_and_is_named(tmp_path: Path) -> None:
