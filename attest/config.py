@@ -643,6 +643,11 @@ class WatchedBridge(Followed):
     )
     settled: tuple[str, ...] = Field(default=("settled",), description="Statuses that end a transfer well.")
     failed: tuple[str, ...] = Field(default=("failed", "refunded"), description="Statuses that end it otherwise.")
+    refunded: tuple[str, ...] = Field(
+        default=("refunded",),
+        description="Those of them in which the sender has the money back: until then a failed transfer is pending. "
+        "Empty where failed transfers are not refunded.",
+    )
     safety_percent: int = Field(
         default=200, ge=100, description="Safety factor of the buffer; the runbook: 150 to 200."
     )
@@ -650,7 +655,7 @@ class WatchedBridge(Followed):
     latency_by: Literal["p95", "median"] = Field(default="p95", description="What counts as a transfer's latency.")
 
 
-class WatchedStabilizer(Watched):
+class WatchedStabilizer(Followed):
     """The stabilizer, and what it is measured against."""
 
     window_seconds: Count | None = Field(
@@ -786,6 +791,8 @@ class Monitor(Section):
                 raise ValueError("bridge: a status that settles a transfer does not fail it, and there is one")
             if not ending <= set(self.bridge.statuses) or len(set(self.bridge.statuses)) != len(self.bridge.statuses):
                 raise ValueError("bridge.statuses: each has one name, and those that end a transfer are among them")
+            if not set(self.bridge.refunded) <= set(self.bridge.failed):
+                raise ValueError("bridge.refunded: they are among bridge.failed; [] where nothing is refunded")
         for name, pair in self.parity.items():
             if pair.price_oracle not in self.price_oracles:
                 raise ValueError(f"parity.{name}.price_oracle: there is no {pair.price_oracle!r} in price_oracles")

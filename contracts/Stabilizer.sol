@@ -66,6 +66,10 @@ contract Stabilizer is AccessControl, ReentrancyGuard {
     /// @notice A block was observed: the deviation, and for how many blocks in a row it exceeds the threshold.
     event DeviationObserved(uint256 deviation, uint256 sustainedBlocks, uint256 requiredBlocks);
 
+    /// @notice The deviation that exceeded the threshold is over, or was unobserved for too long: for how many observed
+    /// blocks in a row it did.
+    event DeviationEnded(uint256 sustainedBlocks);
+
     /// @notice A trade, its size in the currency, and the volume of its block so far.
     event StabilizationTrade(
         address indexed tokenIn,
@@ -130,9 +134,11 @@ contract Stabilizer is AccessControl, ReentrancyGuard {
     function observe() external onlyRole(KEEPER_ROLE) {
         if (block.number == lastObservedBlock) return;
         uint256 deviation = oracle.twapDeviation();
+        uint256 lasted = _sustained;
         _sustained = deviation > settings.deviationThreshold ? sustainedBlocks() + 1 : 0;
         lastObservedBlock = block.number;
         emit DeviationObserved(deviation, _sustained, settings.requiredBlocks);
+        if (lasted > 0 && _sustained <= lasted) emit DeviationEnded(lasted);
     }
 
     /// @notice Trade once: of the size that `tradeSize` gives, or what the block's cap leaves of it.

@@ -100,6 +100,13 @@ class Call:
             )
         return self.decode(returned)
 
+    def value_if_any(self, answer: Any) -> Any:
+        """As :meth:`value`; None from a contract that has no such function: it answers nothing, or reverts without a
+        reason."""
+        if answer == "0x" or (isinstance(answer, RpcError) and answer.unexplained):
+            return None
+        return self.value(answer)
+
 
 def state_unavailable(what: str, answer: Any) -> ChainError:
     """The error for state that an endpoint does not have (any more)."""

@@ -189,6 +189,13 @@ class RpcError:
             return bytes.fromhex(found[2:])
         return b""
 
+    @property
+    def unexplained(self) -> bool:
+        """True for a revert without a reason: no data, and where the node leaves data out, none in its message."""
+        found = self.data.get("data") if isinstance(self.data, dict) else self.data
+        said = found is None and re.search(r"revert\w*:\s*\S", self.message, re.IGNORECASE)
+        return self.reverted and not self.revert_data and not said
+
     def __str__(self) -> str:
         return f"{self.message} (code {self.code})"
 

@@ -170,7 +170,7 @@ def _say_unwatched(output: Output, watch: Watch) -> None:
 
 
 def _once(output: Output, watch: Watch, notifier: Notifier | None) -> int:
-    from attest.monitor.findings import findings
+    from attest.monitor.findings import findings, notes
     from attest.monitor.tasks import DAILY_CHECK
 
     snapshot = _noted(watch, watch.cycle())
@@ -196,6 +196,8 @@ def _once(output: Output, watch: Watch, notifier: Notifier | None) -> int:
         output.line(fill(printable(each.detail), 80, initial_indent="  ", subsequent_indent="  "))
     if not found:
         output.line("Nothing is wrong.")
+    for note in notes(snapshot):
+        output.line(fill(printable(note), 80))
     _say_unwatched(output, watch)
     for outcome in outcomes:
         failed = "" if outcome.failure is None else f"; not delivered: {outcome.failure}"
@@ -269,6 +271,7 @@ def _shown(sample: Sample) -> str:
 
 def _as_json(watch: Watch, snapshot: Snapshot, found: list[Finding]) -> dict[str, Any]:
     from attest.monitor.exposition import Distribution, shown
+    from attest.monitor.findings import notes
     from attest.records import format_instant, to_plain
 
     def value(sample: Sample) -> Any:
@@ -284,5 +287,6 @@ def _as_json(watch: Watch, snapshot: Snapshot, found: list[Finding]) -> dict[str
         "metrics": [
             {"name": sample.metric.name, "labels": sample.named, "value": value(sample)} for sample in snapshot.samples
         ],
+        "notes": notes(snapshot),
         "unwatched": watch.unwatched(),
     }

@@ -383,8 +383,8 @@ _VAULT = (
         _older("attest_price_oracle_updated_timestamp_seconds", limit.PRICE_AGE),
         "The price oracle {{ $labels.currency }} was not updated for {{ $value | humanizeDuration }}.",
         "Vaults are valued by a price older than an hour: health ratios are not to be believed, drawing, withdrawing "
-        "and "
-        "liquidating stop.",
+        "and liquidating stop. parity:NAME is the other chain's oracle of [monitor.parity.NAME]: two prices that both "
+        "stopped are equal, and say nothing.",
         (_UPDATED, _PUBLISHER, _PUBLISHER_LOGS),
         "When the feed cannot be mended within 30 minutes: freeze the system (§4.4).",
     ),
@@ -447,7 +447,9 @@ _BRIDGE = (
         f" > {limit.SETTLEMENT_SECONDS}",
         "One in twenty bridge transfers takes longer than {{ $value | humanizeDuration }} to settle.",
         "P95 of the settlement time is above an hour. The bridge's reserve is sized by that time: BridgeBufferLow may "
-        "follow.",
+        "follow. Prometheus takes it from a counter's rate: what settled while no exporter ran may be missing, and for "
+        "an hour after a reorganisation transfers may count twice. attest_bridge_latency_seconds, made of the events "
+        "themselves, is exact.",
         (_ONCE, _DESTINATION, _BRIDGE_SIZING),
         "When transfers are pending besides (BridgeTransferPending).",
         5 * MINUTE,
@@ -459,7 +461,8 @@ _BRIDGE = (
         "P3",
         _older("attest_bridge_oldest_pending_timestamp_seconds", limit.PENDING_AGE),
         "The oldest pending bridge transfer waits for {{ $value | humanizeDuration }}.",
-        "A transfer neither settled nor failed for more than an hour: the settlement timed out (§4.3).",
+        "For more than an hour a transfer has been neither settled nor refunded: the settlement timed out, or it "
+        "failed and its sender still waits for the money (§4.3).",
         (
             _ONCE,
             _DESTINATION,

@@ -21,6 +21,7 @@ from attest.model import Block, DeploymentSupply, Supply
 from attest.monitor import metrics, sizing
 from attest.monitor.exposition import Sample
 from attest.monitor.questions import Chains
+from attest.monitor.totals import Extremes
 
 WAD = 10**18
 #: Vaults in one call: some 13,000 gas each, so that a page stays far below every node's limit for a call.
@@ -112,7 +113,7 @@ class TokenCollector:
         supply = self._ask_supply(chains)
         met = questions.call(oracle.is_quorum_met(self._address))
         reserve = questions.call(oracle.verified_reserve(self._address))
-        sufficient = questions.call(token.is_reserve_sufficient())
+        sufficient = questions.call_if_any(token.is_reserve_sufficient())
         validity = questions.call(oracle.consensus_validity()) if oracle.states_ages else None
         reporters = [*dict.fromkeys([*map(checksum, self._listed()), *self._known])]
         reports = {reporter: questions.call(oracle.report_of(self._address, reporter)) for reporter in reporters}
@@ -128,7 +129,7 @@ class TokenCollector:
                 yield Sample(metrics.RESERVE, verified, names)
                 yield Sample(metrics.SURPLUS, verified - units, names)
                 yield Sample(metrics.MULTIPLIER_OK, int(units <= verified), names)
-            said = _said(sufficient)
+            said = _said(sufficient, quorum)
             if said is not None:
                 yield Sample(metrics.SUFFICIENT, int(said), names)
             oldest = self._max_age if self._max_age is not None else validity() if validity is not None else None
@@ -177,14 +178,16 @@ def _unlike(what: str, detail: str, section: str) -> ChainError:
     )
 
 
-def _said(question: Callable[[], Any]) -> Any:
-    """The answer; None from a contract that has no such function."""
+def _said(sufficient: Callable[[], Any], quorum: bool) -> bool | None:
+    """What a token says of its own reserve; None from one that has no such function, or that refuses while there is no
+    ``quorum``: then the oracle itself says why."""
     try:
-        return question()
+        said: bool | None = sufficient()
     except ChainError as fault:
-        if fault.code in ("call-reverted", "empty-answer"):
-            return None
-        raise
+        if quorum or fault.code != "call-reverted":
+            raise
+        return None
+    return said
 
 
 class VaultCollector:
@@ -338,6 +341,8 @@ class StabilizerCollector:
         #: The token that it trades for gold, once it has said so.
         self.currency: str | None = None
         self._excursions: deque[tuple[int, int]] = deque()
+        #: What its events tell of the last hour, where they are followed: also of what came and went between two looks.
+        self.extremes = Extremes(0, 0)
         #: Seconds from block to block, as the watch has seen them; None before it has.
         self.block_seconds: Fraction | None = None
 
@@ -359,7 +364,7 @@ class StabilizerCollector:
 
         def read() -> Iterator[Sample]:
             yield Sample(metrics.TRADE_SIZE, size())
-            yield Sample(metrics.BLOCK_VOLUME, volume())
+            yield Sample(metrics.BLOCK_VOLUME, max(volume(), self.extremes.volume))
             yield Sample(metrics.BLOCK_CAP, cap())
             yield Sample(metrics.SUSTAINED, sustained())
             yield Sample(metrics.REQUIRED, required())
@@ -372,7 +377,8 @@ class StabilizerCollector:
             self._excursions.append((questions.block.timestamp, sustained()))
             while self._excursions[0][0] < questions.block.timestamp - _REMEMBERED_SECONDS:
                 self._excursions.popleft()
-            yield Sample(metrics.RECOVERY, max(blocks for _, blocks in self._excursions))
+            looked = max(blocks for _, blocks in self._excursions)
+            yield Sample(metrics.RECOVERY, max(looked, self.extremes.deviation))
             if settings.window_seconds is not None:
                 yield Sample(metrics.STABILIZATION_RESERVE, held())
                 yield Sample(metrics.STABILIZATION_WINDOW, settings.window_seconds)
@@ -406,7 +412,7 @@ class PresenceCollector:
 
 
 class ParityCollector:
-    """One price on two chains."""
+    """One price on two chains, and the age of the other chain's: two that stopped together would look fine for ever."""
 
     def __init__(self, name: str, settings: Parity, here: Deployed, there: Deployed, chain: str) -> None:
         self.name = f"parity-{name}"
@@ -419,14 +425,17 @@ class ParityCollector:
 
     def ask(self, chains: Chains) -> Read:
         asked = [chains[chain].call(oracle.call("lastPrice", returns=["uint"])) for chain, oracle in self._places]
+        away, there = self._places[1]
+        updated = chains[away].call(there.call("updatedAt", returns=["uint"]))
 
         def read() -> Iterator[Sample]:
-            here, there = (price() for price in asked)
-            for (chain, oracle), price in zip(self._places, (here, there), strict=True):
+            first, second = (price() for price in asked)
+            for (chain, oracle), price in zip(self._places, (first, second), strict=True):
                 if price == 0:
                     section = f"monitor.parity.{self._pair}"
                     raise _unlike(f"the price oracle {oracle.address} on chain {chain}", "has no price yet", section)
-            parity = sizing.Parity(Fraction(here), Fraction(there), self._threshold, relative=True)
+            parity = sizing.Parity(Fraction(first), Fraction(second), self._threshold, relative=True)
+            yield Sample(metrics.PRICE_UPDATED, updated(), (metrics.price_there(self._pair),))
             yield Sample(metrics.PARITY, parity.ratio, (self._pair,))
             yield Sample(metrics.PARITY_THRESHOLD, self._threshold, (self._pair,))
 

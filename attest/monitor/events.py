@@ -18,7 +18,7 @@ from attest.chain import logs
 from attest.errors import ConflictError, OperatorError, printable
 from attest.records import dump_plain, load_plain
 
-Contract: TypeAlias = Literal["bridge", "token", "compliance", "liquidation", "access"]
+Contract: TypeAlias = Literal["bridge", "token", "compliance", "liquidation", "stabilizer", "access"]
 Kind: TypeAlias = Literal[
     "transfer-initiated",
     "transfer-status",
@@ -29,6 +29,8 @@ Kind: TypeAlias = Literal[
     "gru-isolation-violated",
     "iso4217-violated",
     "liquidated",
+    "deviation-ended",
+    "stabilized",
     "minted",
     "burned",
     "role-granted",
@@ -50,8 +52,9 @@ class Event(NamedTuple):
     """One event, whatever its kind. Hashes are hex without prefix, addresses 0x and lower case.
 
     ``subject`` is what it is about (a transfer's id, a vault, a holder, a role), ``asset`` the token, ``amount`` base
-    units, ``status`` a number of the contract's enumeration (a transfer's new status, a check's reason), ``passed`` a
-    check's result, ``account`` who was given a role or lost it. What an event does not say is None.
+    units (of a deviation that ended, blocks), ``status`` a number of the contract's enumeration (a transfer's new
+    status, a check's reason), ``passed`` a check's result, ``account`` who was given a role or lost it. What an event
+    does not say is None.
     """
 
     block_number: int
@@ -154,6 +157,16 @@ DEFINITIONS: tuple[Definition, ...] = (
         "uint256 debtRepaid, uint256 collateralSeized, uint256 healthBefore, uint256 healthAfter)",
         {"subject": "vault", "asset": "currency", "amount": "debtRepaid"},
     ),
+    Definition(
+        "stabilizer", "deviation-ended", "DeviationEnded(uint256 sustainedBlocks)", {"amount": "sustainedBlocks"}
+    ),
+    Definition(
+        "stabilizer",
+        "stabilized",
+        "StabilizationTrade(address indexed tokenIn, address indexed tokenOut, uint256 amountIn, uint256 amountOut, "
+        "uint256 size, uint256 deviation, uint256 blockVolume)",
+        {"asset": "tokenIn", "amount": "blockVolume"},
+    ),
     Definition("token", "minted", _TRANSFER, {"subject": "to", "amount": "value"}, {"from": ZERO_ADDRESS}),
     Definition("token", "burned", _TRANSFER, {"subject": "from", "amount": "value"}, {"to": ZERO_ADDRESS}),
     Definition("access", "role-granted", f"RoleGranted({_ROLE_CHANGE})", {"subject": "role", "account": "account"}),
@@ -163,17 +176,21 @@ DEFINITIONS: tuple[Definition, ...] = (
 
 @dataclass(frozen=True)
 class Statuses:
-    """A bridge's statuses by their numbers, and which of them end a transfer: well, or not."""
+    """A bridge's statuses by their numbers, which of them end a transfer: well, or not; and in which of the latter the
+    sender has the money back."""
 
     names: tuple[str, ...]
     settled: frozenset[str]
     failed: frozenset[str]
+    refunded: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         if len(set(self.names)) != len(self.names) or not self.settled or self.settled & self.failed:
             raise ValueError("statuses have one name each, and one that settles a transfer does not fail it")
         if not self.settled | self.failed <= set(self.names):
             raise ValueError(f"{', '.join(sorted((self.settled | self.failed) - set(self.names)))} is no status")
+        if not self.refunded <= self.failed:
+            raise ValueError("a status that refunds a transfer is one that ends it")
 
     def name(self, number: int) -> str:
         """The status's name; its number in words where it has none."""
@@ -181,14 +198,15 @@ class Statuses:
 
     def to_json(self) -> str:
         """The statuses as the index keeps them, so that whoever reads its totals knows what the numbers mean."""
-        plain = {"names": self.names, "settled": sorted(self.settled), "failed": sorted(self.failed)}
+        ends = {"settled": self.settled, "failed": self.failed, "refunded": self.refunded}
+        plain = {"names": self.names, **{name: sorted(statuses) for name, statuses in ends.items()}}
         return dump_plain(plain).decode().strip()
 
     @classmethod
     def from_json(cls, text: str) -> Statuses:
         """The inverse of :meth:`to_json`."""
         plain = load_plain(text.encode(), "the event index's statuses", ConflictError)
-        return cls(tuple(plain["names"]), frozenset(plain["settled"]), frozenset(plain["failed"]))
+        return cls(tuple(plain["names"]), *(frozenset(plain[name]) for name in ("settled", "failed", "refunded")))
 
     @cached_property
     def ends(self) -> frozenset[int]:
@@ -201,6 +219,7 @@ STATUSES = Statuses(
     ("none", "initiated", "settled", "failed", "refund-initiated", "refunded"),
     frozenset({"settled"}),
     frozenset({"failed", "refunded"}),
+    frozenset({"refunded"}),
 )
 
 

@@ -65,6 +65,17 @@ def findings(snapshot: Snapshot) -> list[Finding]:
     return _worst_first(found)
 
 
+def notes(snapshot: Snapshot) -> list[str]:
+    """What the findings cannot say anything about for want of a number, in sentences."""
+    values = Values(snapshot.samples)
+    return [
+        f"No transfer was settled in the time looked back, so that the bridge's reserve of {token} is compared with "
+        "nothing."
+        for (token,), peak in values.each(metrics.PEAK_OUTFLOW)
+        if peak and values.get(metrics.LATENCY, token) is None
+    ]
+
+
 def network_findings(snapshot: Snapshot) -> list[Finding]:
     """Those of the incident runbook: blocks, validators, endpoints, and the publisher."""
     values, now = Values(snapshot.samples), snapshot.at.timestamp()

@@ -18,7 +18,7 @@ from attest.monitor.events import STATUSES, Contract, Kind, Renamed, Statuses, W
 from attest.monitor.exposition import Distribution, Sample
 from attest.monitor.index import EventIndex
 from attest.monitor.sizing import MINUTE
-from attest.monitor.totals import DAY, HOUR, Totals, reading
+from attest.monitor.totals import DAY, HOUR, Extremes, Totals, reading
 
 #: Measures over all events of a month are made anew at most this often, in seconds.
 _MEASURE_SECONDS = 60
@@ -52,6 +52,7 @@ def watched_contracts(config: Config, base: Path) -> list[Watched]:
         ("bridge", "bridge", watching.bridge),
         ("compliance", "guard", watching.guard),
         ("liquidation", "liquidation", watching.liquidation),
+        ("stabilizer", "stabilizer", watching.stabilizer),
     ]
     for kind, section, contract in others:
         if contract is not None:
@@ -84,6 +85,8 @@ class Follower:
         }
         #: The token whose outflow the stabilizer's reserve is measured against, once it is known.
         self.stabilizer_currency: str | None = None
+        #: What the stabilizer's events tell of the hour before the last block that was indexed.
+        self.extremes = Extremes(0, 0)
         self._index: EventIndex | None = None
         self._behind = False
         #: The last block that is indexed; -1 where it was not brought up to date.
@@ -107,7 +110,10 @@ class Follower:
             progress = index.advance(client, chunks=_CHUNKS)
             self._indexed = progress.indexed
             self._behind = progress.indexed < progress.head
-            if not self._behind or stopping():
+            if not self._behind:
+                self._look_back()
+                return
+            if stopping():
                 return
             if patience is not None and time.monotonic() - begun >= patience:
                 raise ChainError(
@@ -116,6 +122,11 @@ class Follower:
                     reason="Counters on their way up would look like events of now; they are told when it is through.",
                     advice="Wait: it goes on with the next cycle, and everything else is watched meanwhile.",
                 )
+
+    def _look_back(self) -> None:
+        if self._config.monitor.stabilizer is not None:
+            with reading(self._url, chain_id=self._chain_id, base=self._base) as totals:
+                self.extremes = totals.stabilizer(totals.indexed.timestamp - HOUR)
 
     def grants(self) -> Grants:
         """Who was ever given a role, up to the block that the last :meth:`advance` reached; nobody if it failed. Raises
@@ -155,7 +166,7 @@ class Follower:
             statuses = (
                 STATUSES
                 if bridge is None
-                else Statuses(bridge.statuses, frozenset(bridge.settled), frozenset(bridge.failed))
+                else Statuses(bridge.statuses, *map(frozenset, (bridge.settled, bridge.failed, bridge.refunded)))
             )
             self._index = EventIndex.open(
                 self._url,

@@ -56,7 +56,8 @@ SETTLEMENT = Metric(
 )
 CATALOGUE.append(SETTLEMENT)
 OLDEST_PENDING = _gauge(
-    "bridge_oldest_pending_timestamp_seconds", "When the oldest transfer that has not ended began; none if all ended."
+    "bridge_oldest_pending_timestamp_seconds",
+    "When the oldest transfer began that is neither settled nor refunded; none if all are.",
 )
 VERIFICATIONS = _counter("bridge_reserve_verifications_total", "Reserve verifications by the bridge.", "sufficient")
 CHECKS = _counter("bridge_compliance_checks_total", "Checks by the compliance guard.", "result")
@@ -80,7 +81,9 @@ TRADES = _gauge("stabilizer_trades_per_second", "How often the stabilizer may tr
 IMBALANCE = _gauge(
     "stabilizer_imbalance_units_per_second", "The imbalance to offset, as configured; 0 while nothing has to be traded."
 )
-BLOCK_VOLUME = _gauge("stabilizer_block_volume_units", "Volume of the last block in which it traded.")
+BLOCK_VOLUME = _gauge(
+    "stabilizer_block_volume_units", "Largest volume of one block: the last traded in, or of the last hour."
+)
 BLOCK_CAP = _gauge("stabilizer_block_cap_units", "Most that it may trade in a block.")
 SUSTAINED = _gauge("twap_deviation_sustained_blocks", "Observed blocks in a row beyond the threshold.")
 REQUIRED = _gauge("twap_deviation_required_blocks", "Blocks from which the deviation counts as sustained.")
@@ -147,3 +150,9 @@ CLOCK_SKEW = _gauge("clock_skew_seconds", "This machine's clock less the newest 
 CYCLE_SECONDS = _gauge("cycle_duration_seconds", "How long the last cycle took.")
 CYCLE_REQUESTS = _gauge("cycle_requests", "HTTP requests of the last cycle.")
 NOTIFICATIONS = _counter("notifications_total", "Messages to a destination of --notify.", "destination", "outcome")
+
+
+def price_there(pair: str) -> str:
+    """How the price oracle on the other chain of a ``[monitor.parity]`` is called among the others; no name has a
+    colon."""
+    return f"parity:{pair}"

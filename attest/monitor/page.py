@@ -316,7 +316,7 @@ class MonitorPage:
             "Bridge: success and settlement",
             [
                 Panel("Settled, of all ended within an hour", "%", 2, success, limits, cut=True, most=series.WHOLE),
-                Panel("To settle, and oldest not ended", "s", 0, times, pending, height=70),
+                Panel("To settle, and oldest pending", "s", 0, times, pending, height=70),
             ],
         )
         for token in tokens:
@@ -324,7 +324,9 @@ class MonitorPage:
             amounts = [Curve("Reserve", series.bridge_reserve(token)), Curve("Required", series.bridge_required(token))]
             unit = plots.cut_name(token)
             yield f"Bridge: reserve of {_short(token)}", [Panel("Amount", unit, decimals, amounts)]
-        ages = [Curve(name, series.price_age(name)) for name in self._config.monitor.price_oracles]
+        monitor = self._config.monitor
+        oracles = [*monitor.price_oracles, *map(metrics.price_there, monitor.parity)]
+        ages = [Curve(name, series.price_age(name)) for name in oracles]
         old = [Limit(limit.PRICE_AGE, "critical 1 hour")]
         yield "Price oracles: age of the price of gold", [Panel("Age", "s", 0, ages[:CURVES], old)]
         heads = [Curve(name, series.head_age(name)) for name in self._config.chains]

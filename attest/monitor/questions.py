@@ -29,6 +29,10 @@ class Questions:
     def call(self, call: Call) -> Callable[[], Any]:
         return self._ask(call.request(self.block), call.value)
 
+    def call_if_any(self, call: Call) -> Callable[[], Any]:
+        """A call whose value is None where the contract has no such function."""
+        return self._ask(call.request(self.block), call.value_if_any)
+
     def code(self, address: str, what: str) -> Callable[[], bytes]:
         """The code of a contract, of which there is some."""
 

@@ -9,8 +9,6 @@ Every function raises ``ValueError`` for a number that means nothing (negative, 
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
@@ -25,8 +23,6 @@ BRIDGE_SAFETY = (Fraction(3, 2), Fraction(2))
 STABILIZATION_SAFETY = (Fraction(3), Fraction(5))
 #: A price that is off in a single block is never acted on.
 MIN_SUSTAINED_BLOCKS = 2
-#: A drain by flash loans is to be made good in fewer blocks than this.
-RECOVERY_TARGET_BLOCKS = 3
 
 
 def _need(fits: bool, message: str) -> None:
@@ -80,13 +76,6 @@ def bridge_buffer(peak: Fraction, latency: int, safety: Fraction) -> Buffer:
 def stabilization_reserve(peak_minute_outflow: int, window: int, safety: Fraction) -> Buffer:
     """Reserve >= P x T, times the safety factor. P is in units per minute, the window T in seconds."""
     return Buffer(Fraction(peak_minute_outflow, MINUTE), window, safety)
-
-
-def breaches_within(reserve: int, floor: int, falling: Fraction, seconds: int) -> bool:
-    """Whether a reserve that falls by ``falling`` units per second is below ``floor`` before ``seconds`` are over. One
-    that rises (negative) or stands still breaches only if it is below already."""
-    _need(seconds >= 0, "a time is not negative")
-    return reserve < floor or reserve - falling * seconds < floor
 
 
 # -- cantilever stabilisation ----------------------------------------------------------------------------------------
@@ -154,67 +143,6 @@ class Parity:
     @property
     def holds(self) -> bool:
         return (self.ratio if self.relative else self.difference) < self.threshold
-
-
-# -- flash loan containment ------------------------------------------------------------------------------------------
-
-
-def twap(observations: Sequence[tuple[int, Fraction]], until: int) -> Fraction:
-    """The time-weighted average of a price: each of the (Unix seconds, price), in order, holds until the next one, the
-    last until ``until``."""
-    _need(bool(observations), "an average needs an observation")
-    times = [at for at, _ in observations] + [until]
-    _need(all(a <= b for a, b in itertools.pairwise(times)), "observations are in the order of time")
-    _need(until > times[0], "an average needs time to pass")
-    weighted = sum((price * (b - a) for (a, price), b in zip(observations, times[1:], strict=True)), Fraction(0))
-    return weighted / (until - times[0])
-
-
-def deviation(price: Fraction, reference: Fraction) -> Fraction:
-    """How far a price is from a reference (its TWAP), as a share of the reference."""
-    _need(reference > 0, "a reference price is more than zero")
-    return abs(price - reference) / reference
-
-
-def sustained_blocks(deviations: Sequence[Fraction], threshold: Fraction) -> int:
-    """For how many blocks, up to the newest (the last), the deviation has been beyond the threshold without a break."""
-    count = 0
-    for each in reversed(deviations):
-        if each <= threshold:
-            break
-        count += 1
-    return count
-
-
-def is_sustained(deviations: Sequence[Fraction], threshold: Fraction, required: int) -> bool:
-    """Whether to rebalance: the deviation is sustained for ``required`` blocks, at least
-    :data:`MIN_SUSTAINED_BLOCKS`, so that what one block shows is ignored."""
-    _need(required >= MIN_SUSTAINED_BLOCKS, f"a deviation is sustained after {MIN_SUSTAINED_BLOCKS} blocks at least")
-    return sustained_blocks(deviations, threshold) >= required
-
-
-def block_cap_exceeded(volume: int, cap: int) -> bool:
-    """Whether more was traded in one block than the stabiliser may."""
-    _need(min(volume, cap) >= 0, "a volume is not negative")
-    return volume > cap
-
-
-def recovery_blocks(drained: int, per_block: int) -> int | None:
-    """Blocks until a drain is made good, ``per_block`` units of it in each (the volume cap at most); None if never."""
-    _need(min(drained, per_block) >= 0, "a volume is not negative")
-    if drained == 0:
-        return 0
-    return -(-drained // per_block) if per_block else None
-
-
-def longest_excursion(deviations: Sequence[Fraction], threshold: Fraction) -> int:
-    """The most blocks in a row beyond the threshold: how long the slowest recovery took, the one that goes on now
-    included."""
-    longest = current = 0
-    for each in deviations:
-        current = current + 1 if each > threshold else 0
-        longest = max(longest, current)
-    return longest
 
 
 # -- what the commands print -----------------------------------------------------------------------------------------

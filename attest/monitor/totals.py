@@ -85,6 +85,14 @@ class Reorgs:
     deepest: int
 
 
+class Extremes(NamedTuple):
+    """Of what a stabilizer's events tell in a window: the most blocks that a deviation lasted, of those that ended, and
+    the most volume of one block."""
+
+    deviation: int
+    volume: int
+
+
 class UnreadableLog(NamedTuple):
     """Where a log that could not be read came from, and why it could not."""
 
@@ -314,6 +322,18 @@ class Totals:
             sums[contract] = sums.get(contract, 0) + int(amount or 0)
         return sums
 
+    def largest(self, kind: Kind, since: int) -> int:
+        """The largest amount of any event of a kind after a time; 0 if there is none."""
+        from sqlalchemy import select
+
+        from attest.monitor.tables import events
+
+        columns = events.c
+        query = select(columns.amount).where(
+            columns.chain_id == self.indexed.chain_id, columns.kind == kind, columns.timestamp > since
+        )
+        return max((int(amount or 0) for (amount,) in self._stream(query)), default=0)
+
     def _passed(self, kind: Kind) -> dict[bool, int]:
         from attest.monitor.tables import events
 
@@ -401,15 +421,27 @@ class Totals:
         return Histogram(dict(zip(bounds, map(int, buckets), strict=True)), count, int(seconds))
 
     def oldest_pending(self) -> int | None:
-        """When the oldest transfer was initiated that has not ended; None if there is none."""
+        """When the oldest transfer was initiated that is neither settled nor over without the money: one that failed is
+        pending until its refund, where the bridge has refunds. None if there is none."""
         from sqlalchemy import func, select
 
-        from attest.monitor.tables import transfers
+        from attest.monitor.tables import events, transfers
 
         columns = transfers.c
-        query = select(func.min(columns.initiated_at)).where(self._ours(), columns.ended_at.is_(None))
-        found = self._connection.execute(query).scalar_one()
-        return None if found is None else int(found)
+        oldest = select(func.min(columns.initiated_at)).where(self._ours())
+        pending = [oldest.where(columns.ended_at.is_(None))]
+        if self._statuses.refunded:
+            failed = self._numbers(self._statuses.failed - self._statuses.refunded)
+            refunds = select(events.c.subject).where(
+                events.c.chain_id == self.indexed.chain_id,
+                events.c.kind == "transfer-status",
+                events.c.status.in_(self._numbers(self._statuses.refunded)),
+            )
+            # Set against set, which both databases sort: a join would look through all refunds for each transfer.
+            due = select(columns.transfer).where(self._ours(), columns.outcome.in_(failed)).except_(refunds)
+            pending.append(oldest.where(columns.transfer.in_(due)))
+        times = [self._connection.execute(query).scalar_one() for query in pending]
+        return min((int(at) for at in times if at is not None), default=None)
 
     def outflow(self, since: int, until: int, kind: Outflow = "transfer-initiated") -> dict[str, int]:
         """Base units of each asset that left in a window: locked for transfers, or released to those that came."""
@@ -487,14 +519,20 @@ class Totals:
 
         from attest.monitor.tables import transfers
 
-        numbers = [number for number, name in enumerate(self._statuses.names) if name in self._statuses.settled]
-        return and_(self._ours(), transfers.c.outcome.in_(numbers))
+        return and_(self._ours(), transfers.c.outcome.in_(self._numbers(self._statuses.settled)))
+
+    def _numbers(self, statuses: frozenset[str]) -> list[int]:
+        return [number for number, name in enumerate(self._statuses.names) if name in statuses]
 
     @staticmethod
     def _duration() -> Any:
         from attest.monitor.tables import transfers
 
         return transfers.c.ended_at - transfers.c.initiated_at
+
+    def stabilizer(self, since: int) -> Extremes:
+        """What a stabilizer's events tell after a time."""
+        return Extremes(self.largest("deviation-ended", since), self.largest("stabilized", since))
 
     # -- the index itself ---------------------------------------------------------------------------------------------
 

@@ -188,6 +188,8 @@ class Watch:
         for collector in parts:
             if isinstance(collector, StabilizerCollector):
                 collector.block_seconds = self._validators[self._home].block_seconds
+                if self._follower is not None:
+                    collector.extremes = self._follower.extremes
             with found.attempt(collector.name):
                 collector.explore(lists)
                 explored.append(collector)

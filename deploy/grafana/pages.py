@@ -151,7 +151,7 @@ def _success_rate_now(page: str | None = None) -> Panel:
 def _pending(page: str | None = None) -> Panel:
     return number(
         "For how long has the oldest transfer waited?",
-        "Transfers that neither settled nor failed.",
+        "Transfers that are neither settled nor refunded.",
         Query(measured("BridgeTransferPending"), "waiting"),
         unit=SECONDS,
         alerts=["BridgeTransferPending"],
@@ -582,7 +582,7 @@ _BRIDGE = Page(
                 ),
                 plot(
                     "For how long has the oldest transfer waited?",
-                    "Transfers that neither settled nor failed.",
+                    "Transfers that are neither settled nor refunded.",
                     Query(measured("BridgeTransferPending"), "waiting"),
                     unit=SECONDS,
                     axis="since its initiation",

@@ -18,7 +18,9 @@ from attest.chain import logs
 from attest.monitor.events import DEFINITIONS, STATUSES, ZERO_ADDRESS, Definition, Kind, Watched, watch
 from tests.support.chains import Error, Node, fields
 
-BRIDGE, TOKEN, COMPLIANCE, LIQUIDATION, ACCESS = ("0x" + digits * 20 for digits in ("b1", "70", "c0", "11", "ac"))
+BRIDGE, TOKEN, COMPLIANCE, LIQUIDATION, STABILIZER, ACCESS = (
+    "0x" + digits * 20 for digits in ("b1", "70", "c0", "11", "57", "ac")
+)
 ASSET = "0x" + "a5" * 20
 HOLDER = "0x" + "99" * 20
 ROLE = b"\x5e" * 32
@@ -31,6 +33,7 @@ WATCHED: tuple[Watched, ...] = (
     watch("token", TOKEN),
     watch("compliance", COMPLIANCE),
     watch("liquidation", LIQUIDATION),
+    watch("stabilizer", STABILIZER),
     watch("access", ACCESS),
     Watched("access", ACCESS, (Definition("access", "role-used", USE, {"subject": f"0x{ROLE.hex()}"}),)),
 )
@@ -105,6 +108,15 @@ def liquidated() -> Emission:
     return emission("liquidated", LIQUIDATION, vault=HOLDER, currency=ASSET, debtRepaid=5)
 
 
+def deviated(blocks: int) -> Emission:
+    """A deviation that lasted so many blocks is over."""
+    return emission("deviation-ended", STABILIZER, sustainedBlocks=blocks)
+
+
+def stabilized(volume: int) -> Emission:
+    return emission("stabilized", STABILIZER, tokenIn=ASSET, blockVolume=volume)
+
+
 def granted(role: bytes = ROLE, account: str = HOLDER, contract: str = ACCESS) -> Emission:
     return emission("role-granted", contract, role=role, account=account, sender=ASSET)
 
@@ -132,6 +144,8 @@ def any_emission(chance: random.Random) -> Emission:
             burned(amount),
             moved(amount),
             liquidated(),
+            deviated(chance.randrange(1, 20)),
+            stabilized(amount),
             granted(),
             revoked(),
             used(),

@@ -9,7 +9,17 @@ from typing import Any
 
 from attest.chain.devnet import Anvil
 from attest.chain.rpc import ChainClient, HttpTransport
-from tests.support.eventful import ACCESS, BRIDGE, COMPLIANCE, EMITTER, LIQUIDATION, TOKEN, any_emission, calldata
+from tests.support.eventful import (
+    ACCESS,
+    BRIDGE,
+    COMPLIANCE,
+    EMITTER,
+    LIQUIDATION,
+    STABILIZER,
+    TOKEN,
+    any_emission,
+    calldata,
+)
 from tests.support.indexing import content
 
 
@@ -21,7 +31,7 @@ class LivelyChain:
         self._chance = chance
         self._client = ChainClient("main", 138, [node.url], transport=HttpTransport(20))
         self._sender = self.rpc("eth_accounts")[0]
-        for address in (BRIDGE, TOKEN, COMPLIANCE, LIQUIDATION, ACCESS):
+        for address in (BRIDGE, TOKEN, COMPLIANCE, LIQUIDATION, STABILIZER, ACCESS):
             self.rpc("anvil_setCode", address, f"0x{EMITTER.hex()}")
         self.rpc("evm_setAutomine", False)
         self._stop = threading.Event()

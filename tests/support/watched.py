@@ -57,11 +57,11 @@ class World:
     def now(self) -> int:
         return int(self.headers[-1]["timestamp"], 16)
 
-    def grow(self, **others: str) -> None:
-        """One more block."""
+    def grow(self, at: int | None = None, **others: str) -> None:
+        """One more block, of the time ``at`` if it is given."""
         number = len(self.headers)
         parent = self.headers[-1]["hash"][2:] if self.headers else "00" * 32
-        self.headers.append(fields(number, START + number * SPACING, parent, **others))
+        self.headers.append(fields(number, at or START + number * SPACING, parent, **others))
 
     def emit(self, *emissions: Emission) -> None:
         """One more block, with these events."""
@@ -106,6 +106,19 @@ class World:
     def prices(self, *, age: int = 60, frozen: bool = False) -> None:
         """A price oracle."""
         self.answers |= {(PRICES, "updatedAt"): (self.now - age,), (PRICES, "isFrozen"): (frozen,)}
+
+    def stabilizer(self, *, cap: int) -> None:
+        """A stabilizer that has nothing to do, and may trade ``cap`` units in a block."""
+        token = address(0)
+        zeros = ("tradeSize", "lastBlockVolume", "sustainedBlocks")
+        self.answers |= {
+            **{(STABILIZER, name): (0,) for name in zeros},
+            (STABILIZER, "blockVolumeCap"): (cap,),
+            (STABILIZER, "requiredBlocks"): (3,),
+            (STABILIZER, "currency"): (token,),
+            (STABILIZER, "settings"): (0,) * 8,
+            (token, f"balanceOf {STABILIZER}"): (0,),
+        }
 
     def hold(self, contract: str, role: str, *accounts: str) -> None:
         """A contract with AccessControl, and who holds a role of it; another call is another role."""

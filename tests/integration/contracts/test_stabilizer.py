@@ -144,6 +144,26 @@ def test_observe__price_back_at_the_average__begins_again(
     assert observe(1)[0][1][1] == 1
 
 
+def test_observe__deviation_over__logs_for_how_many_blocks_it_lasted(
+    chain: Any, stabilizer: Any, price: Any, observe: Any
+) -> None:
+    def ended(receipts: Any) -> list[Any]:
+        return [values for name, values in receipts if name == "DeviationEnded"]
+
+    price(2100 * WAD)
+    assert ended([each for _ in range(3) for each in observe(1)]) == [], "it goes on"
+    price(2000 * WAD)
+    assert ended(observe(1)) == [(3,)]
+    assert ended(observe(1)) == [], "once"
+    price(2100 * WAD)
+    observe(2)
+    chain.rpc("evm_mine")
+    chain.rpc("evm_mine")
+    assert ended(observe(1)) == [(2,)], "it went on, unobserved for too long: that is another"
+    price(2000 * WAD)
+    assert ended(observe(1)) == [(1,)]
+
+
 def test_observe__gap_longer_than_allowed__begins_again(
     chain: Any, stabilizer: Any, price: Any, observe: Any, stabilize: Any, expect_revert: Any
 ) -> None:

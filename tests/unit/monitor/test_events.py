@@ -176,8 +176,11 @@ def test_digest__any_change_of_what_is_followed__is_another() -> None:
     plain = digest(WATCHED, STATUSES)
     assert digest(tuple(reversed(WATCHED)), STATUSES) == plain
     assert digest(WATCHED[1:], STATUSES) != plain
-    others = Statuses(STATUSES.names, frozenset({"settled"}), frozenset({"failed"}))
-    assert digest(WATCHED, others) != plain
+    for others in (
+        Statuses(STATUSES.names, frozenset({"settled"}), frozenset({"failed"})),
+        Statuses(STATUSES.names, STATUSES.settled, STATUSES.failed),  # nothing is refunded
+    ):
+        assert digest(WATCHED, others) != plain
     renamed = {"minted": Renamed("Mint(address indexed to, uint256 value)", where={})}
     assert digest((*WATCHED[:1], watch("token", TOKEN, renamed=renamed), *WATCHED[2:]), STATUSES) != plain
 
@@ -189,6 +192,11 @@ def test_digest__any_change_of_what_is_followed__is_another() -> None:
 def test_statuses__that_contradict_each_other__are_refused(names: Any, settled: Any, failed: Any) -> None:
     with pytest.raises(ValueError, match="status"):
         Statuses(names, frozenset(settled), frozenset(failed))
+
+
+def test_statuses__refund_that_does_not_end_a_transfer__is_refused() -> None:
+    with pytest.raises(ValueError, match="status"):
+        Statuses(STATUSES.names, STATUSES.settled, frozenset({"failed"}), frozenset({"refunded"}))
 
 
 def test_statuses__number_without_a_name__has_one_in_words() -> None:

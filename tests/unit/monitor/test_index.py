@@ -21,6 +21,8 @@ from attest.monitor.index import KEPT, EventIndex, Progress
 from attest.monitor.totals import reading
 from tests.support.chains import Error, Node
 from tests.support.eventful import (
+    FAILED,
+    REFUNDED,
     SETTLED,
     TOKEN,
     WATCHED,
@@ -257,6 +259,22 @@ def test_advance__transfer_settled_in_a_dropped_block__is_pending_again(database
     with reading(database) as totals:
         assert totals.oldest_pending() == int(chain.blocks[1]["timestamp"], 16)
         assert totals.settlement_histogram().count == 0
+
+
+def test_advance__refund_in_a_dropped_block__is_due_again(database: str) -> None:
+    chain = EventfulChain()
+    chain.mine(initiated(1))
+    chain.mine(status(1, FAILED))
+    chain.mine(status(1, REFUNDED))
+    index = open_index(database)
+    index.advance(client(chain))
+    with reading(database) as totals:
+        assert totals.oldest_pending() is None
+    chain.reorganise(1)
+    chain.mine(blocks=2)
+    index.advance(client(chain))
+    with reading(database) as totals:
+        assert totals.oldest_pending() == int(chain.blocks[1]["timestamp"], 16)
 
 
 def test_advance__node_that_is_behind__changes_nothing(database: str) -> None:

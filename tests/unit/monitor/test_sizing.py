@@ -16,7 +16,6 @@ AMOUNT = st.integers(0, 2**256)
 SECONDS = st.integers(0, 10**7)
 FACTOR = st.fractions(1, 10)
 RATE = st.fractions(0, 10**30)
-SHARES = st.lists(st.fractions(0, 1), max_size=30)
 
 
 def test_stabilization_reserve__runbook_s_example__is_50_000_and_150_000() -> None:
@@ -73,24 +72,6 @@ def test_buffer__number_that_means_nothing__is_refused(peak: Fraction, seconds: 
         bridge_buffer(peak, seconds, safety)
 
 
-@pytest.mark.parametrize(
-    ("reserve", "falling", "seconds", "breaches"),
-    [
-        (100, Fraction(1), 50, False),  # exactly at the floor at the end
-        (100, Fraction(1), 51, True),
-        (100, Fraction(-5), 10**9, False),
-        (49, Fraction(-5), 10**9, True),
-        (50, Fraction(0), 10**9, False),
-        (100, Fraction(50, 7), 7, False),
-        (100, Fraction(51, 7), 7, True),
-    ],
-)
-def test_breaches_within__falling_reserve__is_told_before_it_breaches(
-    reserve: int, falling: Fraction, seconds: int, breaches: bool
-) -> None:
-    assert sizing.breaches_within(reserve, 50, falling, seconds) is breaches
-
-
 @pytest.mark.parametrize(("size", "holds"), [(416, False), (417, True), (418, True)])
 def test_cantilever__just_below_at_and_above__is_exact(size: int, holds: bool) -> None:
     found = Cantilever(Fraction(size), Fraction(12), Fraction(5000))
@@ -142,68 +123,6 @@ def test_parity__either_order__is_the_same(first: Fraction, second: Fraction) ->
 def test_parity__price_of_nothing__is_refused(prices: tuple[Fraction, Fraction]) -> None:
     with pytest.raises(ValueError, match="more than zero"):
         Parity(*prices, Fraction(1))
-
-
-def test_twap__prices_over_time__are_weighted_by_how_long_they_held() -> None:
-    observations = [(100, Fraction(1)), (190, Fraction(11))]
-    assert sizing.twap(observations, 200) == 2
-    assert sizing.deviation(Fraction(11), Fraction(2)) == Fraction(9, 2)
-
-
-@pytest.mark.parametrize(
-    ("observations", "until"),
-    [([], 5), ([(5, Fraction(1))], 5), ([(9, Fraction(1)), (5, Fraction(1))], 20), ([(9, Fraction(1))], 8)],
-)
-def test_twap__times_that_are_none__are_refused(observations: list[tuple[int, Fraction]], until: int) -> None:
-    with pytest.raises(ValueError, match=r"observation|time"):
-        sizing.twap(observations, until)
-
-
-THETA = Fraction(1, 100)
-CALM, OFF = THETA, THETA + Fraction(1, 10**9)
-
-
-@pytest.mark.parametrize(
-    ("deviations", "blocks", "sustained"),
-    [
-        ([OFF], 1, False),
-        ([OFF, CALM], 0, False),  # a spike in a single block
-        ([OFF, OFF, CALM, OFF], 1, False),
-        ([CALM, OFF, OFF], 2, False),
-        ([CALM, OFF, OFF, OFF], 3, True),
-        ([], 0, False),
-    ],
-)
-def test_is_sustained__three_blocks_required__counts_without_a_break(
-    deviations: list[Fraction], blocks: int, sustained: bool
-) -> None:
-    assert sizing.sustained_blocks(deviations, THETA) == blocks
-    assert sizing.is_sustained(deviations, THETA, 3) is sustained
-
-
-@given(SHARES, st.fractions(0, 1), st.integers(2, 10))
-def test_is_sustained__whatever_the_prices__one_block_is_never_enough(
-    deviations: list[Fraction], threshold: Fraction, required: int
-) -> None:
-    spike = [*deviations, Fraction(0), Fraction(1)]
-    assert not sizing.is_sustained(spike, threshold, required)
-    assert sizing.sustained_blocks(deviations, threshold) <= sizing.longest_excursion(deviations, threshold)
-
-
-def test_is_sustained__a_single_block_required__is_refused() -> None:
-    with pytest.raises(ValueError, match="2 blocks at least"):
-        sizing.is_sustained([OFF], THETA, 1)
-
-
-@pytest.mark.parametrize(
-    ("drained", "per_block", "blocks"), [(0, 0, 0), (0, 5, 0), (10, 5, 2), (11, 5, 3), (1, 0, None)]
-)
-def test_recovery_blocks__drain_and_cap__is_rounded_up(drained: int, per_block: int, blocks: int | None) -> None:
-    assert sizing.recovery_blocks(drained, per_block) == blocks
-
-
-def test_block_cap_exceeded__at_the_cap__is_not() -> None:
-    assert [sizing.block_cap_exceeded(volume, 100) for volume in (99, 100, 101)] == [False, False, True]
 
 
 @given(st.fractions(-(10**20), 10**20))

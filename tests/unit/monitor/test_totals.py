@@ -170,6 +170,22 @@ def test_oldest_pending__transfer_that_has_not_ended__is_when_it_began(story: St
         assert totals.oldest_pending() == story.begun + 9
 
 
+def test_oldest_pending__transfer_that_failed__is_pending_until_its_refund(story: Story) -> None:
+    story.at(5, initiated(1))
+    story.at(7, initiated(2))
+    story.at(9, status(1, FAILED), status(2, FAILED))
+    with story.totals() as totals:
+        assert totals.outcomes(0, FOREVER) == (0, 2)
+        assert totals.oldest_pending() == story.begun + 5
+    story.at(20, status(1, 4), status(1, REFUNDED))
+    with story.totals() as totals:
+        assert totals.outcomes(0, FOREVER) == (0, 2), "by how it first ended"
+        assert totals.oldest_pending() == story.begun + 7
+    story.at(30, status(2, REFUNDED))
+    with story.totals() as totals:
+        assert totals.oldest_pending() is None
+
+
 def test_transfer__ended_before_it_began_or_begun_twice__is_as_in_the_first_honest_order(story: Story) -> None:
     story.at(1, status(1, SETTLED))
     story.at(5, initiated(1, 10), initiated(1, 99))

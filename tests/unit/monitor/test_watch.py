@@ -13,15 +13,17 @@ from typing import Any
 
 import pytest
 import rlp
+from eth_utils.crypto import keccak
 
 from attest.chain.rpc import TransportFault
 from attest.errors import ChainError, OperatorError
 from attest.monitor.chunks import CAREFUL
-from attest.monitor.findings import findings, network_findings
+from attest.monitor.findings import findings, network_findings, notes
 from attest.monitor.history import SPANS
 from attest.monitor.tasks import TASKS
 from attest.monitor.watch import Snapshot
 from tests.support.chains import ORACLE, REPORTERS, Error, Line
+from tests.support.eventful import SETTLED, emission
 from tests.support.watched import (
     ALL,
     BRIDGE,
@@ -29,9 +31,11 @@ from tests.support.watched import (
     LEDGER,
     NO_DEBT,
     PRICES,
+    STABILIZER,
     WAD,
     World,
     address,
+    configuration,
     value,
     values,
     watching,
@@ -125,13 +129,56 @@ def test_cycle__one_token_fails__the_others_go_on_and_the_failure_is_a_metric(tm
     assert value(recovered, "collector_errors_total", "token-USDW") == 2
 
 
-def test_cycle__token_without_isReserveSufficient__has_every_other_number(tmp_path: Path) -> None:  # noqa: N802
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Error(3, "execution reverted"),
+        Error(3, "execution reverted", "0x"),
+        Error(3, "execution reverted: told apart by its data", "0x"),
+        None,
+    ],
+)
+def test_cycle__token_without_isReserveSufficient__has_every_other_number(  # noqa: N802
+    answer: Error | None, tmp_path: Path
+) -> None:
     world = World()
-    world.answers[address(0), "isReserveSufficient"] = Error(3, "execution reverted")
+    world.answers[address(0), "isReserveSufficient"] = answer
     snapshot = watching(world, tmp_path).cycle()
     assert snapshot.failures == ()
     assert values(snapshot, "token_reserve_sufficient") == {}
     assert value(snapshot, "token_supply_units", "USDW") == 1_000_000
+
+
+#: The refusal of a contract that gives a reason: as text by a node that gives no data, and as data.
+REASONS = (
+    Error(-32000, "execution reverted: reserve is paused"),
+    Error(3, "execution reverted", "0x" + keccak(text="Paused()")[:4].hex()),
+)
+
+
+@pytest.mark.parametrize("answer", REASONS)
+def test_cycle__isReserveSufficient_refuses_with_a_reason__fails_that_token(  # noqa: N802
+    answer: Error, tmp_path: Path
+) -> None:
+    world = World(tokens=("USDW", "EURW"))
+    world.answers[address(0), "isReserveSufficient"] = answer
+    snapshot = watching(world, tmp_path).cycle()
+    assert [(each.collector, each.error.code) for each in snapshot.failures] == [("token-USDW", "call-reverted")]
+    assert set(values(snapshot, "token_reserve_sufficient")) == {("EURW",)}
+    assert ("CollectorFailed", "token-USDW") in alerts(snapshot)
+
+
+@pytest.mark.parametrize("answer", REASONS)
+def test_cycle__isReserveSufficient_refuses_for_want_of_a_quorum__is_the_quorum_s_alert(  # noqa: N802
+    answer: Error, tmp_path: Path
+) -> None:
+    world = World()
+    world.set_token("USDW", supply=5, reserve=None)
+    world.answers[address(0), "isReserveSufficient"] = answer
+    snapshot = watching(world, tmp_path).cycle()
+    assert snapshot.failures == ()
+    assert values(snapshot, "token_reserve_sufficient") == {}
+    assert ("OracleQuorumNotMet", "USDW") in alerts(snapshot)
 
 
 def test_cycle__other_decimals_than_configured__fail_that_token(tmp_path: Path) -> None:
@@ -213,6 +260,22 @@ def test_cycle__prices_stale_and_frozen__are_critical(tmp_path: Path) -> None:
 
 
 # -- network -----------------------------------------------------------------------------------------------------------
+
+
+def test_cycle__equal_prices_of_which_the_other_chain_s_is_old__is_stale(tmp_path: Path) -> None:
+    there = "0x" + "86" * 20
+    world = World()
+    world.prices()
+    world.answers |= {(PRICES, "lastPrice"): (WAD,), (there, "lastPrice"): (WAD,)}
+    pair = {"price_oracle": "USDW", "chain": "main", "address": there, "threshold_bps": 50}
+    watch = watching(world, tmp_path, {**ALL, "ledger": None, "parity": {"gold": pair}})
+    for age, stale in ((3599, False), (3600, True)):  # a second less than on the watch's clock
+        world.answers[there, "updatedAt"] = (world.now - age,)
+        snapshot = watch.cycle()
+        assert value(snapshot, "parity_price_deviation_ratio", "gold") == 0
+        assert value(snapshot, "price_oracle_updated_timestamp_seconds", "parity:gold") == world.now - age
+        assert (("PriceOracleStale", "parity:gold") in alerts(snapshot)) is stale
+        assert ("PriceOracleStale", "USDW") not in alerts(snapshot)
 
 
 def test_cycle__endpoints_disagree_on_one_answer__costs_that_token_and_is_counted(tmp_path: Path) -> None:
@@ -374,12 +437,18 @@ def test_configuration__asset_named_as_a_token_elsewhere__is_refused(tmp_path: P
             watching(World(), tmp_path, settings)
 
 
+def test_configuration__refund_that_ends_no_transfer__is_refused() -> None:
+    with pytest.raises(ValueError, match=r"bridge\.refunded: they are among bridge\.failed"):
+        configuration(World(), {"bridge": {"address": BRIDGE, "failed": ("failed",)}})
+
+
 @pytest.mark.requires("promtool", "apt-get install prometheus")
 def test_cycle__hostile_names_of_statuses__are_labels_and_nothing_else(tmp_path: Path) -> None:
     hostile = ('"} 1\nattest_token_reserve_sufficient{token="USDW', "\\", "\u202e{}#", "\r\n", "# HELP x", "")
     world = World()
     world.answers[BRIDGE, f"bridgeReserve {address(0)}"] = (5,)
-    bridge = {"address": BRIDGE, "statuses": ("none", *hostile), "settled": hostile[:1], "failed": hostile[1:2]}
+    ends = {"settled": hostile[:1], "failed": hostile[1:2], "refunded": ()}
+    bridge = {"address": BRIDGE, "statuses": ("none", *hostile), **ends}
     snapshot = watching(world, tmp_path, {"index": "sqlite:///events.sqlite", "bridge": bridge}).cycle()
     assert {labels[0] for labels in values(snapshot, "bridge_transfers_total")} >= set(hostile)
     text = snapshot.exposition()
@@ -481,6 +550,58 @@ def test_cycle__index_without_events__has_every_counter_at_zero(tmp_path: Path) 
     }
     assert {number for found in counters.values() for number in found.values()} == {0}
     watch.close()
+
+
+def test_notes__outflow_without_a_settled_transfer__says_that_the_reserve_is_compared_with_nothing(
+    tmp_path: Path,
+) -> None:
+    world = World()
+    world.answers[BRIDGE, f"bridgeReserve {address(0)}"] = (0,)
+    with closing(watching(world, tmp_path, EVERY_EVENT)) as watch:
+        assert notes(watch.cycle()) == [], "nothing left, and nothing is needed"
+    transfer = {"transferId": b"\x01" * 32}
+    world.emit(emission("transfer-initiated", BRIDGE, token=address(0), amount=100, **transfer))
+    with closing(watching(world, tmp_path, EVERY_EVENT)) as watch:
+        snapshot = watch.cycle()
+        assert ("BridgeBufferLow", "USDW") not in alerts(snapshot)
+        (note,) = notes(snapshot)
+        assert "the bridge's reserve of USDW is compared with nothing" in note
+    world.emit(emission("transfer-status", BRIDGE, newStatus=SETTLED, **transfer))
+    with closing(watching(world, tmp_path, EVERY_EVENT)) as watch:
+        snapshot = watch.cycle()
+        assert ("BridgeBufferLow", "USDW") in alerts(snapshot)
+        assert notes(snapshot) == []
+
+
+def test_cycle__deviation_and_trades_between_two_cycles__are_told_for_an_hour_and_after_a_restart(
+    tmp_path: Path,
+) -> None:
+    world = World()
+    world.stabilizer(cap=1000)
+    settings = {"index": "sqlite:///events.sqlite", "stabilizer": {"address": STABILIZER}}
+    with closing(watching(world, tmp_path, settings)) as watch:
+        snapshot = watch.cycle()
+        assert snapshot.failures == ()
+        assert value(snapshot, "flash_drain_recovery_blocks") == value(snapshot, "stabilizer_block_volume_units") == 0
+        for blocks, volume in ((2, 1000), (3, 1001), (1, 7)):
+            world.emit(
+                emission("deviation-ended", STABILIZER, sustainedBlocks=blocks),
+                emission("stabilized", STABILIZER, blockVolume=volume),
+            )
+        begun = world.now - 2  # the block of the largest of both
+        before = watch.cycle()
+    with closing(watching(world, tmp_path, settings)) as watch:
+        for snapshot in (before, watch.cycle()):
+            assert value(snapshot, "flash_drain_recovery_blocks") == 3
+            assert value(snapshot, "stabilizer_block_volume_units") == 1001
+            told = {("FlashDrainRecoverySlow", "stabilizer"), ("StabilizerBlockCapExceeded", "stabilizer")}
+            assert told <= alerts(snapshot)
+        world.grow(at=begun + 3599)
+        assert value(watch.cycle(), "flash_drain_recovery_blocks") == 3
+        world.grow(at=begun + 3600)
+        snapshot = watch.cycle()
+        assert value(snapshot, "flash_drain_recovery_blocks") == 1
+        assert value(snapshot, "stabilizer_block_volume_units") == 7
 
 
 def test_cycle__node_without_history__costs_the_events_only_and_is_named(tmp_path: Path) -> None:
