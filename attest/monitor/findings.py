@@ -71,8 +71,31 @@ def network_findings(snapshot: Snapshot) -> list[Finding]:
     return _worst_first([*_network(snapshot, values), *_publisher(values, now)])
 
 
+def undecided(snapshot: Snapshot) -> frozenset[tuple[str, str]]:
+    """Alert and subject of what a snapshot can neither find nor rule out, though no part of the watch failed: without
+    the oracle's quorum nobody knows whether the reserve covers the supply."""
+    values = Values(snapshot.samples)
+    asked = (
+        ("ReserveShortfall", metrics.SURPLUS),
+        ("ReserveRatioLow", metrics.RESERVE),
+        ("ReserveRatioBelow110", metrics.RESERVE),
+        ("OnchainReserveInsufficient", metrics.SUFFICIENT),
+    )
+    return frozenset(
+        (alert, token)
+        for (token,), _ in values.each(metrics.SUPPLY)
+        for alert, metric in asked
+        if values.get(metric, token) is None
+    )
+
+
+def rank(severity: Severity, incident: str) -> tuple[int, str]:
+    """The lower, the worse; without a class is better than any."""
+    return SEVERITIES.index(severity), incident if incident.startswith("P") else "none"
+
+
 def _worst_first(found: list[Finding]) -> list[Finding]:
-    return sorted(found, key=lambda each: SEVERITIES.index(each.severity))
+    return sorted(found, key=lambda each: rank(each.severity, each.incident))
 
 
 def _tokens(values: Values, now: float) -> Iterator[Finding]:

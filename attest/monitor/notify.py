@@ -21,7 +21,7 @@ from attest.config import Loaded, NotifyDestination
 from attest.errors import AttestError, ConflictError, OperatorError, printable
 from attest.monitor import metrics
 from attest.monitor.exposition import Sample
-from attest.monitor.findings import SEVERITIES, Finding
+from attest.monitor.findings import SEVERITIES, Finding, undecided
 from attest.monitor.messages import LONGEST, Message, message, trial
 from attest.monitor.notices import Key, Seen, Standing, Terms, due, joined, noted, portioned
 from attest.monitor.told import NOTHING_TOLD, Notified
@@ -228,7 +228,9 @@ class Notifier:
     def see(self, snapshot: Snapshot, found: Sequence[Finding]) -> None:
         """One more cycle. Returns at once; what is due is told in the background."""
         happened = _happened(snapshot.samples)
-        seen = self._standing.see(found, snapshot.at, whole=not snapshot.failures, happened=happened)
+        seen = self._standing.see(
+            found, snapshot.at, whole=not snapshot.failures, happened=happened, unknown=undecided(snapshot)
+        )
         for each in self.destinations:
             each.begin(seen)
 

@@ -20,7 +20,7 @@ from attest.monitor import metrics, plots, series
 from attest.monitor import thresholds as limit
 from attest.monitor.alerts import ALERTS, INCIDENTS, Alert
 from attest.monitor.exposition import Values
-from attest.monitor.findings import SEVERITIES, Finding, Severity
+from attest.monitor.findings import SEVERITIES, Finding, Severity, rank
 from attest.monitor.history import SPANS, History, Span, Step, merged
 from attest.monitor.plots import CURVES, Curve, Limit, Panel, Window
 from attest.monitor.watch import Snapshot
@@ -396,7 +396,7 @@ def _wrong(found: Sequence[Finding]) -> list[_Wrong]:
         calls = "" if alert is None else INCIDENTS[alert.incident]
         more = max(0, len(about) - SUBJECTS)
         groups.append(_Wrong(name, first.severity, incident, about[:SUBJECTS], more, alert, calls))
-    return sorted(groups, key=lambda each: (SEVERITIES.index(each.severity), each.incident or "P9"))
+    return sorted(groups, key=lambda each: rank(each.severity, each.incident))
 
 
 def _limits(warning: int, critical: int) -> list[Limit]:

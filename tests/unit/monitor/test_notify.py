@@ -203,6 +203,15 @@ def test_see__once_where_a_part_failed__ends_nothing(tmp_path: Path) -> None:
     assert later.slack.messages == []
 
 
+def test_see__quorum_lost_during_a_shortfall__does_not_end_it(tmp_path: Path) -> None:
+    setup = Setup(tmp_path)
+    supply = Sample(metrics.SUPPLY, 1000, ("USDW",))
+    setup.cycle(SHORT, samples=[supply, Sample(metrics.SURPLUS, -100, ("USDW",))])
+    for _ in range(3):
+        setup.cycle(after=600, samples=[supply])
+    assert setup.slack.titles == ["CRITICAL P0: ReserveShortfall: USDW"]
+
+
 @pytest.mark.parametrize("spoilt", [b"{}", b"not json", b'{"format":"attest-notified/9","told":[],"sent":[]}'])
 def test_see__record_that_is_none__is_told_again_and_mended(tmp_path: Path, spoilt: bytes) -> None:
     store = LocalStore(tmp_path / "private")
