@@ -19,6 +19,7 @@ from attest.config import Loaded
 from attest.errors import AttestError, ChainError
 from attest.model import Block
 from attest.monitor import access, jobs, metrics
+from attest.monitor import thresholds as limit
 from attest.monitor.collectors import Collector, Read, StabilizerCollector, collectors
 from attest.monitor.exposition import Sample, render
 from attest.monitor.following import Follower
@@ -30,8 +31,6 @@ from attest.store import Store
 
 _log = logging.getLogger(__name__)
 
-#: A block that counts as final is at most so much older than the newest one, in seconds.
-_FINAL_SECONDS = 3600
 #: The private store is looked at no more often than this, in seconds: with an object store each look is paid for.
 _STORE_SECONDS = 60
 
@@ -213,14 +212,9 @@ class Watch:
             if head.block is not None:
                 yield Sample(metrics.RPC_HEAD, head.block.number, (chain, head.endpoint))
             yield Sample(metrics.RPC_LAG_LIMIT, self.loaded.config.monitor.max_lag_blocks, (chain, head.endpoint))
-        reached = [head.block for head in heads if head.block is not None]
-        if reached:
-            # What a quorum has reached, or a single endpoint could hide a halt behind blocks that it made up.
-            place = min(self.clients[chain].read_quorum, len(reached)) - 1
-            timestamp = sorted((block.timestamp for block in reached), reverse=True)[place]
-            yield Sample(
-                metrics.HEAD_NUMBER, sorted((block.number for block in reached), reverse=True)[place], (chain,)
-            )
+        if any(head.block is not None for head in heads):
+            number, timestamp = self._newest(chain, heads)
+            yield Sample(metrics.HEAD_NUMBER, number, (chain,))
             yield Sample(metrics.HEAD_TIME, timestamp, (chain,))
             yield Sample(metrics.CLOCK_SKEW, self.now().timestamp() - timestamp, (chain,))
 
@@ -239,7 +233,7 @@ class Watch:
         if isinstance(block, ChainError):
             raise block
         _, newest = self._newest(chain, heads)
-        if newest - block.timestamp > _FINAL_SECONDS:
+        if newest - block.timestamp > limit.FINAL_AGE:
             raise _final_old(chain, block, newest)
         seen = self._validators[chain].read(client, block)
         return [Sample(metrics.VALIDATOR, at, (chain, validator)) for validator, at in seen.items()]
