@@ -169,14 +169,14 @@ class Destination:
             data = self._store.get(self._key)
             return NOTHING_TOLD if data is None else from_json(Notified, data, self._key, ConflictError)
         except AttestError as fault:
-            _log.warning("notify %s: %s", self.name, fault.message)
+            _log.warning("notify %s: %s", self.name, printable(fault.message))
             return NOTHING_TOLD
 
     def _remember(self) -> None:
         try:
             self._store.replace(self._key, to_json(self._notified))
         except AttestError as fault:
-            _log.warning("notify %s: %s", self.name, fault.message)
+            _log.warning("notify %s: %s", self.name, printable(fault.message))
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from functools import partial
 
 from attest.chain.rpc import ChainClient, Transport, connect
 from attest.config import Loaded
-from attest.errors import AttestError, ChainError
+from attest.errors import AttestError, ChainError, printable
 from attest.model import Block
 from attest.monitor import access, jobs, metrics
 from attest.monitor import thresholds as limit
@@ -277,7 +277,7 @@ class _Findings:
             return  # one that fails in its second step too, most likely for the same cause
         self._standing[name].errors += 1
         self.failures.append(Failure(name, error))
-        _log.warning("%s: %s", name, error.message)
+        _log.warning("%s: %s", name, printable(error.message))
 
     def _succeeded(self, name: str) -> None:
         self._standing[name].last_success = self._now().timestamp()
