@@ -62,7 +62,13 @@ class Setup:
         self.inboxes: dict[str, Inbox] = {}
         self.store = LocalStore(folder / "private")
         plain = configuration(World(), {"notify": {"to": BOTH, **settings}})
-        self.notifier = Notifier(Loaded(plain, folder), self.store, patient=patient, connect=self._connect)
+        self.notifier = Notifier(
+            Loaded(plain, folder),
+            self.store,
+            patient=patient,
+            connect=self._connect,
+            monotonic=lambda: self.now.timestamp(),
+        )
         self.slack, self.pager = (self.inboxes[f"monitor.notify.to.{name}.url"] for name in ("slack", "pager"))
         self.now = START
 
@@ -159,6 +165,39 @@ def test_see__service_that_hangs__delays_no_cycle_and_no_other_destination(tmp_p
     setup.slack.open.set()
     setup.notifier.wait()
     assert setup.slack.titles == ["CRITICAL P0: ReserveShortfall: USDW"], "once, however many cycles it took"
+
+
+def test_see__service_that_hangs_for_a_minute__has_failed_and_is_tried_again(
+    tmp_path: Path,
+) -> None:
+    setup = Setup(tmp_path)
+    slack = setup.notifier.destinations[0]
+    hanging = threading.Event()
+    setup.slack.open = hanging
+
+    def later(seconds: int, *found: Finding) -> None:
+        setup.now += timedelta(seconds=seconds)
+        setup.notifier.see(Snapshot(setup.now, {}, (), (), {}), found)
+
+    later(0, SHORT)
+    assert slack.failure is None
+    later(60, SHORT)
+    assert slack.failure == "was not done after 60 s"
+    assert setup.counts()["slack", "failed"] == 1
+    later(119, SHORT)
+    assert setup.counts()["slack", "failed"] == 1, "it is given twice as long each time"
+    later(1, SHORT)
+    assert setup.counts()["slack", "failed"] == 2
+    setup.slack.open = threading.Event()
+    setup.slack.open.set()
+    later(240, SHORT, VAULT)
+    slack.wait(time.monotonic() + 60)
+    assert setup.slack.titles == ["CRITICAL P0: ReserveShortfall: USDW"]
+    assert slack.failure is None
+    hanging.set()  # those that were given up end now, and tell nothing more
+    later(300, SHORT, VAULT)
+    slack.wait(time.monotonic() + 60)
+    assert [each for each in setup.slack.titles if "VaultHealthLow" in each] == ["WARNING P3: VaultHealthLow: vaults"]
 
 
 def test_wait__service_that_hangs__is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
