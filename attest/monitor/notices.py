@@ -33,7 +33,7 @@ _EVENTS_APART = timedelta(minutes=15)
 _ENDS_KEPT = timedelta(days=1)
 #: So much is told in messages of its own at a time, the most urgent first; the rest in one.
 AT_ONCE = 5
-_HOUR = timedelta(hours=1)
+_HOUR, _LONG_AGO = timedelta(hours=1), timedelta(days=100_000)
 
 
 @dataclass(frozen=True)
@@ -267,10 +267,11 @@ def noted(notified: Notified, told: Sequence[Notice], at: datetime, terms: Terms
     return replace(notified, told=tuple(kept), sent=(*sent, at) if terms.limited(told) else sent)
 
 
-def joined(one: Notified, other: Notified) -> Notified:
-    """What either knows, of each finding what was told last."""
+def joined(one: Notified, other: Notified, now: datetime) -> Notified:
+    """What either knows, of each finding what was told last. What a clock told that was ahead counts least: two
+    monitors would answer each other without end."""
     newest: dict[Key, Told] = {}
-    for each in sorted((*one.told, *other.told), key=lambda told: told.at):
+    for each in sorted((*one.told, *other.told), key=lambda told: (-_ago(told.at, now), told.at)):
         newest[each.alert, each.subject] = each
     sent = Counter(one.sent) | Counter(other.sent)  # several messages can be of one second
     return replace(one, told=tuple(newest.values()), sent=tuple(sorted(sent.elements())))
@@ -282,4 +283,4 @@ def _lately(notified: Notified, now: datetime) -> tuple[datetime, ...]:
 
 def _ago(at: datetime, now: datetime) -> timedelta:
     """How long ago something was told. By a clock that was ahead: long ago, or nothing would be told until then."""
-    return timedelta.max if at - now > timedelta(seconds=limit.CLOCK_SKEW) else now - at
+    return _LONG_AGO if at - now > timedelta(seconds=limit.CLOCK_SKEW) else now - at

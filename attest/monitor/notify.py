@@ -175,7 +175,7 @@ class Destination:
         # Another monitor may have told it; and what was told here may not have been kept there.
         stored = self._stored()
         with self._noting:
-            self._notified = joined(self._notified, stored)
+            self._notified = joined(self._notified, stored, seen.at)
         portions = portioned(due(seen, self._notified, self.terms), self._notified, seen.at, self.terms)
         for number, portion in enumerate(portions):
             told = message(portion, self._sender, seen.at, others=number > 0, limit=self.service.limit)

@@ -259,14 +259,18 @@ def test_joined__two_records__know_what_either_told_last_and_all_messages() -> N
     other = one.restarted()
     one.told(VAULT)
     other.told(SHORT, VAULT, *many(1))
-    both = joined(one.notified, other.notified)
+    both = joined(one.notified, other.notified, one.now)
     assert {each.alert: each.ended is None for each in both.told} == {
         "ReserveShortfall": False,
         "VaultHealthLow": True,
         "DebtCeilingHigh": True,
     }
     assert len(both.sent) == 2, "the warnings; a P0 and its end do not count"
-    for same in (joined(other.notified, one.notified), joined(both, NOTHING_TOLD), joined(both, both)):
+    for same in (
+        joined(other.notified, one.notified, one.now),
+        joined(both, NOTHING_TOLD, one.now),
+        joined(both, both, one.now),
+    ):
         assert (set(same.told), same.sent) == (set(both.told), both.sent)
 
 
@@ -293,6 +297,17 @@ def test_due__clock_is_set_back__waits_no_longer_than_the_for() -> None:
     watcher.now -= timedelta(days=1)
     watcher.told()
     assert watcher.told(after=300) == [("ended", "VaultHealthLow")]
+
+
+def test_joined__monitors_whose_clocks_differ_by_hours__tell_it_once_each_and_then_as_it_lasts() -> None:
+    one, other = Watcher(), Watcher()
+    other.now += timedelta(hours=3)
+    told: list[tuple[str, str]] = []
+    for _ in range(4 * 60):
+        for watcher, beside in ((one, other), (other, one)):
+            watcher.notified = joined(watcher.notified, beside.notified, watcher.now)
+            told += watcher.told(SHORT)
+    assert told == [("new", "ReserveShortfall"), ("lasting", "ReserveShortfall")]
 
 
 def test_due__told_by_a_monitor_whose_clock_is_a_little_ahead__is_not_told_again() -> None:
