@@ -310,13 +310,7 @@ class MonitorPage:
         limits = _limits(limit.HEALTH_LOW_PERCENT, limit.HEALTH_CRITICAL_PERCENT)
         yield "Vaults: the lowest health ratio", [Panel("Collateral / debt", "%", 2, health, limits, cut=True)]
         success = [Curve("settled", series.SUCCESS)]
-        limits = [
-            Limit(percent * 100, f"{called} {percent} %")
-            for called, percent in (
-                ("warning", limit.SUCCESS_LOW_PERCENT),
-                ("critical", limit.SUCCESS_CRITICAL_PERCENT),
-            )
-        ]
+        limits = _limits(limit.SUCCESS_LOW_PERCENT, limit.SUCCESS_CRITICAL_PERCENT)
         times = [Curve(self._latency(), series.LATENCY), Curve("oldest", series.PENDING)]
         pending = [Limit(limit.PENDING_AGE, "warning 1 hour")]
         yield (

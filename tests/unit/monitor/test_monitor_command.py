@@ -6,7 +6,7 @@ from itertools import combinations
 
 import pytest
 
-from attest.cli.monitor import exit_code_of
+from attest.cli.monitor import exit_code_of, verdict
 from attest.monitor.findings import Finding, Severity
 from tests.support.commands import attest
 
@@ -33,6 +33,19 @@ def test_exit_code__of_two_findings__is_that_of_the_worse() -> None:
 def test_exit_code__somebody_could_not_be_told__is_5_but_for_a_shortfall() -> None:
     assert [exit_code_of([BY_CODE[code]], untold=True) for code in (0, 3, 5, 4)] == [5, 5, 5, 4]
     assert exit_code_of([], untold=True) == 5
+
+
+def test_verdict__of_what_was_found__names_the_worst_and_counts_the_others() -> None:
+    found = [
+        Finding("ReserveShortfall", "critical", "P0", "USDW", "100 units are missing"),
+        *(finding("VaultHealthLow", "warning") for _ in range(2)),
+        finding("ReserveRatioBelow110", "info"),
+    ]
+    assert verdict(found) == "1 critical, 2 warnings, 1 notice. The worst: ReserveShortfall (P0): USDW"
+    assert verdict([Finding("VaultHealthLow", "warning", "", "a\x1b[2J", "")]) == (
+        r"1 warning. The worst: VaultHealthLow: a\x1b[2J"
+    )
+    assert verdict([]) == "Nothing is wrong."
 
 
 @pytest.mark.parametrize(
