@@ -219,12 +219,12 @@ def _noted(watch: Watch, snapshot: Snapshot) -> Snapshot:
     from attest.monitor.tasks import DAILY_CHECK
     from attest.monitor.watch import Failure
 
-    if snapshot.failures:
+    if not snapshot.whole:
         return snapshot
     try:
         jobs.record(watch.private, DAILY_CHECK, snapshot.at)
     except AttestError as fault:
-        return replace(snapshot, failures=(Failure("jobs", fault),))
+        return replace(snapshot, failures=(*snapshot.failures, Failure("jobs", fault)))
     return snapshot
 
 

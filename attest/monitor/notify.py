@@ -255,7 +255,7 @@ class Notifier:
         """One more cycle. Returns at once; what is due is told in the background."""
         happened = _happened(snapshot.samples)
         seen = self._standing.see(
-            found, snapshot.at, whole=not snapshot.failures, happened=happened, unknown=undecided(snapshot)
+            found, snapshot.at, whole=snapshot.whole, happened=happened, unknown=undecided(snapshot)
         )
         for each in self.destinations:
             each.begin(seen)

@@ -31,6 +31,8 @@ from attest.store import Store
 
 _log = logging.getLogger(__name__)
 
+#: The part that keeps numbers for the page's plots; none is made of it.
+HISTORY = "history"
 #: The private store is looked at no more often than this, in seconds: with an object store each look is paid for.
 _STORE_SECONDS = 60
 
@@ -52,6 +54,11 @@ class Snapshot:
     samples: tuple[Sample, ...]
     failures: tuple[Failure, ...]
     heads: Mapping[str, Sequence[EndpointHead]]
+
+    @property
+    def whole(self) -> bool:
+        """Whether everything was read."""
+        return all(failure.collector == HISTORY for failure in self.failures)
 
     def exposition(self) -> str:
         return render(metrics.CATALOGUE, self.samples)
@@ -108,7 +115,7 @@ class Watch:
         read = [each.name for each in (*self._collectors, *self._audits)]
         parts = [f"network-{name}" for name in self.clients] + read + ["jobs"]
         parts += [self._follower.name] if self._follower is not None else []
-        parts += ["history"]
+        parts += [HISTORY]
         self._standing = {name: _Standing() for name in parts}
 
     def close(self) -> None:
@@ -169,7 +176,7 @@ class Watch:
         for name, client in self.clients.items():
             found.samples += self._traffic[name].samples(name, client.endpoints)
         if events:
-            with found.part("history"):
+            with found.part(HISTORY):
                 now = int(self.now().timestamp())
                 self.history.note(now, self._readings.take(found.samples, now))
         found.samples += self._own(begun, sent)

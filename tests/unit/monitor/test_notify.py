@@ -242,6 +242,15 @@ def test_see__once_where_a_part_failed__ends_nothing(tmp_path: Path) -> None:
     assert later.slack.messages == []
 
 
+def test_see__history_that_cannot_be_kept__does_not_hold_back_an_end(tmp_path: Path) -> None:
+    setup = Setup(tmp_path, patient=False)
+    setup.cycle(SHORT)
+    full = Failure("history", OperatorError("the disk is full", code="index-full"))
+    setup.notifier.see(Snapshot(setup.now, {}, (), (full,), {}), [])
+    setup.notifier.wait()
+    assert setup.slack.titles[1:] == ["ENDED: ReserveShortfall: USDW"], "no finding is made of it"
+
+
 def test_see__quorum_lost_during_a_shortfall__does_not_end_it(tmp_path: Path) -> None:
     setup = Setup(tmp_path)
     supply = Sample(metrics.SUPPLY, 1000, ("USDW",))
