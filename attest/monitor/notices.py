@@ -246,15 +246,20 @@ def portioned(notices: Sequence[Notice], notified: Notified, now: datetime, term
     telling = [each for each in notices if not terms.closes(each)]
     free = terms.per_hour - len(_lately(notified, now))
     reserved = 0 if len(telling) == 1 else 1  # for what comes together
+
+    def room(*notices: Notice) -> int:
+        """A quarter is for what is critical: whoever can cause warnings would else keep it back."""
+        return free if any(each.severity == "critical" for each in notices) else free - terms.per_hour // 4
+
     alone: list[list[Notice]] = []
     rest: list[Notice] = []
     for notice in telling:
-        if len(alone) < AT_ONCE and (notice.urgent or free > reserved):
+        if len(alone) < AT_ONCE and (notice.urgent or room(notice) > reserved):
             alone.append([notice])
             free -= not notice.urgent
         else:
             rest.append(notice)
-    if rest and (free > 0 or not terms.limited(rest)):
+    if rest and (room(*rest) > 0 or not terms.limited(rest)):
         alone.append(rest)
     return alone + closing
 

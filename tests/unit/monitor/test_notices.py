@@ -329,7 +329,7 @@ def test_portioned__many_at_once__are_a_few_of_their_own_and_one_of_the_rest() -
 
 
 def test_portioned__more_than_one_message_names__are_named_in_the_next() -> None:
-    watcher = Watcher(patient=False, limit=1000)
+    watcher = Watcher(Terms(("critical", "warning"), REPEAT, per_hour=40), patient=False, limit=1000)
     found = many(100)
     named = [each.subject for _ in range(10) for told in watcher.cycle(*found) for each in told]
     assert sorted(named) == sorted(each.subject for each in found)
@@ -376,6 +376,15 @@ def played(watcher: Watcher, cycles: Iterable[tuple[set[int], int, bool, bool]])
     for found, seconds, whole, reachable in cycles:
         watcher.reachable = reachable
         yield watcher.cycle(*(FINDINGS[each] for each in sorted(found)), after=seconds, whole=whole)
+
+
+def test_portioned__a_flood_of_warnings__does_not_hold_back_what_is_critical() -> None:
+    watcher = Watcher(TERMS, patient=False)
+    flood = many(40)
+    for number in range(40):
+        watcher.told(flood[number], after=60)
+    drift = Finding("RoleDrift", "critical", "P1", "mint-controller MINTER_ROLE", "0x… is unexpected")
+    assert ("new", "RoleDrift") in watcher.told(drift)
 
 
 @given(CYCLES, st.integers(1, 6), st.sampled_from([160, 3000]), st.booleans())
