@@ -301,8 +301,9 @@ def test_disk_full__while_the_exporter_runs__counters_stand_and_go_on_without_a_
         before = caught_up(url, running)
         subprocess.run(["dd", "if=/dev/zero", f"of={disk}/filler", "bs=1k"], capture_output=True, check=False)
         deadline = time.monotonic() + 60
+        beats = itertools.count(1)
         while counter(scraped(url), failures) == 0:
-            running.beat(0)
+            running.beat(next(beats))
             assert time.monotonic() < deadline, "the disk is never full"
         full = scraped(url)
         assert counter(full, 'attest_bridge_transfers_total{status="settled"}') > 0
