@@ -30,7 +30,7 @@ from urllib.parse import urlsplit
 
 from attest.chain import header as headers
 from attest.chain.values import malformed, quantity
-from attest.errors import ChainError, OperatorError
+from attest.errors import ChainError, OperatorError, printable
 from attest.model import Block
 from attest.records import Hex32, dump_plain, format_instant, load_plain
 
@@ -546,7 +546,7 @@ class ChainClient:
         reached = [group for group in groups.values() if len(group) >= self.read_quorum]
         if len(reached) == 1:
             if len(groups) > 1:
-                _log.warning("chain %s: %s: %s", self.name, method, self._odd(groups, index))
+                _log.warning("chain %s: %s: %s", self.name, method, printable(self._odd(groups, index)))
             return _of(reached[0][0], index)
         if len(groups) > 1:
             raise ChainError(

@@ -194,11 +194,10 @@ def _once(output: Output, watch: Watch, notifier: Notifier | None) -> int:
         incident = f" {each.incident}" if each.incident else ""
         output.line(f"{each.severity}{incident}: {each.alert}: {printable(each.subject)}")
         output.line(fill(printable(each.detail), 80, initial_indent="  ", subsequent_indent="  "))
-    if not found:
-        output.line("Nothing is wrong.")
     for note in notes(snapshot):
         output.line(fill(printable(note), 80))
     _say_unwatched(output, watch)
+    output.line(fill(verdict(found), 80, subsequent_indent="  "))
     for outcome in outcomes:
         failed = "" if outcome.failure is None else f"; not delivered: {outcome.failure}"
         told = f"Messages to {outcome.destination}: {outcome.messages}{failed}"
@@ -206,21 +205,33 @@ def _once(output: Output, watch: Watch, notifier: Notifier | None) -> int:
     return exit_code
 
 
+def verdict(found: list[Finding]) -> str:
+    """What a terminal is left with: how much there is, and the worst of it (findings come worst first)."""
+    from attest.publish.site.words import counted
+
+    if not found:
+        return "Nothing is wrong."
+    nouns = {"critical": ("critical", ""), "warning": ("warning", "s"), "info": ("notice", "s")}
+    counts = [(sum(each.severity == severity for each in found), noun) for severity, noun in nouns.items()]
+    told = ", ".join(counted(count, *noun) for count, noun in counts if count)
+    worst = found[0]
+    incident = f" ({worst.incident})" if worst.incident else ""
+    return f"{told}. The worst: {worst.alert}{incident}: {printable(worst.subject)}"
+
+
 def _noted(watch: Watch, snapshot: Snapshot) -> Snapshot:
     """Note a daily check that read everything; if that fails, it is a part of the watch that failed."""
-    from dataclasses import replace
-
     from attest.errors import AttestError
     from attest.monitor import jobs
     from attest.monitor.tasks import DAILY_CHECK
     from attest.monitor.watch import Failure
 
-    if snapshot.failures:
+    if not snapshot.whole:
         return snapshot
     try:
         jobs.record(watch.private, DAILY_CHECK, snapshot.at)
     except AttestError as fault:
-        return replace(snapshot, failures=(Failure("jobs", fault),))
+        return replace(snapshot, failures=(*snapshot.failures, Failure("jobs", fault)))
     return snapshot
 
 

@@ -58,8 +58,8 @@ def list_(output: Output, config_path: Path, as_json: bool) -> int:
 
     loaded = config.load(config_path)
     rehearsal = loaded.config.schedule.clock is not None
-    done = jobs.last_done(open_store(loaded.config.stores.private, base=loaded.base, secret=True))
     now = _now()
+    done = jobs.last_done(open_store(loaded.config.stores.private, base=loaded.base, secret=True), now)
     late = [task for name, task in TASKS.items() if not rehearsal and task.late(done[name], now)]
     severities = {ALERTS[task.alert].severity for task in late}
     exit_code = EXIT_CHAIN if "critical" in severities else EXIT_SOURCE if late else EXIT_DONE

@@ -206,7 +206,7 @@ class RoleCollector:
             raise self._refuse(
                 "role-members-unknown",
                 "does not list the members of its roles, and there is no event index to know them from",
-                "Configure monitor.index, from the contract's first block on; or correct the address.",
+                "Configure monitor.index, from the contract's first block on; or correct the address in attest.toml.",
             )
         if not granted:
             raise self._begins_late("does not list who holds its roles")
@@ -242,7 +242,7 @@ class RoleCollector:
             "role-history-missing",
             f"{detail}, and the event index has no such grant: it begins after the contract",
             "Set monitor.first_block to the block in which the contract was deployed, and begin the index again; or "
-            "correct the address.",
+            "correct the address in attest.toml.",
         )
 
     def _refuse(self, code: str, detail: str, advice: str) -> ChainError:

@@ -14,6 +14,7 @@ from attest.monitor import metrics
 from attest.monitor import thresholds as limit
 from attest.monitor.alerts import ALERTS
 from attest.monitor.exposition import Number, Values
+from attest.monitor.series import bridge_minimum
 from attest.monitor.sizing import MIN_SUSTAINED_BLOCKS
 from attest.monitor.tasks import TASKS
 from attest.monitor.watch import Snapshot
@@ -82,8 +83,31 @@ def network_findings(snapshot: Snapshot) -> list[Finding]:
     return _worst_first([*_network(snapshot, values), *_publisher(values, now)])
 
 
+def undecided(snapshot: Snapshot) -> frozenset[tuple[str, str]]:
+    """Alert and subject of what a snapshot can neither find nor rule out, though no part of the watch failed: without
+    the oracle's quorum nobody knows whether the reserve covers the supply."""
+    values = Values(snapshot.samples)
+    asked = (
+        ("ReserveShortfall", metrics.SURPLUS),
+        ("ReserveRatioLow", metrics.RESERVE),
+        ("ReserveRatioBelow110", metrics.RESERVE),
+        ("OnchainReserveInsufficient", metrics.SUFFICIENT),
+    )
+    return frozenset(
+        (alert, token)
+        for (token,), _ in values.each(metrics.SUPPLY)
+        for alert, metric in asked
+        if values.get(metric, token) is None
+    )
+
+
+def rank(severity: Severity, incident: str) -> tuple[int, str]:
+    """The lower, the worse; without a class is better than any."""
+    return SEVERITIES.index(severity), incident if incident.startswith("P") else "none"
+
+
 def _worst_first(found: list[Finding]) -> list[Finding]:
-    return sorted(found, key=lambda each: (SEVERITIES.index(each.severity), each.incident or "P9"))
+    return sorted(found, key=lambda each: rank(each.severity, each.incident))
 
 
 def _tokens(values: Values, now: float) -> Iterator[Finding]:
@@ -164,11 +188,9 @@ def _bridge(values: Values, now: float) -> Iterator[Finding]:
     if pending is not None and now - pending > limit.PENDING_AGE:
         yield _finding("BridgeTransferPending", "bridge", f"a transfer has been pending for {int(now - pending)} s")
     for (token,), reserve in values.each(metrics.BRIDGE_RESERVE):
-        peak, latency = values.get(metrics.PEAK_OUTFLOW, token), values.get(metrics.LATENCY, token)
-        safety = values.get(metrics.SAFETY, token)
-        if peak is not None and latency is not None and safety is not None and reserve < peak * latency * safety:
-            detail = f"reserve {reserve} units < peak x latency x safety = {float(peak * latency * safety):.0f}"
-            yield _finding("BridgeBufferLow", token, detail)
+        required = bridge_minimum(values, token)
+        if required is not None and reserve < required:
+            yield _finding("BridgeBufferLow", token, f"reserve {reserve} units < peak x latency x safety = {required}")
     for (pair,), deviation in values.each(metrics.PARITY):
         threshold = values.get(metrics.PARITY_THRESHOLD, pair)
         if threshold is not None and deviation >= threshold:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from attest import databases
 from attest.chain.logs import SPAN
 from attest.chain.rpc import ChainClient
-from attest.errors import AttestError, ChainError, ConflictError, OperatorError
+from attest.errors import AttestError, ChainError, ConflictError, OperatorError, printable
 from attest.model import Block
 from attest.monitor import events
 from attest.monitor.chunks import Chunk, ChunkReader, Cursor, MissingError, MovedError, named, numbered
@@ -307,7 +307,7 @@ class EventIndex:
         for each in chunk.unreadable:
             _log.warning(
                 "chain %s: block %s: a log of %s was not read: %s", self.name, each.block_number, each.contract,
-                each.reason,
+                printable(each.reason),
             )  # fmt: skip
         return True
 

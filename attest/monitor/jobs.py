@@ -11,6 +11,7 @@ from attest.artifacts import Collected
 from attest.config import Config
 from attest.errors import ConflictError
 from attest.monitor import metrics
+from attest.monitor import thresholds as limit
 from attest.monitor.exposition import Sample
 from attest.monitor.tasks import TASKS, WEEKLY_ATTESTATION, Task
 from attest.period import Period
@@ -24,18 +25,18 @@ def record(store: Store, task: Task, now: datetime) -> None:
     store.replace(f"jobs/{task.name}", f"{format_instant(now)}\n".encode())
 
 
-def last_done(store: Store) -> Mapping[str, datetime | None]:
+def last_done(store: Store, now: datetime) -> Mapping[str, datetime | None]:
     """When each task was last done, None if never, by its name.
 
     Raises :class:`OperatorError` for a store that cannot be read, :class:`ConflictError` for a record that is none of
     ours.
     """
-    return _last_done(store, _published(store))
+    return _last_done(store, _published(store), now)
 
 
-def _last_done(store: Store, published: Mapping[Period, int]) -> Mapping[str, datetime | None]:
+def _last_done(store: Store, published: Mapping[Period, int], now: datetime) -> Mapping[str, datetime | None]:
     return {
-        name: _collected(store, published) if task is WEEKLY_ATTESTATION else _recorded(store, name)
+        name: _collected(store, published) if task is WEEKLY_ATTESTATION else _recorded(store, name, now)
         for name, task in TASKS.items()
     }
 
@@ -45,7 +46,7 @@ def samples(store: Store, config: Config, now: datetime) -> Iterator[Sample]:
     pinned, published = config.schedule.clock, _published(store)
     yield Sample(metrics.REHEARSAL, int(pinned is not None))
     if pinned is None:  # in a rehearsal the runs' time is not that of the watch: nothing is late
-        for name, done in _last_done(store, published).items():
+        for name, done in _last_done(store, published, now).items():
             yield Sample(metrics.JOB, 0 if done is None else int(done.timestamp()), (name,))
     ran_at = now if pinned is None else pinned
     refusals = store.list("refusals")
@@ -59,19 +60,26 @@ def samples(store: Store, config: Config, now: datetime) -> Iterator[Sample]:
     yield Sample(metrics.BREAKER, int(refused))
 
 
-def _recorded(store: Store, task: str) -> datetime | None:
+def _recorded(store: Store, task: str, now: datetime) -> datetime | None:
     data = store.get(f"jobs/{task}")
     if data is None:
         return None
     try:
-        return parse_instant(data.decode().strip())
+        done = parse_instant(data.decode().strip())
     except ValueError:
-        raise ConflictError(
-            f"{store.url}: jobs/{task} is not a time",
-            code="job-record",
-            reason="When the task was last done cannot be told from it.",
-            advice=f"Do the task again, or remove jobs/{task} from the private store.",
-        ) from None
+        raise _unusable(store, task, "is not a time") from None
+    if done - now > timedelta(seconds=limit.CLOCK_SKEW):  # until then the task would never be late
+        raise _unusable(store, task, f"is of {format_instant(done)}, which has not come yet")
+    return done
+
+
+def _unusable(store: Store, task: str, detail: str) -> ConflictError:
+    return ConflictError(
+        f"{store.url}: jobs/{task} {detail}",
+        code="job-record",
+        reason="When the task was last done cannot be told from it.",
+        advice=f"Remove jobs/{task} from the private store, and do the task again.",
+    )
 
 
 def _published(store: Store) -> Mapping[Period, int]:

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal, TypeAlias
 
+from attest.monitor import thresholds as limit
 from attest.monitor.alerts import ALERTS, KEEP_FIRING_SECONDS, Alert
-from attest.monitor.findings import SEVERITIES, Finding, Severity
+from attest.monitor.findings import Finding, Severity, rank
 from attest.monitor.told import Notified, Told
 
 #: What is told of a finding, the most urgent first.
@@ -32,7 +33,7 @@ _EVENTS_APART = timedelta(minutes=15)
 _ENDS_KEPT = timedelta(days=1)
 #: So much is told in messages of its own at a time, the most urgent first; the rest in one.
 AT_ONCE = 5
-_HOUR = timedelta(hours=1)
+_HOUR, _LONG_AGO = timedelta(hours=1), timedelta(days=100_000)
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,8 @@ class Holding:
 
 @dataclass(frozen=True)
 class Seen:
-    """What one cycle knows of every finding: ``ripe``: those that held long enough to be told; ``present``: all.
+    """What one cycle knows of every finding: ``ripe``: those that held long enough to be told; ``present``: all that
+    hold or may, by its numbers.
 
     ``gone``: since when others do not hold, those not named since ``whole_since``. It is None where this cycle could
     not read everything: then nothing has ended. ``patient``: as of :class:`Standing`.
@@ -78,26 +80,35 @@ class Standing:
         self._gone: dict[Key, datetime] = {}
         self._whole_since: datetime | None = None
 
-    def see(self, found: Sequence[Finding], at: datetime, *, whole: bool, happened: Mapping[Key, int]) -> Seen:
-        """One more cycle. ``whole``: nothing failed in it; what a part that failed would have found still may hold.
-        ``happened``: for findings that are events, how many there ever were."""
+    def see(
+        self,
+        found: Sequence[Finding],
+        at: datetime,
+        *,
+        whole: bool,
+        happened: Mapping[Key, int],
+        unknown: frozenset[Key],
+    ) -> Seen:
+        """One more cycle. ``whole``: nothing failed in it; what a part that failed would have found still may hold, and
+        so may what is ``unknown``. ``happened``: for findings that are events, how many there ever were."""
         now: dict[Key, Holding] = {}
         for finding, count in _merged(found):
             key = finding.alert, finding.subject
             before = self._holding.get(key)
-            since = at if before is None else before.since
+            since = at if before is None else min(before.since, at)  # clocks are set back, too
             now[key] = Holding(finding, happened.get(key, count), since, key in happened)
+        unsure = {key: each for key, each in self._holding.items() if key not in now and (not whole or key in unknown)}
         if whole:
-            self._whole_since = self._whole_since or at
+            self._whole_since = min(self._whole_since or at, at)
             lost = {key: at for key in self._holding if key not in now}
-            self._gone = {key: since for key, since in {**lost, **self._gone}.items() if at - since < _ENDS_KEPT}
+            gone = {**lost, **self._gone, **dict.fromkeys(unknown, at)}
+            self._gone = {key: min(since, at) for key, since in gone.items() if at - since < _ENDS_KEPT}
         for key in now:
             self._gone.pop(key, None)
-        unknown = {} if whole else {key: each for key, each in self._holding.items() if key not in now}
-        self._holding = {**unknown, **now}
+        self._holding = {**unsure, **now}
         ripe = {key: each for key, each in now.items() if at - each.since >= self._wait(each.finding)}
         whole_since = self._whole_since if whole else None
-        return Seen(at, self.patient, ripe, frozenset(now), dict(self._gone), whole_since)
+        return Seen(at, self.patient, ripe, unknown.union(now), dict(self._gone), whole_since)
 
     def _wait(self, finding: Finding) -> timedelta:
         if not self.patient:
@@ -114,13 +125,8 @@ def _merged(found: Sequence[Finding]) -> Iterable[tuple[Finding, int]]:
     for finding in found:
         groups.setdefault((finding.alert, finding.subject), []).append(finding)
     for group in groups.values():
-        worst = min(group, key=lambda each: _rank(each.severity, each.incident))
+        worst = min(group, key=lambda each: rank(each.severity, each.incident))
         yield replace(worst, detail="; ".join(each.detail for each in group)), len(group)
-
-
-def _rank(severity: Severity, incident: str) -> tuple[int, str]:
-    """The lower, the worse; without a class is better than any."""
-    return SEVERITIES.index(severity), incident if incident.startswith("P") else "none"
 
 
 @dataclass(frozen=True)
@@ -154,7 +160,7 @@ class Notice:
     @property
     def order(self) -> tuple[bool, int, tuple[int, str]]:
         """P0 first; then what nobody knows yet, which no limit may hold back for what is told again."""
-        return not self.urgent, _KINDS.index(self.kind), _rank(self.severity, self.incident)
+        return not self.urgent, _KINDS.index(self.kind), rank(self.severity, self.incident)
 
     def told(self, at: datetime) -> Told:
         ended = at if self.kind == "ended" else None
@@ -201,16 +207,16 @@ def due(seen: Seen, notified: Notified, terms: Terms) -> list[Notice]:
 
 def _holds(each: Holding, told: Told | None, now: datetime, terms: Terms) -> Notice | None:
     finding = each.finding
-    rank, count, since, returns = _rank(finding.severity, finding.incident), each.count, each.since, 0
+    bad, count, since, returns = rank(finding.severity, finding.incident), each.count, each.since, 0
     kind: NoticeKind = "new"
     if told is not None and told.ended is not None:
         returns = told.returns + 1
     elif told is not None:
-        kind = "worse" if rank < _rank(told.severity, told.incident) or count > told.count else "lasting"
+        kind = "worse" if bad < rank(told.severity, told.incident) or count > told.count else "lasting"
         if each.happened:
-            again = kind == "worse" and now - told.at >= _EVENTS_APART
+            again = kind == "worse" and _ago(told.at, now) >= _EVENTS_APART
         else:
-            again = kind == "worse" or now - told.at >= terms.repeat[finding.severity]
+            again = kind == "worse" or _ago(told.at, now) >= terms.repeat[finding.severity]
         if not again:
             return None
         count, since, returns = max(count, told.count), min(since, told.since), told.returns
@@ -229,8 +235,8 @@ def _is_over(told: Told, seen: Seen, others: Iterable[Told]) -> bool:
         if quiet < min(doubled, _LONGEST_QUIET):
             return False
     standing = [each.finding for each in seen.ripe.values()] + [each for each in others if each.ended is None]
-    rank = _rank(told.severity, told.incident)
-    return not any(each.subject == told.subject and _rank(each.severity, each.incident) < rank for each in standing)
+    bad = rank(told.severity, told.incident)
+    return not any(each.subject == told.subject and rank(each.severity, each.incident) < bad for each in standing)
 
 
 def portioned(notices: Sequence[Notice], notified: Notified, now: datetime, terms: Terms) -> list[list[Notice]]:
@@ -240,15 +246,20 @@ def portioned(notices: Sequence[Notice], notified: Notified, now: datetime, term
     telling = [each for each in notices if not terms.closes(each)]
     free = terms.per_hour - len(_lately(notified, now))
     reserved = 0 if len(telling) == 1 else 1  # for what comes together
+
+    def room(*notices: Notice) -> int:
+        """A quarter is for what is critical: whoever can cause warnings would else keep it back."""
+        return free if any(each.severity == "critical" for each in notices) else free - terms.per_hour // 4
+
     alone: list[list[Notice]] = []
     rest: list[Notice] = []
     for notice in telling:
-        if len(alone) < AT_ONCE and (notice.urgent or free > reserved):
+        if len(alone) < AT_ONCE and (notice.urgent or room(notice) > reserved):
             alone.append([notice])
             free -= not notice.urgent
         else:
             rest.append(notice)
-    if rest and (free > 0 or not terms.limited(rest)):
+    if rest and (room(*rest) > 0 or not terms.limited(rest)):
         alone.append(rest)
     return alone + closing
 
@@ -261,14 +272,20 @@ def noted(notified: Notified, told: Sequence[Notice], at: datetime, terms: Terms
     return replace(notified, told=tuple(kept), sent=(*sent, at) if terms.limited(told) else sent)
 
 
-def joined(one: Notified, other: Notified) -> Notified:
-    """What either knows, of each finding what was told last."""
+def joined(one: Notified, other: Notified, now: datetime) -> Notified:
+    """What either knows, of each finding what was told last. What a clock told that was ahead counts least: two
+    monitors would answer each other without end."""
     newest: dict[Key, Told] = {}
-    for each in sorted((*one.told, *other.told), key=lambda told: told.at):
+    for each in sorted((*one.told, *other.told), key=lambda told: (-_ago(told.at, now), told.at)):
         newest[each.alert, each.subject] = each
     sent = Counter(one.sent) | Counter(other.sent)  # several messages can be of one second
     return replace(one, told=tuple(newest.values()), sent=tuple(sorted(sent.elements())))
 
 
 def _lately(notified: Notified, now: datetime) -> tuple[datetime, ...]:
-    return tuple(at for at in notified.sent if now - at < _HOUR)
+    return tuple(at for at in notified.sent if _ago(at, now) < _HOUR)
+
+
+def _ago(at: datetime, now: datetime) -> timedelta:
+    """How long ago something was told. By a clock that was ahead: long ago, or nothing would be told until then."""
+    return _LONG_AGO if at - now > timedelta(seconds=limit.CLOCK_SKEW) else now - at

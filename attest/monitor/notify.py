@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from threading import Thread
+from threading import Lock, Thread, current_thread
 from typing import Any, Protocol
 from urllib.parse import unquote
 
@@ -21,7 +21,7 @@ from attest.config import Loaded, NotifyDestination
 from attest.errors import AttestError, ConflictError, OperatorError, printable
 from attest.monitor import metrics
 from attest.monitor.exposition import Sample
-from attest.monitor.findings import SEVERITIES, Finding
+from attest.monitor.findings import SEVERITIES, Finding, undecided
 from attest.monitor.messages import LONGEST, Message, message, trial
 from attest.monitor.notices import Key, Seen, Standing, Terms, due, joined, noted, portioned
 from attest.monitor.told import NOTHING_TOLD, Notified
@@ -33,8 +33,9 @@ from attest.store import Store
 _log = logging.getLogger(__name__)
 
 DELIVERED, FAILED = "delivered", "failed"
-#: A command that ends waits no longer for its messages to be delivered.
-_PATIENCE_SECONDS = 60
+#: A command that ends waits no longer for its messages to be delivered; nor does the exporter for one that hangs, or
+#: twice as long after each that hung, so often at most.
+_PATIENCE_SECONDS, _DOUBLED = 60, 6
 #: Of what a service said.
 _LONGEST_REASON = 300
 
@@ -108,7 +109,9 @@ def _words(url: str) -> list[str]:
 class Destination:
     """One destination: what it is told, was told, and how deliveries went."""
 
-    def __init__(self, name: str, service: Service, terms: Terms, store: Store, sender: str) -> None:
+    def __init__(
+        self, name: str, service: Service, terms: Terms, store: Store, sender: str, clock: Callable[[], float]
+    ) -> None:
         self.name = name
         self.service = service
         self.terms = terms
@@ -119,13 +122,29 @@ class Destination:
         self._key = f"notify/{name}"
         self._sender = sender
         self._notified = self._stored()
+        self._clock = clock
+        self._noting = Lock()
         self._thread: Thread | None = None
+        self._since = 0.0
+        self._hung = 0
 
     def begin(self, seen: Seen) -> None:
         """Tell what is due, in the background; what is due while it goes on is told in a later cycle."""
-        if (self._thread is None or not self._thread.is_alive()) and due(seen, self._notified, self.terms):
-            self._thread = Thread(target=self._tell, args=(seen,), daemon=True)
+        if not self._busy() and due(seen, self._notified, self.terms):
+            self._thread, self._since = Thread(target=self._tell, args=(seen,), daemon=True), self._clock()
             self._thread.start()
+
+    def _busy(self) -> bool:
+        """Whether a message is on its way. One that hangs has failed, and its thread is left to itself: nothing would
+        ever be told here again."""
+        if self._thread is None or not self._thread.is_alive():
+            return False
+        patience = _PATIENCE_SECONDS * 2 ** min(self._hung, _DOUBLED)
+        if self._clock() - self._since < patience:
+            return True
+        self._hung += 1
+        self._failed(f"was not done after {patience} s")
+        return False
 
     def wait(self, deadline: float) -> None:
         """Until everything is told, or ``deadline`` (:func:`time.monotonic`) is over."""
@@ -154,14 +173,20 @@ class Destination:
 
     def _tell(self, seen: Seen) -> None:
         # Another monitor may have told it; and what was told here may not have been kept there.
-        self._notified = joined(self._notified, self._stored())
+        stored = self._stored()
+        with self._noting:
+            self._notified = joined(self._notified, stored, seen.at)
         portions = portioned(due(seen, self._notified, self.terms), self._notified, seen.at, self.terms)
         for number, portion in enumerate(portions):
             told = message(portion, self._sender, seen.at, others=number > 0, limit=self.service.limit)
             if not self.send(told):
                 return
-            self._notified = noted(self._notified, told.notices, seen.at, self.terms)
+            with self._noting:
+                self._notified = noted(self._notified, told.notices, seen.at, self.terms)
             self._remember()
+            if self._thread is not current_thread():
+                return  # it was given up, and another goes on
+            self._since, self._hung = self._clock(), 0
 
     def _stored(self) -> Notified:
         """What the private store has. Where it cannot tell, findings are rather told twice than not at all."""
@@ -169,14 +194,14 @@ class Destination:
             data = self._store.get(self._key)
             return NOTHING_TOLD if data is None else from_json(Notified, data, self._key, ConflictError)
         except AttestError as fault:
-            _log.warning("notify %s: %s", self.name, fault.message)
+            _log.warning("notify %s: %s", self.name, printable(fault.message))
             return NOTHING_TOLD
 
     def _remember(self) -> None:
         try:
             self._store.replace(self._key, to_json(self._notified))
         except AttestError as fault:
-            _log.warning("notify %s: %s", self.name, fault.message)
+            _log.warning("notify %s: %s", self.name, printable(fault.message))
 
 
 @dataclass(frozen=True)
@@ -198,6 +223,7 @@ class Notifier:
         *,
         patient: bool,
         connect: Callable[[str, Secret], Service] = AppriseService,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Raises :class:`OperatorError` where nobody is configured to be told, for a secret that is missing, and for a
         URL that is none."""
@@ -219,7 +245,7 @@ class Notifier:
             service = connect(f"monitor.notify.to.{name}.url", resolve(to.url, base=loaded.base))
             severities = SEVERITIES[: SEVERITIES.index(to.at_least) + 1]
             terms = Terms(severities, repeats, settings.per_hour, service.incidents)
-            return Destination(name, service, terms, store, sender)
+            return Destination(name, service, terms, store, sender, monotonic)
 
         self.destinations = [destination(name, to) for name, to in settings.to.items()]
         self._standing = Standing(patient=patient)
@@ -228,7 +254,9 @@ class Notifier:
     def see(self, snapshot: Snapshot, found: Sequence[Finding]) -> None:
         """One more cycle. Returns at once; what is due is told in the background."""
         happened = _happened(snapshot.samples)
-        seen = self._standing.see(found, snapshot.at, whole=not snapshot.failures, happened=happened)
+        seen = self._standing.see(
+            found, snapshot.at, whole=snapshot.whole, happened=happened, unknown=undecided(snapshot)
+        )
         for each in self.destinations:
             each.begin(seen)
 

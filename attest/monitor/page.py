@@ -20,7 +20,7 @@ from attest.monitor import metrics, plots, series
 from attest.monitor import thresholds as limit
 from attest.monitor.alerts import ALERTS, INCIDENTS, Alert
 from attest.monitor.exposition import Values
-from attest.monitor.findings import SEVERITIES, Finding, Severity
+from attest.monitor.findings import SEVERITIES, Finding, Severity, rank
 from attest.monitor.history import SPANS, History, Span, Step, merged
 from attest.monitor.plots import CURVES, Curve, Limit, Panel, Window
 from attest.monitor.watch import Snapshot
@@ -35,6 +35,7 @@ REFRESH_SECONDS, FIRST_SECONDS = 60, 5
 OPEN_TOKENS, PLOTTED, SUBJECTS = 8, 6, 8
 _WIDE, _NARROW = 432, 300
 _LONGEST = 40
+_LAST_SECOND = int(datetime.max.replace(tzinfo=UTC).timestamp()) - 1
 _WORST_FIRST: tuple[words.State, ...] = ("short", "withheld", "stale", "sufficient")
 #: What a span is called, and how long the steps of the table behind its plots are.
 _SPANS: Mapping[str, tuple[str, int]] = {
@@ -198,7 +199,7 @@ class MonitorPage:
             "reading": [part for part in parts if part.failed is None and part.success is not None],
             "chains": [self._chain(name, snapshot, values) for name in snapshot.heads],
             "tasks": [
-                (task, datetime.fromtimestamp(int(at), UTC) if at else None)
+                (task, _instant(int(at)) if at else None)
                 for (task,), at in values.each(metrics.JOB)
             ],
             "cycle_seconds": f"{float(values.get(metrics.CYCLE_SECONDS) or 0):.2f}",
@@ -209,19 +210,25 @@ class MonitorPage:
 
     def _tokens(self, snapshot: Snapshot, values: Values, overdue: int | None) -> list[_Token]:
         found = [self._token(symbol, snapshot, values) for symbol in self._config.tokens]
-        why = self._over(snapshot, values, overdue)
-        if why is not None:
-            found = [replace(each, state="stale", was=each.was or each.state, why=each.why or why) for each in found]
+        for index, each in enumerate(found):
+            why = self._over(each.symbol, snapshot, values, overdue)
+            if why is not None:
+                found[index] = replace(each, state="stale", was=each.was or each.state, why=each.why or why)
         return sorted(found, key=lambda each: (_WORST_FIRST.index(each.was or each.state), each.permille))
 
-    def _over(self, snapshot: Snapshot, values: Values, overdue: int | None) -> str | None:
-        """Why the numbers are of a time that is over; None if they are not."""
+    def _over(self, symbol: str, snapshot: Snapshot, values: Values, overdue: int | None) -> str | None:
+        """Why a token's numbers are of a time that is over; None if they are not."""
         if overdue is not None:
             return f"The last cycle ended {words.span(overdue)} ago, and the next one is overdue."
-        newest = values.get(metrics.HEAD_TIME, self._config.oracle.chain)
-        age = None if newest is None else int(snapshot.at.timestamp() - newest)
-        if age is not None and age > limit.BLOCK_AGE:
-            return f"The chain's newest block was {words.span(age)} old when it was read."
+        for chain in (each.chain for each in self._config.tokens[symbol].deployments):
+            newest, read = values.get(metrics.HEAD_TIME, chain), snapshot.blocks.get(chain)
+            if newest is None or read is None:
+                continue
+            age, behind = int(snapshot.at.timestamp() - newest), int(newest) - read.timestamp
+            if age > limit.BLOCK_AGE:
+                return f"The newest block of chain {chain} was {words.span(age)} old when it was read."
+            if behind > limit.FINAL_AGE:
+                return f"The newest final block of chain {chain} is {words.span(behind)} older than its head."
         return None
 
     def _token(self, symbol: str, snapshot: Snapshot, values: Values) -> _Token:
@@ -303,13 +310,7 @@ class MonitorPage:
         limits = _limits(limit.HEALTH_LOW_PERCENT, limit.HEALTH_CRITICAL_PERCENT)
         yield "Vaults: the lowest health ratio", [Panel("Collateral / debt", "%", 2, health, limits, cut=True)]
         success = [Curve("settled", series.SUCCESS)]
-        limits = [
-            Limit(percent * 100, f"{called} {percent} %")
-            for called, percent in (
-                ("warning", limit.SUCCESS_LOW_PERCENT),
-                ("critical", limit.SUCCESS_CRITICAL_PERCENT),
-            )
-        ]
+        limits = _limits(limit.SUCCESS_LOW_PERCENT, limit.SUCCESS_CRITICAL_PERCENT)
         times = [Curve(self._latency(), series.LATENCY), Curve("oldest", series.PENDING)]
         pending = [Limit(limit.PENDING_AGE, "warning 1 hour")]
         yield (
@@ -353,7 +354,7 @@ class MonitorPage:
             name,
             None if pinned is None else pinned.number,
             newest,
-            None if newest_at is None else datetime.fromtimestamp(int(newest_at), UTC),
+            None if newest_at is None else _instant(int(newest_at)),
             indexed,
             sum(head.block is not None for head in heads),
             len(heads),
@@ -378,7 +379,7 @@ def _parts(snapshot: Snapshot, values: Values) -> list[_Part]:
     return [
         _Part(
             name,
-            datetime.fromtimestamp(int(at), UTC) if at else None,
+            _instant(int(at)) if at else None,
             int(values.get(metrics.COLLECTOR_ERRORS, name) or 0),
             failed.get(name),
         )
@@ -398,7 +399,7 @@ def _wrong(found: Sequence[Finding]) -> list[_Wrong]:
         calls = "" if alert is None else INCIDENTS[alert.incident]
         more = max(0, len(about) - SUBJECTS)
         groups.append(_Wrong(name, first.severity, incident, about[:SUBJECTS], more, alert, calls))
-    return sorted(groups, key=lambda each: (SEVERITIES.index(each.severity), each.incident or "P9"))
+    return sorted(groups, key=lambda each: rank(each.severity, each.incident))
 
 
 def _limits(warning: int, critical: int) -> list[Limit]:
@@ -427,7 +428,7 @@ def _rows(curves: Sequence[tuple[Panel, Curve]], length: int) -> list[_Row]:
     starts = sorted({start for table in tables for start in table}, reverse=True)
     return [
         _Row(
-            datetime.fromtimestamp(start, UTC),
+            _instant(start),
             [_cell(table.get(start), panel) for table, (panel, _) in zip(tables, curves, strict=True)],
         )
         for start in starts
@@ -460,8 +461,13 @@ def _amount(units: int, decimals: int, unit: str, *, up: bool = False, exact: bo
     return words.amount(f"{whole}.{fraction}" if fraction.strip("0") else whole, unit)
 
 
+def _instant(seconds: int) -> datetime:
+    """Unix seconds; what a contract or a node says can lie beyond the calendar's end."""
+    return datetime.fromtimestamp(min(seconds, _LAST_SECOND), UTC)
+
+
 def _moment(seconds: int) -> str:
-    return words.moment(datetime.fromtimestamp(seconds, UTC))
+    return words.moment(_instant(seconds))
 
 
 def _short(text: str) -> str:

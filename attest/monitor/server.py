@@ -47,7 +47,7 @@ class Board:
         self._metrics = b""
         self._snapshot: Snapshot | None = None
         self._found: Sequence[Finding] = ()
-        self._pages: dict[tuple[View, int | None], bytes] = {}
+        self._pages: dict[View, tuple[int | None, bytes]] = {}
 
     def put(self, snapshot: Snapshot, found: Sequence[Finding]) -> None:
         """Show a cycle that is through."""
@@ -76,13 +76,14 @@ class Board:
 
     def _page(self, view: View, overdue: int | None) -> bytes:
         """Made when it is asked for: once in each cycle; of an overdue one, at most every minute."""
-        key = (view, None if overdue is None else overdue // 60)
+        minute = None if overdue is None else overdue // 60
         with self._rendering:
             with self._lock:
-                snapshot, found, known = self._snapshot, self._found, self._pages
-            if key not in known:
-                known[key] = self._maker.render(snapshot, found, view, overdue)
-            return known[key]
+                snapshot, found, pages = self._snapshot, self._found, self._pages
+            known = pages.get(view)
+            if known is None or known[0] != minute:
+                known = pages[view] = minute, self._maker.render(snapshot, found, view, overdue)
+            return known[1]
 
 
 class MonitorServer:

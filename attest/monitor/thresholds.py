@@ -28,6 +28,8 @@ INDEX_LAG_BLOCKS = 300
 PRICE_AGE, REPORT_AGE = HOUR, HOUR
 PENDING_AGE, SETTLEMENT_SECONDS = HOUR, HOUR
 BLOCK_AGE, VALIDATOR_AGE = 60, 300
+#: How much older than the newest block one may be that counts as final.
+FINAL_AGE = HOUR
 RPC_SECONDS = 2
 #: How far the newest block's time may be in this machine's future.
 CLOCK_SKEW = 60

@@ -16,9 +16,10 @@ from functools import partial
 
 from attest.chain.rpc import ChainClient, Transport, connect
 from attest.config import Loaded
-from attest.errors import AttestError, ChainError
+from attest.errors import AttestError, ChainError, printable
 from attest.model import Block
 from attest.monitor import access, jobs, metrics
+from attest.monitor import thresholds as limit
 from attest.monitor.collectors import Collector, Read, StabilizerCollector, collectors
 from attest.monitor.exposition import Sample, render
 from attest.monitor.following import Follower
@@ -30,8 +31,8 @@ from attest.store import Store
 
 _log = logging.getLogger(__name__)
 
-#: A block that counts as final is at most so much older than the newest one, in seconds.
-_FINAL_SECONDS = 3600
+#: The part that keeps numbers for the page's plots; none is made of it.
+HISTORY = "history"
 #: The private store is looked at no more often than this, in seconds: with an object store each look is paid for.
 _STORE_SECONDS = 60
 
@@ -53,6 +54,11 @@ class Snapshot:
     samples: tuple[Sample, ...]
     failures: tuple[Failure, ...]
     heads: Mapping[str, Sequence[EndpointHead]]
+
+    @property
+    def whole(self) -> bool:
+        """Whether everything was read."""
+        return all(failure.collector == HISTORY for failure in self.failures)
 
     def exposition(self) -> str:
         return render(metrics.CATALOGUE, self.samples)
@@ -109,7 +115,7 @@ class Watch:
         read = [each.name for each in (*self._collectors, *self._audits)]
         parts = [f"network-{name}" for name in self.clients] + read + ["jobs"]
         parts += [self._follower.name] if self._follower is not None else []
-        parts += ["history"]
+        parts += [HISTORY]
         self._standing = {name: _Standing() for name in parts}
 
     def close(self) -> None:
@@ -170,7 +176,7 @@ class Watch:
         for name, client in self.clients.items():
             found.samples += self._traffic[name].samples(name, client.endpoints)
         if events:
-            with found.part("history"):
+            with found.part(HISTORY):
                 now = int(self.now().timestamp())
                 self.history.note(now, self._readings.take(found.samples, now))
         found.samples += self._own(begun, sent)
@@ -236,7 +242,7 @@ class Watch:
         if isinstance(block, ChainError):
             raise block
         _, newest = self._newest(chain, heads)
-        if newest - block.timestamp > _FINAL_SECONDS:
+        if newest - block.timestamp > limit.FINAL_AGE:
             raise _final_old(chain, block, newest)
         seen = self._validators[chain].read(client, block)
         return [Sample(metrics.VALIDATOR, at, (chain, validator)) for validator, at in seen.items()]
@@ -280,7 +286,7 @@ class _Findings:
             return  # one that fails in its second step too, most likely for the same cause
         self._standing[name].errors += 1
         self.failures.append(Failure(name, error))
-        _log.warning("%s: %s", name, error.message)
+        _log.warning("%s: %s", name, printable(error.message))
 
     def _succeeded(self, name: str) -> None:
         self._standing[name].last_success = self._now().timestamp()

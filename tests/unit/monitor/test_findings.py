@@ -11,8 +11,8 @@ import pytest
 from attest.errors import ChainError
 from attest.monitor.alerts import ALERTS
 from attest.monitor.exposition import Sample
-from attest.monitor.findings import findings, network_findings
-from attest.monitor.metrics import CATALOGUE, ENDED, RECENT, SURPLUS
+from attest.monitor.findings import findings, network_findings, undecided
+from attest.monitor.metrics import CATALOGUE, ENDED, RECENT, RESERVE, SUFFICIENT, SUPPLY, SURPLUS
 from attest.monitor.watch import Failure, Snapshot
 from tests.support.rule_cases import FEWEST_TRANSFERS, LEVELS, RATES, RISES, Level
 
@@ -146,6 +146,15 @@ def test_network_findings__every_symptom_of_the_incident_runbook__is_told() -> N
         assert {each.alert for each in network_findings(snapshot(samples))} == {level.alert}
     refused = snapshot([Sample(RECENT, 1, ("run-refused",))])
     assert {each.alert for each in network_findings(refused)} == {"OraclePublisherErrors"}
+
+
+def test_undecided__without_a_quorum__is_whether_the_reserve_covers_the_supply() -> None:
+    supply, sufficient = Sample(SUPPLY, 100, ("USDW",)), Sample(SUFFICIENT, 1, ("USDW",))
+    reserve = [Sample(RESERVE, 120, ("USDW",)), Sample(SURPLUS, 20, ("USDW",))]
+    compared = {(alert, "USDW") for alert in ("ReserveShortfall", "ReserveRatioLow", "ReserveRatioBelow110")}
+    assert undecided(snapshot([supply, sufficient, *reserve])) == frozenset()
+    assert undecided(snapshot([supply, sufficient])) == compared
+    assert undecided(snapshot([supply, *reserve])) == {("OnchainReserveInsufficient", "USDW")}
 
 
 def test_findings__of_one_severity__the_graver_incident_comes_first() -> None:

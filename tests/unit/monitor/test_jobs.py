@@ -56,6 +56,16 @@ def test_samples__record_that_is_no_time__is_refused(store: LocalStore) -> None:
         told(store)
 
 
+def test_samples__task_noted_in_the_future__is_refused_for_it_would_never_be_late(store: LocalStore) -> None:
+    jobs.record(store, DAILY_CHECK, NOW + timedelta(seconds=60))
+    assert told(store)["job_last_success_timestamp_seconds", "daily-check"] == NOW.timestamp() + 60, "clocks differ"
+    jobs.record(store, DAILY_CHECK, NOW + timedelta(days=400))
+    with pytest.raises(ConflictError, match=r"daily-check is of 2027-12-30T08:00:00Z, which has not come yet"):
+        told(store)
+    with pytest.raises(ConflictError, match="daily-check"):
+        jobs.last_done(store, NOW)
+
+
 def rehearsal(clock: datetime) -> Config:
     plain = configuration(World()).model_dump()
     plain["schedule"]["clock"] = clock

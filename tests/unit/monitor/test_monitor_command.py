@@ -6,7 +6,7 @@ from itertools import combinations
 
 import pytest
 
-from attest.cli.monitor import exit_code_of, rows
+from attest.cli.monitor import exit_code_of, rows, verdict
 from attest.monitor import metrics
 from attest.monitor.exposition import Sample
 from attest.monitor.findings import Finding, Severity
@@ -48,6 +48,19 @@ def test_rows__many_alike_of_one_metric__share_one_and_the_odd_one_has_its_own()
         ("price_oracle_frozen{GBPW}", "0"),
         ("price_oracle_frozen{USDW}", "0"),
     ]
+
+
+def test_verdict__of_what_was_found__names_the_worst_and_counts_the_others() -> None:
+    found = [
+        Finding("ReserveShortfall", "critical", "P0", "USDW", "100 units are missing"),
+        *(finding("VaultHealthLow", "warning") for _ in range(2)),
+        finding("ReserveRatioBelow110", "info"),
+    ]
+    assert verdict(found) == "1 critical, 2 warnings, 1 notice. The worst: ReserveShortfall (P0): USDW"
+    assert verdict([Finding("VaultHealthLow", "warning", "", "a\x1b[2J", "")]) == (
+        r"1 warning. The worst: VaultHealthLow: a\x1b[2J"
+    )
+    assert verdict([]) == "Nothing is wrong."
 
 
 @pytest.mark.parametrize(

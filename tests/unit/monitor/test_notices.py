@@ -53,10 +53,11 @@ class Watcher:
         after: float = 15,
         whole: bool = True,
         happened: Mapping[tuple[str, str], int] | None = None,
+        unknown: Iterable[tuple[str, str]] = (),
     ) -> list[tuple[Notice, ...]]:
         """The messages of a cycle, ``after`` so many seconds; what each of them tells."""
         self.now += timedelta(seconds=after)
-        seen = self.standing.see(found, self.now, whole=whole, happened=happened or {})
+        seen = self.standing.see(found, self.now, whole=whole, happened=happened or {}, unknown=frozenset(unknown))
         sent = []
         portions = portioned(due(seen, self.notified, self.terms), self.notified, self.now, self.terms)
         for number, portion in enumerate(portions if self.reachable else ()):
@@ -197,6 +198,23 @@ def test_due__a_part_that_cannot_be_read__does_not_begin_the_wait_anew() -> None
     assert watcher.told(VAULT, after=100) == [("new", "VaultHealthLow")]
 
 
+def test_due__what_cannot_be_decided__has_not_ended() -> None:
+    watcher, undecided = Watcher(), [("ReserveShortfall", "USDW")]
+    watcher.told(SHORT)
+    assert [watcher.cycle(after=600, unknown=undecided) for _ in range(3)] == [[]] * 3
+    after = watcher.restarted()
+    assert [after.cycle(after=600, unknown=undecided) for _ in range(3)] == [[]] * 3
+    assert after.told(after=299) == []
+    assert after.told(after=300) == [("ended", "ReserveShortfall")], "five minutes after it was known to be over"
+
+
+def test_due__what_cannot_be_decided__does_not_begin_the_wait_anew() -> None:
+    watcher = Watcher()
+    watcher.told(VAULT)
+    watcher.cycle(after=200, unknown=[("VaultHealthLow", "vaults")])
+    assert watcher.told(VAULT, after=100) == [("new", "VaultHealthLow")]
+
+
 def test_due__worse_takes_its_place__is_not_told_as_an_end_until_that_has_ended() -> None:
     watcher = Watcher()
     assert watcher.hours(0.2, LOW) == [("new", "ReserveRatioLow")]
@@ -241,15 +259,63 @@ def test_joined__two_records__know_what_either_told_last_and_all_messages() -> N
     other = one.restarted()
     one.told(VAULT)
     other.told(SHORT, VAULT, *many(1))
-    both = joined(one.notified, other.notified)
+    both = joined(one.notified, other.notified, one.now)
     assert {each.alert: each.ended is None for each in both.told} == {
         "ReserveShortfall": False,
         "VaultHealthLow": True,
         "DebtCeilingHigh": True,
     }
     assert len(both.sent) == 2, "the warnings; a P0 and its end do not count"
-    for same in (joined(other.notified, one.notified), joined(both, NOTHING_TOLD), joined(both, both)):
+    for same in (
+        joined(other.notified, one.notified, one.now),
+        joined(both, NOTHING_TOLD, one.now),
+        joined(both, both, one.now),
+    ):
         assert (set(same.told), same.sent) == (set(both.told), both.sent)
+
+
+# -- clocks that were wrong --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("wrong", [timedelta(hours=3), timedelta(days=400)])
+def test_due__clock_was_ahead__what_holds_is_told_again_and_what_is_new_is_not_held_back(wrong: timedelta) -> None:
+    watcher = Watcher(Terms(("critical", "warning"), REPEAT, per_hour=3), patient=False)
+    watcher.now += wrong
+    assert len(watcher.told(SHORT, *many(9))) == 10
+    watcher.now -= wrong
+    assert watcher.told(SHORT, *many(9))[0] == ("lasting", "ReserveShortfall")
+    assert ("new", "VaultHealthLow") in watcher.told(SHORT, *many(9), VAULT, after=3600)
+
+
+def test_due__clock_is_set_back__waits_no_longer_than_the_for() -> None:
+    watcher = Watcher()
+    watcher.told(VAULT)
+    watcher.now -= timedelta(days=1)
+    watcher.told(VAULT)
+    assert watcher.told(VAULT, after=300) == [("new", "VaultHealthLow")]
+    watcher.told()
+    watcher.now -= timedelta(days=1)
+    watcher.told()
+    assert watcher.told(after=300) == [("ended", "VaultHealthLow")]
+
+
+def test_joined__monitors_whose_clocks_differ_by_hours__tell_it_once_each_and_then_as_it_lasts() -> None:
+    one, other = Watcher(), Watcher()
+    other.now += timedelta(hours=3)
+    told: list[tuple[str, str]] = []
+    for _ in range(4 * 60):
+        for watcher, beside in ((one, other), (other, one)):
+            watcher.notified = joined(watcher.notified, beside.notified, watcher.now)
+            told += watcher.told(SHORT)
+    assert told == [("new", "ReserveShortfall"), ("lasting", "ReserveShortfall")]
+
+
+def test_due__told_by_a_monitor_whose_clock_is_a_little_ahead__is_not_told_again() -> None:
+    watcher = Watcher()
+    watcher.told(SHORT)
+    after = watcher.restarted()
+    after.now -= timedelta(seconds=45)
+    assert after.told(SHORT) == []
 
 
 # -- the limit -------------------------------------------------------------------------------------------------------
@@ -263,7 +329,7 @@ def test_portioned__many_at_once__are_a_few_of_their_own_and_one_of_the_rest() -
 
 
 def test_portioned__more_than_one_message_names__are_named_in_the_next() -> None:
-    watcher = Watcher(patient=False, limit=1000)
+    watcher = Watcher(Terms(("critical", "warning"), REPEAT, per_hour=40), patient=False, limit=1000)
     found = many(100)
     named = [each.subject for _ in range(10) for told in watcher.cycle(*found) for each in told]
     assert sorted(named) == sorted(each.subject for each in found)
@@ -310,6 +376,15 @@ def played(watcher: Watcher, cycles: Iterable[tuple[set[int], int, bool, bool]])
     for found, seconds, whole, reachable in cycles:
         watcher.reachable = reachable
         yield watcher.cycle(*(FINDINGS[each] for each in sorted(found)), after=seconds, whole=whole)
+
+
+def test_portioned__a_flood_of_warnings__does_not_hold_back_what_is_critical() -> None:
+    watcher = Watcher(TERMS, patient=False)
+    flood = many(40)
+    for number in range(40):
+        watcher.told(flood[number], after=60)
+    drift = Finding("RoleDrift", "critical", "P1", "mint-controller MINTER_ROLE", "0x… is unexpected")
+    assert ("new", "RoleDrift") in watcher.told(drift)
 
 
 @given(CYCLES, st.integers(1, 6), st.sampled_from([160, 3000]), st.booleans())

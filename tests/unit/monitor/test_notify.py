@@ -62,7 +62,13 @@ class Setup:
         self.inboxes: dict[str, Inbox] = {}
         self.store = LocalStore(folder / "private")
         plain = configuration(World(), {"notify": {"to": BOTH, **settings}})
-        self.notifier = Notifier(Loaded(plain, folder), self.store, patient=patient, connect=self._connect)
+        self.notifier = Notifier(
+            Loaded(plain, folder),
+            self.store,
+            patient=patient,
+            connect=self._connect,
+            monotonic=lambda: self.now.timestamp(),
+        )
         self.slack, self.pager = (self.inboxes[f"monitor.notify.to.{name}.url"] for name in ("slack", "pager"))
         self.now = START
 
@@ -161,6 +167,39 @@ def test_see__service_that_hangs__delays_no_cycle_and_no_other_destination(tmp_p
     assert setup.slack.titles == ["CRITICAL P0: ReserveShortfall: USDW"], "once, however many cycles it took"
 
 
+def test_see__service_that_hangs_for_a_minute__has_failed_and_is_tried_again(
+    tmp_path: Path,
+) -> None:
+    setup = Setup(tmp_path)
+    slack = setup.notifier.destinations[0]
+    hanging = threading.Event()
+    setup.slack.open = hanging
+
+    def later(seconds: int, *found: Finding) -> None:
+        setup.now += timedelta(seconds=seconds)
+        setup.notifier.see(Snapshot(setup.now, {}, (), (), {}), found)
+
+    later(0, SHORT)
+    assert slack.failure is None
+    later(60, SHORT)
+    assert slack.failure == "was not done after 60 s"
+    assert setup.counts()["slack", "failed"] == 1
+    later(119, SHORT)
+    assert setup.counts()["slack", "failed"] == 1, "it is given twice as long each time"
+    later(1, SHORT)
+    assert setup.counts()["slack", "failed"] == 2
+    setup.slack.open = threading.Event()
+    setup.slack.open.set()
+    later(240, SHORT, VAULT)
+    slack.wait(time.monotonic() + 60)
+    assert setup.slack.titles == ["CRITICAL P0: ReserveShortfall: USDW"]
+    assert slack.failure is None
+    hanging.set()  # those that were given up end now, and tell nothing more
+    later(300, SHORT, VAULT)
+    slack.wait(time.monotonic() + 60)
+    assert [each for each in setup.slack.titles if "VaultHealthLow" in each] == ["WARNING P3: VaultHealthLow: vaults"]
+
+
 def test_wait__service_that_hangs__is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("attest.monitor.notify._PATIENCE_SECONDS", 0)
     setup = Setup(tmp_path)
@@ -201,6 +240,24 @@ def test_see__once_where_a_part_failed__ends_nothing(tmp_path: Path) -> None:
     later = Setup(tmp_path, patient=False)
     later.cycle(failed=True)
     assert later.slack.messages == []
+
+
+def test_see__history_that_cannot_be_kept__does_not_hold_back_an_end(tmp_path: Path) -> None:
+    setup = Setup(tmp_path, patient=False)
+    setup.cycle(SHORT)
+    full = Failure("history", OperatorError("the disk is full", code="index-full"))
+    setup.notifier.see(Snapshot(setup.now, {}, (), (full,), {}), [])
+    setup.notifier.wait()
+    assert setup.slack.titles[1:] == ["ENDED: ReserveShortfall: USDW"], "no finding is made of it"
+
+
+def test_see__quorum_lost_during_a_shortfall__does_not_end_it(tmp_path: Path) -> None:
+    setup = Setup(tmp_path)
+    supply = Sample(metrics.SUPPLY, 1000, ("USDW",))
+    setup.cycle(SHORT, samples=[supply, Sample(metrics.SURPLUS, -100, ("USDW",))])
+    for _ in range(3):
+        setup.cycle(after=600, samples=[supply])
+    assert setup.slack.titles == ["CRITICAL P0: ReserveShortfall: USDW"]
 
 
 @pytest.mark.parametrize("spoilt", [b"{}", b"not json", b'{"format":"attest-notified/9","told":[],"sent":[]}'])

@@ -11,12 +11,16 @@ from pathlib import Path
 
 import pytest
 
+from attest.config import Loaded
 from attest.errors import OperatorError
 from attest.monitor.findings import Finding, findings
 from attest.monitor.history import History, Memory, Span, Step
+from attest.monitor.metrics import HEAD_TIME
 from attest.monitor.page import OPEN_TOKENS, PLOTTED, MonitorPage, View
 from attest.monitor.watch import Snapshot, Watch
-from tests.support.watched import ALL, LEDGER, World, watching
+from attest.store import LocalStore
+from tests.support.chains import ORACLE, Network, config
+from tests.support.watched import ALL, LEDGER, World, address, watching
 
 
 class Words(HTMLParser):
@@ -113,7 +117,56 @@ def test_page__chain_that_stands_still__is_stale(tmp_path: Path) -> None:
     later = datetime.fromtimestamp(world.now + 61, UTC)
     text = page(watching(world, tmp_path), at=later).text
     assert "stale last answer: sufficient USDW" in text
-    assert "The chain's newest block was 1 minute 1 second old when it was read." in text
+    assert "The newest block of chain main was 1 minute 1 second old when it was read." in text
+
+
+def test_page__final_block_is_old__is_stale(tmp_path: Path) -> None:
+    watch = watching(World(), tmp_path)
+    final = watch.cycle().blocks["main"]
+    text = page(watch, blocks={"main": replace(final, timestamp=final.timestamp - 3601)}).text
+    assert "stale last answer: sufficient USDW" in text
+    assert "The newest final block of chain main is 1 hour 1 second older than its head." in text
+
+
+def test_page__one_of_a_tokens_chains_stands_still__is_stale(tmp_path: Path) -> None:
+    loaded = Loaded(
+        config(
+            {"USDW": [("main", address(0), 6), ("other", address(0), 6)], "EURW": [("main", address(1), 6)]},
+            chains={
+                name: {"chain_id": number, "endpoints": (f"http://{name}.example",)}
+                for name, number in (("main", 138), ("other", 139))
+            },
+        ),
+        tmp_path,
+    )
+    world = World(tokens=("USDW", "EURW"))
+    world.set_token("USDW", supply=500_000, reserve=1_200_000)
+    network = Network(
+        {"http://main.example": world.node(), "http://other.example": replace(world.node(), chain_id=139)}
+    )
+    now = datetime.fromtimestamp(world.now + 1, UTC)
+    watch = Watch(loaded, LocalStore(tmp_path / "private"), lambda: now, network)
+    snapshot = watch.cycle()
+    assert snapshot.failures == ()
+    stopped = [
+        replace(each, value=world.now - 61) if each.metric is HEAD_TIME and each.labels == ("other",) else each
+        for each in snapshot.samples
+    ]
+    text = page(watch, samples=tuple(stopped)).text
+    assert "stale last answer: sufficient USDW" in text
+    assert "The newest block of chain other was 1 minute 2 seconds old when it was read." in text
+    assert " sufficient EURW: " in text
+
+
+@pytest.mark.parametrize("seconds", [2**40, 2**62, 2**255])
+def test_page__times_beyond_every_calendar__are_the_last_of_it(tmp_path: Path, seconds: int) -> None:
+    world = World()
+    watch = watching(world, tmp_path)
+    now = watch.now()
+    watch.now = lambda: now
+    world.answers[ORACLE, f"reportOf {address(0)}"] = (1_200_000, seconds)
+    world.headers[-1]["timestamp"] = hex(min(seconds, 2**62))
+    assert "last Fri 31 Dec 9999 23:59 UTC" in page(watch).text
 
 
 def test_page__first_cycle_under_way__says_so(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import tracemalloc
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -94,6 +95,23 @@ def test_page__overdue__is_made_anew_by_the_minute_and_says_so() -> None:
     assert b"The last cycle ended 1 minute 1 second ago" in shown.answer("/").body
     clock.now += 60
     assert b"The last cycle ended 2 minutes 31 seconds ago" in shown.answer("/").body
+
+
+def test_page__overdue_for_hours__keeps_one_page_of_each_view() -> None:
+    clock = Clock()
+    shown = board(15, clock)
+    shown.put(SNAPSHOT, [])
+    clock.now += 3600
+    size = len(shown.answer("/").body)
+    tracemalloc.start()
+    try:
+        for _ in range(60):
+            clock.now += 60
+            shown.answer("/")
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 20 * size
 
 
 def test_page__policy__names_its_style_by_digest_and_allows_no_script() -> None:

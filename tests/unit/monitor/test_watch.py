@@ -278,6 +278,18 @@ def test_cycle__equal_prices_of_which_the_other_chain_s_is_old__is_stale(tmp_pat
         assert ("PriceOracleStale", "USDW") not in alerts(snapshot)
 
 
+@pytest.mark.parametrize("others", [0, 2])
+def test_cycle__node_that_speaks_to_the_terminal__is_logged_in_plain_words_on_one_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, others: int
+) -> None:
+    world = World()
+    odd = world.node({(address(0), "totalSupply"): Error(3, "reverted: \x1b]0;owned\x07\nWARNING: all is well")})
+    watching(world, tmp_path, nodes=[odd, *(world.node() for _ in range(others))]).cycle()
+    told = [record.getMessage() for record in caplog.records]
+    assert any("reverted: \\x1b]0;owned\\x07\\nWARNING" in each for each in told)
+    assert all(each.isprintable() for each in told)
+
+
 def test_cycle__endpoints_disagree_on_one_answer__costs_that_token_and_is_counted(tmp_path: Path) -> None:
     world = World(tokens=("USDW", "EURW"))
     liar = world.node({(address(0), "totalSupply"): (1,)})
