@@ -17,6 +17,7 @@ CHOSEN = ("token", "chain")
 
 _OPERATOR = re.compile(r"\s(<=|>=|==|<|>)\s")
 _SERIES = re.compile(r"\b(attest_\w+)(?:\{([^}]*)\})?")
+_BRIDGED = re.compile(r"last_over_time\((attest_\w+(?:\{[^}]*\})?)\[3m\]\)")
 _PARTS = re.compile(r"_(bucket|sum|count)$")
 
 #: The four states of a token, the worse the higher; and what a state is when nobody tells it any more.
@@ -58,8 +59,10 @@ class Condition:
 
 
 def condition(alert: str) -> Condition:
-    """Without what holds it while an exporter is silent (``or``), and what else it demands (``and``)."""
-    left, operator, right = _OPERATOR.split(ALERTS[alert].expr.split("\nor\n")[0].split("\nand\n")[0], maxsplit=1)
+    """Without what holds it while an exporter is silent (``or``, the last value of three minutes), and what else it
+    demands (``and``)."""
+    now = _BRIDGED.sub(r"\1", ALERTS[alert].expr)
+    left, operator, right = _OPERATOR.split(now.split("\nor\n")[0].split("\nand\n")[0], maxsplit=1)
     return Condition(left, operator, right)
 
 

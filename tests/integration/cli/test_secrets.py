@@ -139,6 +139,8 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
     ("custody", "snapshot"),
     ("custody", "evidence", "0" * 64),
     ("monitor", "--once"),
+    ("tasks", "list"),
+    ("tasks", "done", "weekly-report"),
     ("run", "--dry-run"),
     ("open",),
     ("status",),
@@ -372,7 +374,7 @@ ELSEWHERE = {
     *("audit-report", "cosign"),
     *("sizing bridge", "sizing cantilever", "sizing parity", "sizing stabilization"),
 }
-GROUPS = {"custody", "keys", "log", "oracle", "quorum", "sizing"}
+GROUPS = {"custody", "keys", "log", "oracle", "quorum", "sizing", "tasks"}
 
 
 def test_secrets__every_command_there_is__is_searched() -> None:

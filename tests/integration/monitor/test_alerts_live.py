@@ -103,7 +103,7 @@ class Director:
         self.contracts = contracts
         loaded = config.load(folder / "attest.toml")
         self.private: Store = open_store(loaded.config.stores.private, base=loaded.base, secret=True)
-        self.due = loaded.config.schedule.schedule.latest_due(datetime.now(UTC))
+        self.due = loaded.config.schedule.schedule.latest_due(loaded.config.schedule.clock or datetime.now(UTC))
 
     def storm(self) -> None:
         """See :data:`STORM`."""

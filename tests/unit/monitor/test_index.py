@@ -95,6 +95,7 @@ def test_advance__chain_of_events__stores_each_as_the_chain_has_it(database: str
     )
 
 
+@pytest.mark.no_cover  # many runs over lines that the other tests cover
 @pytest.mark.parametrize("span", [3, 100, 5000])
 @pytest.mark.parametrize("stamped", [True, False])
 def test_advance__any_span__finds_the_same(database: str, tmp_path: Path, span: int, stamped: bool) -> None:
@@ -330,6 +331,7 @@ def test_advance__chain_that_never_stands_still__is_refused_in_words(database: s
     assert refused.value.code == "chain-moving"
 
 
+@pytest.mark.no_cover  # as above
 @settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     seed=st.integers(0, 2**32),
