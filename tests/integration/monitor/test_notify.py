@@ -264,17 +264,19 @@ def exporting(folder: Path, hook: str) -> Iterator[tuple[str, list[str]]]:
         text=True,
         env={**os.environ, "HOOK": hook, "PYTHONUNBUFFERED": "1"},
     )
+    assert process.stdout is not None
     said: list[str] = []
     try:
-        assert process.stdout is not None
         said.append(process.stdout.readline())
         match = re.match(r"(http://\S+)/metrics", said[0])
         assert match is not None, said
         yield match[1], said
     finally:
         process.send_signal(signal.SIGTERM)
-        said += process.communicate(timeout=30)[0].splitlines()
-    assert process.returncode == 0
+        code = process.wait(30)
+        said += process.stdout.read().splitlines()  # communicate() may lose what readline() has buffered
+        process.stdout.close()
+    assert code == 0
 
 
 def until(condition: Callable[[], object]) -> None:
