@@ -68,6 +68,7 @@ def points(journal: Path) -> list[tuple[int, Moment]]:
     return sorted(chosen)[:: -(-len(chosen) // 10)]
 
 
+@pytest.mark.no_cover  # the same lines many times; other tests cover them
 @pytest.mark.parametrize(
     ("act", "reports", "folder", "code"),
     [

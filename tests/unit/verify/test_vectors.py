@@ -27,6 +27,7 @@ LEAST = {
 }
 
 
+@pytest.mark.no_cover  # the same lines many times; other tests cover them
 @pytest.mark.parametrize("kind", KINDS)
 def test_vectors__of_each_kind__come_out_as_expected(kind: str) -> None:
     vectors = load_all(kind)
