@@ -21,6 +21,7 @@ from attest.model import Block, DeploymentSupply, Supply
 from attest.monitor import metrics, sizing
 from attest.monitor.exposition import Sample
 from attest.monitor.questions import Chains
+from attest.monitor.thresholds import MINUTE
 from attest.monitor.totals import Extremes
 
 WAD = 10**18
@@ -373,7 +374,7 @@ class StabilizerCollector:
                 yield Sample(metrics.TRADES, 1 / (delay * self.block_seconds))
             if settings.imbalance_per_minute is not None:
                 due = settings.imbalance_per_minute if size() else 0
-                yield Sample(metrics.IMBALANCE, Fraction(due, sizing.MINUTE))
+                yield Sample(metrics.IMBALANCE, Fraction(due, MINUTE))
             self._excursions.append((questions.block.timestamp, sustained()))
             while self._excursions[0][0] < questions.block.timestamp - _REMEMBERED_SECONDS:
                 self._excursions.popleft()
@@ -384,7 +385,7 @@ class StabilizerCollector:
                 yield Sample(metrics.STABILIZATION_WINDOW, settings.window_seconds)
                 yield Sample(metrics.STABILIZATION_SAFETY, Fraction(settings.safety_percent, 100))
                 if settings.peak_minute_outflow is not None:
-                    yield Sample(metrics.STABILIZATION_PEAK, Fraction(settings.peak_minute_outflow, sizing.MINUTE))
+                    yield Sample(metrics.STABILIZATION_PEAK, Fraction(settings.peak_minute_outflow, MINUTE))
 
         return read
 

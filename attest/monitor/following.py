@@ -17,8 +17,8 @@ from attest.monitor.database import location
 from attest.monitor.events import STATUSES, Contract, Kind, Renamed, Statuses, Watched, watch
 from attest.monitor.exposition import Distribution, Sample
 from attest.monitor.index import EventIndex
-from attest.monitor.sizing import MINUTE
-from attest.monitor.totals import DAY, HOUR, Extremes, Totals, reading
+from attest.monitor.thresholds import DAY, HOUR, MINUTE
+from attest.monitor.totals import Extremes, Totals, reading
 
 #: Measures over all events of a month are made anew at most this often, in seconds.
 _MEASURE_SECONDS = 60

@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from attest import databases
 from attest.monitor.database import create_tables, faults, insert_new, location, open_engine
+from attest.monitor.thresholds import DAY, HOUR, MINUTE
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
-
-MINUTE, HOUR, DAY = 60, 3600, 86_400
 
 
 class Span(NamedTuple):

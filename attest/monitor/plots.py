@@ -14,6 +14,7 @@ from html import escape
 from itertools import pairwise
 
 from attest.monitor.history import Step
+from attest.monitor.thresholds import DAY, HOUR
 from attest.publish.site import svg
 from attest.publish.site.svg import LABEL_HEIGHT, TENTHS, px
 from attest.publish.site.words import day
@@ -22,9 +23,8 @@ from attest.publish.site.words import day
 CURVES = 6
 _TOP, _LEFT, _GAP, _BOTTOM = 26, 54, 42, 26
 _LONGEST = 16
-_HOUR, _DAY = 3600, 86_400
 #: Seconds between two times on the axis, by the longest window for which they fit.
-_TIMES = ((3 * _HOUR, 1800), (_DAY, 4 * _HOUR))
+_TIMES = ((3 * HOUR, 1800), (DAY, 4 * HOUR))
 
 
 @dataclass(frozen=True)
@@ -194,7 +194,7 @@ class _Drawing:
         """Times in UTC below the last panel; days where the window is longer than one."""
         y = self.panels[-1][1].bottom + 17 * TENTHS
         long = self.window.until - self.window.since
-        every = next((seconds for most, seconds in _TIMES if long <= most), _DAY)
+        every = next((seconds for most, seconds in _TIMES if long <= most), DAY)
         yield svg.text(0, y, "UTC", "tick")
         last = None
         for at in range(self.window.until - self.window.until % every, self.window.since - 1, -every):
@@ -203,7 +203,7 @@ class _Drawing:
                 last = x
                 moment = datetime.fromtimestamp(at, UTC)
                 yield svg.line(x, y - 17 * TENTHS, x, y - 12 * TENTHS, "zero")
-                yield svg.text(x, y, day(moment)[0] if every == _DAY else f"{moment:%H:%M}", "tick", "middle")
+                yield svg.text(x, y, day(moment)[0] if every == DAY else f"{moment:%H:%M}", "tick", "middle")
 
 
 def _range(panel: Panel) -> tuple[int, int]:

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
+from attest.monitor.thresholds import MINUTE
 from attest.records import Amount
 
 ReserveVerdict = Literal["sufficient", "below-safety", "below-minimum"]
 
-MINUTE = 60
 #: What the runbook recommends, of the peak outflow.
 BRIDGE_SAFETY = (Fraction(3, 2), Fraction(2))
 STABILIZATION_SAFETY = (Fraction(3), Fraction(5))

@@ -19,11 +19,11 @@ from attest import databases
 from attest.errors import ConflictError, OperatorError
 from attest.monitor.database import faults, open_engine
 from attest.monitor.events import KINDS, Kind, Statuses
+from attest.monitor.thresholds import DAY, HOUR
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
-HOUR, DAY = 3600, 86_400
 #: What counts as outflow: what is locked for transfers away, or what is paid to transfers that arrive.
 Outflow: TypeAlias = Literal["transfer-initiated", "transfer-released"]
 #: Upper bounds, in seconds, of the settlement histogram's buckets.

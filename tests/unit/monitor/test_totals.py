@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from attest.errors import OperatorError
 from attest.monitor.events import Statuses
 from attest.monitor.sizing import bridge_buffer
-from attest.monitor.totals import DAY, HOUR, Durations, Peak, Totals, reading
+from attest.monitor.thresholds import DAY, HOUR
+from attest.monitor.totals import Durations, Peak, Totals, reading
 from tests.support.eventful import (
     ACCESS,
     ASSET,
