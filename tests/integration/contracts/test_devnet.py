@@ -356,12 +356,22 @@ def test_deploy__same_inputs__give_the_same_addresses() -> None:
     assert len({found[0][0], found[0][1], *found[0][2].values()}) == 5
 
 
+def test_deploy__all_transactions_of_a_block__are_made_ready_at_once_and_mined_together() -> None:
+    """Sent in the order of their nonces, now and then one waited for a predecessor that was mined already."""
+    with Anvil(timestamp=GENESIS) as node:
+        done = deploy_all(node.url)
+        nonce = int(rpc(node.url, "eth_getTransactionCount", done.admin, "latest"), 16)
+        mined = [int(rpc(node.url, "eth_getBlockTransactionCountByNumber", hex(n + 1)), 16) for n in range(done.block)]
+        assert len(mined) == 1
+        assert mined == [nonce]
+
+
 def test_deploy__before_a_cutoff__the_supply_is_there_at_the_last_block_before_it() -> None:
     cutoff = GENESIS + 86_400
     with Anvil(timestamp=GENESIS) as node:
         done = deploy_all(node.url)
         number = advance_to(node.url, cutoff + 600)
-        assert number > done.block  # a busy anvil makes some empty blocks after the last one
+        assert number > done.block
         assert block_time(node.url, hex(done.block)) <= cutoff < block_time(node.url)
         slot = f"0x{2:064x}"
         proof = rpc(node.url, "eth_getProof", done.tokens["USDW"], [slot], hex(done.block))
