@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Generator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from tests.support.measuring import unmeasured
+
 # A loaded machine must not fail a property by its clock.
 settings.register_profile("attest", deadline=None)
 settings.load_profile("attest")
+
+#: Whole networks, exporters and pages, many times over lines that other tests cover.
+_UNMEASURED = tuple(Path(__file__).parent / "integration" / name for name in ("monitor", "site"))
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -29,7 +36,13 @@ def _installed(program: str) -> bool:
     )
 
 
-def pytest_runtest_setup(item: pytest.Item) -> None:
+def pytest_itemcollected(item: pytest.Item) -> None:
+    if any(item.path.is_relative_to(folder) for folder in _UNMEASURED):
+        item.add_marker("no_cover")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
     if "unit" in item.path.parts:
         from pytest_socket import disable_socket
 
@@ -41,12 +54,32 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             if os.environ.get("ATTEST_REQUIRE_ALL") == "1":
                 pytest.fail(message)
             pytest.skip(message)
+    with _measured(item):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Within pytest-cov's pause for a test marked ``no_cover``: in a worker it measures twice, and pauses once."""
+    with _measured(item):
+        return (yield)
+
+
+def _measured(item: pytest.Item) -> AbstractContextManager[None]:
+    return unmeasured() if item.get_closest_marker("no_cover") else nullcontext()
 
 
 @pytest.fixture(autouse=True)
 def _remembers_no_log(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """No test's `attest verify` finds what another one remembered, or touches what a person did."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+
+
+@pytest.fixture(autouse=True)
+def _measures_no_children(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``no_cover`` holds for the commands that such a test starts as well."""
+    if request.node.get_closest_marker("no_cover"):
+        monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
 
 
 def pytest_runtest_teardown(item: pytest.Item) -> None:

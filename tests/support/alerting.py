@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import socket
 import subprocess
 import time
@@ -194,6 +195,15 @@ def ask(address: str, path: str, body: Any = None) -> Any:
 
 def firings(address: str) -> list[tuple[Mapping[str, str], float]]:
     """Every alert that fired within the last hour: its labels, and when it fired first (Unix seconds)."""
-    query = urllib.parse.urlencode({"query": 'ALERTS{alertstate="firing"}[1h]'})
-    found = ask(address, f"/api/v1/query?{query}")["data"]["result"]
+    found = _series(address, 'ALERTS{alertstate="firing"}[1h]')
     return [(each["metric"], each["values"][0][0]) for each in found]
+
+
+def scraped_twice(address: str, exporters: int) -> float:
+    """When so many exporters had each been scraped twice (Unix seconds); never, as long as one was not."""
+    times = [[at for at, _ in each["values"]] for each in _series(address, "up[1h]")]
+    return max(each[1] for each in times) if sum(len(each) > 1 for each in times) == exporters else math.inf
+
+
+def _series(address: str, query: str) -> list[Any]:
+    return list(ask(address, f"/api/v1/query?{urllib.parse.urlencode({'query': query})}")["data"]["result"])

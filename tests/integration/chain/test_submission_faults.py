@@ -56,6 +56,7 @@ def _quick_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("attest.chain.submission.decode", decoded)
 
 
+@pytest.mark.no_cover  # many runs over lines that other tests cover
 @pytest.mark.parametrize("seed", SEEDS)
 def test_run__any_faults_and_deaths__each_report_lands_once_in_the_end(
     theatres: dict[str, Theatre], tmp_path: Path, seed: int

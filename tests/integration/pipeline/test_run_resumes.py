@@ -23,6 +23,8 @@ from tests.support.killing import KILLED, Moment, operations, start_run
 from tests.support.practice import Week, week
 
 SOAK = os.environ.get("ATTEST_SOAK") == "1"
+#: The same lines many times; other tests cover them.
+pytestmark = pytest.mark.no_cover
 STEPS = [step.name for step in pipeline.STEPS]
 Fresh = Callable[[], AbstractContextManager[Week]]
 

@@ -245,7 +245,7 @@ def test_page__left_alone__says_that_it_is_old(tmp_path: Path, show: Callable[..
 def test_page__every_state_and_long_words__is_clean_on_a_phone(
     tmp_path: Path, show: Callable[..., BrowserPage], scheme: str
 ) -> None:
-    world = World(tokens=("SHORT", "WITHHELD", "UNREAD", "L" * 56, *(f"T{n}" for n in range(20))))
+    world = World(tokens=("SHORT", "WITHHELD", "UNREAD", "L" * 56, *(f"T{n}" for n in range(3))))
     world.set_token("SHORT", supply=2**256 - 1, reserve=2**255)
     world.set_token("WITHHELD", supply=10, reserve=None)
     watch = watching(world, tmp_path)

@@ -152,6 +152,7 @@ def text_of(printed: bytes, tmp_path: Path) -> str:
     ).stdout
 
 
+@pytest.mark.no_cover  # the printer's lines, 300 times
 @pytest.mark.requires("pdftotext", "apt-get install poppler-utils")
 def test_pdf__300_accounts_with_long_names__prints_every_one_and_numbers_the_pages(tmp_path: Path) -> None:
     custodian = "The Very Long Established Custodian And Trust Company Of Somewhere " * 2

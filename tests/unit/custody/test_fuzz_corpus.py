@@ -45,6 +45,7 @@ _VALUES = (
 )
 
 
+@pytest.mark.no_cover  # many runs over lines that other tests cover
 @pytest.mark.parametrize("format_name", list(BUILT_IN))
 @given(data=st.data())
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)

@@ -212,6 +212,7 @@ def check_whole_end(store: Any, log: LogWriter, size: int) -> list[bytes]:
 # -- writers at the same time ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.no_cover  # as above
 @pytest.mark.parametrize("same", [True, False], ids=["same payload", "another payload"])
 @pytest.mark.parametrize("others", [1, 2])
 @pytest.mark.parametrize("size", [0, 3, 255])
@@ -523,6 +524,7 @@ def test_cosignatures__names_that_a_key_cannot_carry__are_kept_apart(
 # -- cost ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.no_cover  # as above
 @pytest.mark.parametrize("size", [99_999, 100_000, 65_535, 65_536])
 def test_append__to_a_hundred_thousand_entries__touches_few_objects(
     size: int, store: Any, watched_store: Any, note_signer: Signers, envelope: Envelopes
