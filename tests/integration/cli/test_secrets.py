@@ -33,6 +33,9 @@ from attest.errors import EXIT_CHAIN, EXIT_DONE, EXIT_SOURCE, EXIT_USAGE
 from tests.support.commands import Said, attest, attest_process, read_document, running, web_server
 from tests.support.practice import Week
 
+#: Every command again; other tests cover them.
+pytestmark = pytest.mark.no_cover
+
 PASSWORD = "canary-password-7f3a"
 RPC_PASSWORD = "canary-rpc-91bd"
 RPC_TOKEN = "canary-token-22ce"
