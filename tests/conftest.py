@@ -17,7 +17,7 @@ from tests.support.measuring import unmeasured
 settings.register_profile("attest", deadline=None)
 settings.load_profile("attest")
 
-#: Whole networks, exporters and pages, many times over lines that other tests cover.
+#: Whole networks, exporters and pages: minutes, many times over lines that other tests cover.
 _LONG = tuple(Path(__file__).parent / "integration" / name for name in ("monitor", "site"))
 
 
@@ -57,18 +57,19 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
             if os.environ.get("ATTEST_REQUIRE_ALL") == "1":
                 pytest.fail(message)
             pytest.skip(message)
-    with _measured(item):
+    with _as_marked(item):
         return (yield)
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """Within pytest-cov's pause for a test marked ``no_cover``: in a worker it measures twice, and pauses once."""
-    with _measured(item):
+    with _as_marked(item):
         return (yield)
 
 
-def _measured(item: pytest.Item) -> AbstractContextManager[None]:
+def _as_marked(item: pytest.Item) -> AbstractContextManager[None]:
+    """Measured, or not."""
     return unmeasured() if item.get_closest_marker("no_cover") else nullcontext()
 
 
