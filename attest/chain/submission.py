@@ -49,6 +49,8 @@ _log = logging.getLogger(__name__)
 
 _TRANSFER_GAS = 21_000
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.1, 2.0
+#: Before each further look at the chain where it refuses what the journal holds; together about a block of two seconds.
+_LOOK_AGAIN_SECONDS = (0.1, 0.4, 2.0)
 #: Codes of errors that may pass while a confirmation waits: an endpoint lags behind or is away.
 _PASSING = frozenset({"endpoints-down", "endpoints-disagree", "state-unavailable", "simulation-failed"})
 #: What nodes say of a transaction that they may have, or that may still land. Besu's codes: nonce too low, too high.
@@ -185,7 +187,8 @@ class Submitter:
 
         Intents that have landed are left alone, what the journal holds is sent again as it is, and the rest is checked,
         signed, journaled and broadcast. At most 3 HTTP requests per endpoint, 2 if there is nothing to send, 1 more if
-        a foreign transaction seems to have taken a nonce.
+        a foreign transaction seems to have taken a nonce, and up to 6 more if the contract refuses what the journal
+        holds: it may be landing just now.
         ``alongside`` are checked with them, as what will have to land later, and not sent. ``begin`` is called when all
         checks are passed and the keys are open, before the first transaction is signed; what it raises stops there.
 
@@ -198,16 +201,17 @@ class Submitter:
 
     def check(self, intents: Sequence[Intent]) -> None:
         """Raises as :meth:`submit` would before anything is signed; nothing is written or sent. 2 HTTP requests per
-        endpoint."""
-        view = self._observe(intents, stuck=False)
+        endpoint, and further looks as there."""
+        view = self._look(intents, stuck=False)
         self._check_balances(view, self._plan(view, intents, stuck=False))
 
     def simulate(self, intents: Sequence[Intent]) -> tuple[Simulation, ...]:
         """What :meth:`submit` would find, in the intents' order; nothing is signed, written or sent.
 
-        2 HTTP requests per endpoint. Raises :class:`ChainError` when the chain cannot be read.
+        2 HTTP requests per endpoint, and further looks as there. Raises :class:`ChainError` when the chain cannot be
+        read.
         """
-        view = self._observe(intents, stuck=False)
+        view = self._look(intents, stuck=False)
         found = []
         for intent in intents:
             slot = _current(view.slots, intent)
@@ -286,6 +290,26 @@ class Submitter:
                     for entry in attempts:
                         _check_same(owner, self._journal.checked(entry))
         return slots
+
+    def _look(self, intents: Sequence[Intent], *, stuck: bool) -> _View:
+        """What is to be decided on. Where the contract refuses what the journal holds, it is looked at again after a
+        pause, a few times: a node may show the state of a block that it is still making, and one behind a load balancer
+        may know a report and not its receipt. The report that seems to stand in the way is then our own."""
+        view = self._observe(intents, stuck=stuck)
+        for pause in _LOOK_AGAIN_SECONDS:
+            if not any(self._is_refused(intent, view, stuck=stuck) for intent in intents):
+                break
+            self._sleep(pause)
+            view = self._observe(intents, stuck=stuck)
+        return view
+
+    def _is_refused(self, intent: Intent, view: _View, *, stuck: bool) -> bool:
+        """Whether the contract would refuse an intent that is journaled and has not landed, as far as is known."""
+        slot = _current(view.slots, intent)
+        if (slot is not None and slot.fate) or not any(_carries(each, intent) for each in view.slots):
+            return False
+        failure = view.tried[self._candidate(intent, view, slot, stuck=stuck).call].failure
+        return failure is not None and failure.reverted
 
     def _observe(self, intents: Sequence[Intent], *, stuck: bool) -> _View:
         """Two requests: the head; then, with the journal read in between, all that is pinned to that head."""
@@ -382,7 +406,7 @@ class Submitter:
         begin: Callable[[], None] = lambda: None,
     ) -> tuple[JournalEntry, ...]:
         checked = [*intents, *alongside]
-        view = self._observe(checked, stuck=stuck)
+        view = self._look(checked, stuck=stuck)
         steps = self._plan(view, checked, stuck=stuck)
         self._check_balances(view, steps)
         self._look_again(view, intents)

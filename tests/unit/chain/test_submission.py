@@ -254,6 +254,10 @@ def run(world: World, store: Store, intents: Sequence[Intent]) -> None:
     submitter.confirm(intents)
 
 
+def by_intent(entries: Sequence[JournalEntry], intents: Sequence[Intent]) -> list[JournalEntry]:
+    return [next(entry for entry in entries if entry.intent == each.id) for each in intents]
+
+
 def refusal_of(work: Callable[[], None]) -> str:
     """The code of the error that ended some work, or nothing."""
     try:
@@ -772,6 +776,54 @@ def test_submit__node_knows_the_used_nonces_but_not_yet_the_receipts__refused_an
     run(world, world.store, THREE)
     assert world.journal() == entries
     world.assert_each_landed_once(THREE)
+
+
+@pytest.mark.parametrize("shown_early", ["the state", "the state and the nonces"])
+def test_submit__node_shows_the_state_of_a_block_that_it_is_still_making__seen_to_have_landed_and_nothing_sent(
+    world: World, monkeypatch: pytest.MonkeyPatch, shown_early: str
+) -> None:
+    world.submitter().submit(THREE)
+    before = len(world.ledger.blocks) - 1
+    world.ledger.mine()
+    entries, made = world.journal(), world.ledger.head
+    early = {"eth_call", "eth_estimateGas"} | ({"eth_getTransactionCount"} if "nonces" in shown_early else set())
+    answer = world.ledger.answer
+
+    def unfinished(method: str, params: list[Any]) -> Any:
+        """Of the newest block only the state is there."""
+        if world.seconds > 0:
+            return answer(method, params)
+        if method in early:
+            return answer(method, [*params[:-1], "latest"])
+        world.ledger.blocks.remove(made)
+        try:
+            return answer(method, params)
+        finally:
+            world.ledger.blocks.append(made)
+
+    monkeypatch.setattr(world.ledger, "answer", unfinished)
+    world.ledger.every = None
+    assert unfinished("eth_getBlockByNumber", ["latest", False])["number"] == hex(before)
+    sent = len(world.endpoint.sent)
+
+    carriers = world.submitter().submit(THREE)
+
+    assert 0 < world.seconds < 1
+    assert [entry.hash for entry in carriers] == [entry.hash for entry in by_intent(entries, THREE)]
+    assert len(world.endpoint.sent) == sent
+    assert world.journal() == entries
+    world.assert_each_landed_once(THREE)
+
+
+def test_submit__what_the_journal_holds_would_revert_for_good__refused_after_a_few_looks(world: World) -> None:
+    abandon_unsent(world, THREE[:1])
+    world.ledger.reporters = {BOB}
+    world.endpoint.requests.clear()
+
+    assert refusal_of(lambda: run(world, world.store, THREE[:1])) == "would-revert"
+
+    assert len(world.endpoint.requests) == 8, "two for each of four looks"
+    assert 2 <= world.seconds < 3
 
 
 def test_submit__node_forgets_the_receipts_of_old_reports_for_one_answer__refused_and_nothing_sent_twice(
