@@ -3,7 +3,6 @@ the parts are put together."""
 
 from __future__ import annotations
 
-import logging
 import secrets
 import time
 from collections.abc import Callable, Mapping
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
     from attest.signing.transaction import TransactionSigner
     from attest.steps.context import Environment, Narrator
 
+#: How long a witness or a time-stamping authority has for its whole answer.
+_POST_SECONDS = 10
 _Opened = TypeVar("_Opened")
 
 
@@ -103,15 +104,13 @@ def evidence_cipher(loaded: Loaded) -> Cipher | None:
 def post(url: str, body: bytes, content_type: str = "text/plain; charset=utf-8") -> tuple[int, bytes]:
     """POST to a witness or a time-stamping authority; returns status and body. Raises ``OSError`` when it cannot be
     reached, without the URL, which may carry credentials."""
-    import httpx2
+    from attest.chain.rpc import HttpTransport, TransportFault
 
-    logging.getLogger("httpx2").setLevel(logging.WARNING)  # at INFO it logs URLs, credentials and all
     try:
-        with httpx2.Client(timeout=10, follow_redirects=False, trust_env=False) as client:
-            answer = client.post(url, content=body, headers={"Content-Type": content_type})
-            return answer.status_code, answer.content[: 1 << 16]
-    except (httpx2.HTTPError, httpx2.InvalidURL) as fault:
-        raise OSError(f"no answer ({type(fault).__name__})") from None
+        reply = HttpTransport(_POST_SECONDS, content_type=content_type).post(url, body)
+    except TransportFault as fault:
+        raise OSError(f"no answer ({fault.detail})") from None
+    return reply.status, reply.body[: 1 << 16]
 
 
 def build(

@@ -99,8 +99,15 @@ class HttpTransport:
     in a thread of its own that is abandoned at the deadline (``timeout`` seconds after the start).
     """
 
-    def __init__(self, timeout: float, *, transport: httpx2.BaseTransport | None = None) -> None:
+    def __init__(
+        self,
+        timeout: float,
+        *,
+        content_type: str = "application/json",
+        transport: httpx2.BaseTransport | None = None,
+    ) -> None:
         self._timeout = timeout
+        self._content_type = content_type
         self._transport = transport
         self._clients: dict[str, httpx2.Client] = {}
 
@@ -118,7 +125,7 @@ class HttpTransport:
                 # Reading the certificate authorities takes 0.2 s, which plain http (a node next door) has no use for.
                 verify=scheme != "http",
                 # An encoding would let a small body unpack into a large one.
-                headers={"Content-Type": "application/json", "Accept-Encoding": "identity"},
+                headers={"Content-Type": self._content_type, "Accept-Encoding": "identity"},
             )
         return self._clients[scheme]
 

@@ -13,6 +13,8 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from attest import records
@@ -20,6 +22,9 @@ from attest.documents import Feed, FeedPeriod, FeedToken
 from attest.period import revision_name
 from attest.publish.site import pages, plot, words
 from attest.publish.site.verifier_page import verifier_page
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 #: How many periods the history shows before the rest is folded away.
 _OPEN_PERIODS = 8
@@ -83,26 +88,36 @@ def render(feed: Feed, *, now: datetime) -> dict[str, bytes]:
     from markupsafe import Markup
 
     style, script = pages.asset("dashboard.css"), pages.asset("stale.js")
-    environment = pages.environment()
-    environment.filters |= {"called": _called, "instant": records.format_instant}
     standing = _standing(feed)
     tokens = _by_token(standing)
-    page = environment.get_template("dashboard.html").render(
-        feed=feed,
-        made=records.parse_instant(records.format_instant(now)),
-        style=Markup(style),
-        script=Markup(script),
-        policy=pages.policy(style, script),
-        states=words.STATES,
-        newest=standing[-1] if standing else None,
-        current=[_current(feed, *series[-1], newest=standing[-1], now=now) for series in tokens],
-        series=[_series(feed, series) for series in tokens],
-        newest_note=words.note(standing[-1]) if standing else None,
-        history=[_entry(period, feed) for period in feed.periods],
-        open_periods=_OPEN_PERIODS,
-        contact_link=_contact_link(feed.contact),
+    page = (
+        _environment()
+        .get_template("dashboard.html")
+        .render(
+            feed=feed,
+            made=records.parse_instant(records.format_instant(now)),
+            style=Markup(style),
+            script=Markup(script),
+            policy=pages.policy(style, script),
+            states=words.STATES,
+            newest=standing[-1] if standing else None,
+            current=[_current(feed, *series[-1], newest=standing[-1], now=now) for series in tokens],
+            series=[_series(feed, series) for series in tokens],
+            newest_note=words.note(standing[-1]) if standing else None,
+            history=[_entry(period, feed) for period in feed.periods],
+            open_periods=_OPEN_PERIODS,
+            contact_link=_contact_link(feed.contact),
+        )
     )
     return {"index.html": page.encode(), "feed.json": records.to_json(feed), "verify.html": verifier_page()}
+
+
+@cache
+def _environment() -> Environment:
+    """The templates, compiled once in a process."""
+    found = pages.environment()
+    found.filters |= {"called": _called, "instant": records.format_instant}
+    return found
 
 
 def _contact_link(contact: str) -> str | None:
