@@ -114,7 +114,7 @@ def running(
         if first:
             undo.callback(_empty, folder)
             _copy_examples(folder)
-        witness = parts.enter_context(_witness(folder, witness_port)).url.removesuffix("/add-checkpoint")
+        witness = parts.enter_context(_witness(folder, witness_port)).url
         (folder / "witness.url").write_text(f"{witness}\n")
         if rpc is None:
             node = chain.Anvil(

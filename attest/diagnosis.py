@@ -17,9 +17,9 @@ from attest.environment import ConfiguredKeys, clock, connect_chains, evidence_c
 from attest.errors import AttestError
 from attest.log.timestamp import QUERY_TYPE, request_stamp
 from attest.money import currency, group
+from attest.monitor.cycle import Watch
 from attest.monitor.findings import network_findings
 from attest.monitor.metrics import VALIDATOR
-from attest.monitor.watch import Watch
 from attest.period import Period
 from attest.records import format_instant
 from attest.scaffold import PLACEHOLDER

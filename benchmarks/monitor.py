@@ -18,7 +18,7 @@ from attest import devnet
 from attest.chain.artifact import artifact
 from attest.chain.devnet import Anvil, Sender, TokenPlan, deploy, dev_key
 from attest.config import Config, Loaded
-from attest.monitor.watch import Snapshot, Watch
+from attest.monitor.cycle import Snapshot, Watch
 from attest.store import LocalStore
 from benchmarks.harness import Benchmark, Measured, attest
 from tests.support.chains import REPORTERS, config

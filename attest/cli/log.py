@@ -121,16 +121,16 @@ def witness(
         raise
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends it as Ctrl-C does
     if output.json:
-        output.result({"vkey": cosigner.key.vkey, "url": server.url.removesuffix("/add-checkpoint")})
+        output.result({"vkey": cosigner.key.vkey, "url": server.url})
     output.line("For the log's operator, in attest.toml:\n\n[[log.witnesses]]")
-    output.line(f'url = "{server.url.removesuffix("/add-checkpoint")}"\nvkey = "{cosigner.key.vkey}"\n')
+    output.line(f'url = "{server.url}"\nvkey = "{cosigner.key.vkey}"\n')
     output.line("Listening; Ctrl-C ends it.")
     try:
         server.serve_forever()
     except KeyboardInterrupt:
         pass
     finally:
-        server.close()
+        server.server_close()
         cosigner.close()
     return EXIT_DONE
 

@@ -22,10 +22,10 @@ from attest.cli.text import table
 from attest.errors import printable
 
 if TYPE_CHECKING:
+    from attest.monitor.cycle import Snapshot, Watch
     from attest.monitor.exposition import Sample
     from attest.monitor.findings import Finding
     from attest.monitor.notify import Notifier, Outcome
-    from attest.monitor.watch import Snapshot, Watch
 
 
 #: So many alike of one metric have a row each in the table of --once.
@@ -88,7 +88,7 @@ def monitor(
     and follows events in the index. What to watch is in [monitor] of attest.toml; what is left out there has no
     metrics. Sends nothing to any chain.
     """
-    from attest.monitor.watch import Watch
+    from attest.monitor.cycle import Watch
     from attest.store import open_store
 
     if as_json and not once and not notify_test:
@@ -223,8 +223,8 @@ def _noted(watch: Watch, snapshot: Snapshot) -> Snapshot:
     """Note a daily check that read everything; if that fails, it is a part of the watch that failed."""
     from attest.errors import AttestError
     from attest.monitor import jobs
+    from attest.monitor.cycle import Failure
     from attest.monitor.tasks import DAILY_CHECK
-    from attest.monitor.watch import Failure
 
     if not snapshot.whole:
         return snapshot

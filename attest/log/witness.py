@@ -8,15 +8,11 @@ answer leaves.
 from __future__ import annotations
 
 import re
-import socket
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from socketserver import ThreadingTCPServer
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 from attest.errors import AttestError, ConflictError, OperatorError, SourceError, VerificationError
 from attest.log.checkpoint import Checkpoint, parse_checkpoint, parse_size
@@ -35,6 +31,7 @@ from attest.log.note import (
 from attest.log.state import StateFile, evidence_name
 from attest.merkle.proof import EMPTY_ROOT, verify_consistency
 from attest.records import Hex32, decode_base64, digest, encode_base64, from_json, to_json
+from attest.serving import TEXT, Answer, Handler, Server, text
 from attest.signing.signer import NoteSigner
 
 if TYPE_CHECKING:
@@ -155,14 +152,6 @@ class WitnessState:
     heads: Mapping[str, WitnessedHead]
 
 
-class WitnessAnswer(NamedTuple):
-    """An HTTP answer: status, content type and body."""
-
-    status: int
-    content_type: str
-    body: bytes
-
-
 class Witness:
     """Decides what to cosign. ``clock`` gives Unix seconds; ``log_keys`` are the logs it watches, by their own keys.
 
@@ -191,7 +180,7 @@ class Witness:
         """Let another process take over the state."""
         self._file.close()
 
-    def add_checkpoint(self, body: bytes) -> WitnessAnswer:
+    def add_checkpoint(self, body: bytes) -> Answer:
         """Answer one ``add-checkpoint`` request.
 
         Raises :class:`OperatorError` when the new state cannot be stored; then nothing was cosigned.
@@ -204,18 +193,18 @@ class Witness:
             return _refused(400, fault)
         log_key = self._log_keys.get(head.origin)
         if log_key is None:
-            return _text(404, "unknown log")
+            return text(404, "unknown log")
         try:
             verify_note(note, log_key)
         except VerificationError as fault:
             return _refused(403, fault)
         if old_size > head.size:
-            return _text(400, "the old size is larger than the checkpoint's")
+            return text(400, "the old size is larger than the checkpoint's")
         own = Note(note.text, tuple(line for line in note.signatures if _is_by(line, log_key)))
         with self._one_at_a_time:
             held = self._state.heads.get(head.origin, _NOTHING)
             if old_size != held.size:
-                return WitnessAnswer(409, "text/x.tlog.size", b"%d\n" % held.size)
+                return Answer(409, "text/x.tlog.size", b"%d\n" % held.size)
             try:
                 verify_consistency(held.size, bytes.fromhex(held.root), head.size, head.root, path)
             except VerificationError as fault:
@@ -224,9 +213,9 @@ class Witness:
             time = self._clock()
             self._remember(head.origin, WitnessedHead(head.size, head.root.hex(), own.to_bytes().decode(), time))
             signature = cosign(note.text, self.key.name, self._signer, time)
-        return _text(200, signature.line)
+        return text(200, signature.line)
 
-    def checkpoint(self, origin_hash: str) -> WitnessAnswer:
+    def checkpoint(self, origin_hash: str) -> Answer:
         """Answer a monitor: the newest head cosigned of the log whose origin has this sha256 (lowercase hex), with the
         log's signature and this witness's cosignature."""
         for origin, head in self._state.heads.items():
@@ -234,8 +223,8 @@ class Witness:
                 note = parse_note(head.checkpoint.encode())
                 signature = cosign(note.text, self.key.name, self._signer, head.time)
                 whole = Note(note.text, (*note.signatures, signature)).to_bytes()
-                return WitnessAnswer(200, "text/plain; charset=utf-8", whole)
-        return _text(404, "no checkpoint of that log was cosigned")
+                return Answer(200, TEXT, whole)
+        return text(404, "no checkpoint of that log was cosigned")
 
     def _remember(self, origin: str, head: WitnessedHead) -> None:
         state = replace(self._state, heads={**self._state.heads, origin: head})
@@ -257,17 +246,15 @@ def _is_by(signature: NoteSignature, key: VerifierKey) -> bool:
     return (signature.name, signature.key_id) == (key.name, key.key_id)
 
 
-class WitnessServer:
+class WitnessServer(Server):
     """A witness over HTTP: ``POST /add-checkpoint``, and ``GET /<sha256 of the origin>/checkpoint`` for monitors.
-    ``address`` is host (a name, IPv4 or IPv6) and port (0: any free one).
-
-    Use :meth:`serve_forever` in the foreground, or as a context manager, which serves in a thread.
-    """
+    ``address`` is host (a name, IPv4 or IPv6) and port (0: any free one)."""
 
     def __init__(self, witness: Witness, address: tuple[str, int] = ("127.0.0.1", 0)) -> None:
+        """Raises :class:`OperatorError` (``witness-address``)."""
+        self.witness = witness
         try:
-            family, *_, place = socket.getaddrinfo(*address, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-            self._server = _Server(family, place, witness)
+            super().__init__(address, _Handler)
         except OSError as fault:
             raise OperatorError(
                 f"witness: cannot listen on {address[0]}:{address[1]} ({fault.strerror})",
@@ -276,78 +263,34 @@ class WitnessServer:
                 advice="Choose another address or port, or stop what is listening there.",
             ) from fault
 
-    @property
-    def url(self) -> str:
-        """Where logs post to: ``http://HOST:PORT/add-checkpoint``."""
-        host, port = map(str, self._server.server_address[:2])
-        return f"http://{f'[{host}]' if ':' in host else host}:{port}/add-checkpoint"
 
-    def serve_forever(self) -> None:
-        """Serve until :meth:`close` is called from another thread, or the process is interrupted."""
-        self._server.serve_forever(poll_interval=0.1)
+class _Handler(Handler):
+    server: WitnessServer
+    methods = ("GET", "POST")
 
-    def close(self) -> None:
-        """Stop serving and free the port."""
-        self._server.server_close()
-
-    def __enter__(self) -> WitnessServer:
-        self._thread = threading.Thread(target=self.serve_forever, daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self.close()
-
-
-class _Server(ThreadingTCPServer):  # not HTTPServer, which asks DNS for its own name
-    daemon_threads = True
-    allow_reuse_address = True
-
-    def __init__(self, family: int, address: Any, witness: Witness) -> None:
-        self.witness = witness
-        self.address_family = family
-        super().__init__(address, _Handler)
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: _Server
-    protocol_version = "HTTP/1.1"
-    timeout = 10  # seconds: a peer that stops sending does not keep its thread
-
-    def do_POST(self) -> None:
+    def do_POST(self) -> None:  # noqa: N802 - http.server's own name
         if self.path != "/add-checkpoint":
-            return self._send(_text(404, "only /add-checkpoint is here"))
+            return self._refuse(404, "only /add-checkpoint is here")
         length = self.headers.get("Content-Length", "")
         if not (length.isascii() and length.isdigit()):
-            return self._send(_text(411, "Content-Length is missing"))
+            return self._refuse(411, "Content-Length is missing")
         if len(length) > 9 or int(length) > MAX_REQUEST_BYTES:
-            return self._send(_text(413, "the request is too large"))
+            return self._refuse(413, "the request is too large")
         try:
             answer = self.server.witness.add_checkpoint(self.rfile.read(int(length)))
         except AttestError as fault:
-            answer = _text(500, fault.code)
-        return self._send(answer)
+            answer = text(500, fault.code)
+        return self.send(answer)
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802 - http.server's own name
         match = re.fullmatch("/([0-9a-f]{64})/checkpoint", self.path)
         if match is None:
-            return self._send(_text(404, "only /<sha256 of a log's origin>/checkpoint is here"))
-        return self._send(self.server.witness.checkpoint(match[1]))
+            return self.send(text(404, "only /<sha256 of a log's origin>/checkpoint is here"))
+        return self.send(self.server.witness.checkpoint(match[1]))
 
-    def _send(self, answer: WitnessAnswer) -> None:
-        self.close_connection = self.close_connection or answer.status in {404, 411, 413}
-        self.send_response(answer.status)
-        self.send_header("Content-Type", answer.content_type)
-        self.send_header("Content-Length", str(len(answer.body)))
-        self.end_headers()
-        self.wfile.write(answer.body)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's own name
-        """Silent: the command that serves reports what matters."""
+    def _refuse(self, status: int, line: str) -> None:
+        self.close_connection = True  # its body is not read
+        self.send(text(status, line))
 
 
 def _parse_request(body: bytes) -> tuple[int, list[bytes], bytes]:
@@ -368,9 +311,5 @@ def _malformed(detail: str) -> VerificationError:
     return VerificationError(f"the request {detail}", code="malformed-request")
 
 
-def _refused(status: int, fault: VerificationError) -> WitnessAnswer:
-    return _text(status, fault.message)
-
-
-def _text(status: int, line: str) -> WitnessAnswer:
-    return WitnessAnswer(status, "text/plain; charset=utf-8", f"{line}\n".encode())
+def _refused(status: int, fault: VerificationError) -> Answer:
+    return text(status, fault.message)

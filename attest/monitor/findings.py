@@ -13,11 +13,11 @@ from typing import Literal, TypeAlias, cast
 from attest.monitor import metrics
 from attest.monitor import thresholds as limit
 from attest.monitor.alerts import ALERTS
+from attest.monitor.cycle import Snapshot
 from attest.monitor.exposition import Number, Values
 from attest.monitor.series import bridge_minimum
 from attest.monitor.sizing import MIN_SUSTAINED_BLOCKS
 from attest.monitor.tasks import TASKS
-from attest.monitor.watch import Snapshot
 
 Severity: TypeAlias = Literal["critical", "warning", "info"]
 SEVERITIES: tuple[Severity, ...] = ("critical", "warning", "info")

@@ -23,8 +23,6 @@ _KINDS: tuple[NoticeKind, ...] = ("new", "worse", "lasting", "ended")
 #: An alert's name and what it is about.
 Key: TypeAlias = tuple[str, str]
 
-#: How long a finding holds before it is told, where there is no alert of its name.
-_UNLISTED_SECONDS = 300
 #: What comes back after its end was told has to be gone for twice as long each time, up to this.
 _LONGEST_QUIET = timedelta(hours=1)
 #: More events under the same name are told so long after the last were: whoever can cause them wakes nobody each time.
@@ -115,8 +113,7 @@ class Standing:
             return timedelta()
         if finding.alert == "CollectorFailed":
             return timedelta(seconds=limit.COLLECTOR_AGE)
-        alert = ALERTS.get(finding.alert)
-        return timedelta(seconds=_UNLISTED_SECONDS if alert is None else alert.for_seconds)
+        return timedelta(seconds=ALERTS[finding.alert].for_seconds)
 
 
 def _merged(found: Sequence[Finding]) -> Iterable[tuple[Finding, int]]:

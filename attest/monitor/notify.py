@@ -20,12 +20,12 @@ from urllib.parse import unquote
 from attest.config import Loaded, NotifyDestination
 from attest.errors import AttestError, ConflictError, OperatorError, printable
 from attest.monitor import metrics
+from attest.monitor.cycle import Snapshot
 from attest.monitor.exposition import Sample
 from attest.monitor.findings import SEVERITIES, Finding, undecided
 from attest.monitor.messages import LONGEST, Message, message, trial
 from attest.monitor.notices import Key, Seen, Standing, Terms, due, joined, noted, portioned
 from attest.monitor.told import NOTHING_TOLD, Notified
-from attest.monitor.watch import Snapshot
 from attest.records import from_json, to_json
 from attest.secrets import Secret, resolve
 from attest.store import Store

@@ -19,11 +19,11 @@ from attest.errors import AttestError, printable
 from attest.monitor import metrics, plots, series
 from attest.monitor import thresholds as limit
 from attest.monitor.alerts import ALERTS, INCIDENTS, Alert
+from attest.monitor.cycle import Snapshot
 from attest.monitor.exposition import Values
 from attest.monitor.findings import SEVERITIES, Finding, Severity, rank
 from attest.monitor.history import SPANS, History, Span, Step, merged
 from attest.monitor.plots import CURVES, Curve, Limit, Panel, Window
-from attest.monitor.watch import Snapshot
 from attest.publish.site import pages, words
 
 if TYPE_CHECKING:

@@ -3,36 +3,22 @@ cycle left and asks no chain."""
 
 from __future__ import annotations
 
-import socket
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler
-from socketserver import ThreadingTCPServer
-from types import TracebackType
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from attest.errors import OperatorError
+from attest.monitor.cycle import Snapshot
 from attest.monitor.exposition import CONTENT_TYPE
 from attest.monitor.findings import Finding
 from attest.monitor.page import FIRST_SECONDS, REFRESH_SECONDS, MonitorPage, View
-from attest.monitor.watch import Snapshot
+from attest.serving import Answer, Handler, Server, text
 
 #: A cycle is overdue after so many intervals without one, and after so many seconds at least.
 OVERDUE_CYCLES, OVERDUE_SECONDS = 3, 60
 _POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-_HTML, _TEXT = "text/html; charset=utf-8", "text/plain; charset=utf-8"
-
-
-@dataclass(frozen=True)
-class Answer:
-    """An HTTP answer: status, content type, body, and headers that not every answer has."""
-
-    status: int
-    content_type: str
-    body: bytes
-    headers: Mapping[str, str] = field(default_factory=dict)
+_HTML = "text/html; charset=utf-8"
 
 
 class Board:
@@ -61,18 +47,18 @@ class Board:
             metrics, age = self._metrics, self._clock() - self._at
         overdue = age > self._overdue
         if path == "/metrics":
-            return Answer(200, CONTENT_TYPE, metrics) if metrics else Answer(503, _TEXT, b"no cycle is through yet\n")
+            return Answer(200, CONTENT_TYPE, metrics) if metrics else text(503, "no cycle is through yet")
         if path == "/healthz":
             word = "overdue" if overdue else "ok"
-            told = f"{word}: the last cycle ended {age:.0f} s ago\n" if metrics else f"{word}: in the first cycle\n"
-            return Answer(503 if overdue else 200, _TEXT, told.encode())
+            told = f"the last cycle ended {age:.0f} s ago" if metrics else "in the first cycle"
+            return text(503 if overdue else 200, f"{word}: {told}")
         if path == "/":
             view = View.of(query)
             headers = {"Content-Security-Policy": self._maker.policy}
             if view.refresh:
                 headers["Refresh"] = str(REFRESH_SECONDS if metrics else FIRST_SECONDS)
             return Answer(200, _HTML, self._page(view, int(age) if overdue else None), headers)
-        return Answer(404, _TEXT, b"here are /metrics, /healthz and /\n")
+        return text(404, "here are /metrics, /healthz and /")
 
     def _page(self, view: View, overdue: int | None) -> bytes:
         """Made when it is asked for: once in each cycle; of an overdue one, at most every minute."""
@@ -86,14 +72,14 @@ class Board:
             return known[1]
 
 
-class MonitorServer:
-    """Serves a board in threads of its own; a context manager. ``address`` is host and port (0: any free one)."""
+class MonitorServer(Server):
+    """Serves a board; a context manager. ``address`` is host and port (0: any free one)."""
 
     def __init__(self, board: Board, address: tuple[str, int]) -> None:
         """Raises :class:`OperatorError` (``monitor-address``)."""
+        self.board = board
         try:
-            family, *_, place = socket.getaddrinfo(*address, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-            self._server = _Server(family, place, board)
+            super().__init__(address, _Handler)
         except OSError as fault:
             raise OperatorError(
                 f"monitor: cannot listen on {address[0]}:{address[1]} ({fault.strerror})",
@@ -101,71 +87,18 @@ class MonitorServer:
                 reason="Prometheus fetches the metrics over HTTP; another monitor may be listening there.",
                 advice="Choose another address with --listen, or stop what is listening there.",
             ) from None
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-
-    @property
-    def url(self) -> str:
-        host, port = map(str, self._server.server_address[:2])
-        return f"http://{f'[{host}]' if ':' in host else host}:{port}"
-
-    def __enter__(self) -> MonitorServer:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
 
 
-class _Server(ThreadingTCPServer):  # not HTTPServer, which asks DNS for its own name
-    daemon_threads = True
-    allow_reuse_address = True
+class _Handler(Handler):
+    server: MonitorServer
 
-    def __init__(self, family: int, address: Any, board: Board) -> None:
-        self.board = board
-        self.address_family = family
-        super().__init__(address, _Handler)
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: _Server
-    protocol_version = "HTTP/1.1"
-    timeout = 10  # seconds: a peer that stops sending does not keep its thread
-
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802 - http.server's own name
         path, _, query = self.path.partition("?")
-        self._send(self.server.board.answer(path, query))
+        self.send(self.server.board.answer(path, query))
 
-    def do_HEAD(self) -> None:
+    def do_HEAD(self) -> None:  # noqa: N802 - http.server's own name
         self.do_GET()
 
-    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """What http.server refuses by itself (another method, a request that does not read), without its page."""
-        self.close_connection = True  # a body may follow, and is not read
-        if code == 501:
-            self._send(Answer(405, _TEXT, b"only GET and HEAD are answered\n", {"Allow": "GET, HEAD"}))
-        else:
-            self._send(Answer(code, _TEXT, b"the request does not read\n"))
-
-    def _send(self, answer: Answer) -> None:
-        self.send_response(answer.status)
-        headers = {
-            "Content-Type": answer.content_type,
-            "Content-Length": str(len(answer.body)),
-            "Content-Security-Policy": _POLICY,
-            "X-Content-Type-Options": "nosniff",
-            "Cache-Control": "no-store",
-        }
-        for name, value in {**headers, **answer.headers}.items():
-            self.send_header(name, value)
-        if self.close_connection:
-            self.send_header("Connection", "close")
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(answer.body)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's own name
-        """Silent: the command that serves reports what matters."""
+    def send(self, answer: Answer) -> None:
+        headers = {"Content-Security-Policy": _POLICY, "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+        super().send(replace(answer, headers={**headers, **answer.headers}))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
 from attest.documents import PAYLOAD_TYPE, ChainBlocks, Digests, Predicate, Statement, Subject, Supersedes
+from attest.log.witness import Witness
 from attest.log.writer import LogWriter
 from attest.model import Block
 from attest.period import Period
@@ -16,6 +17,16 @@ from attest.records import digest, to_json
 from attest.signing import dsse
 from attest.store import LocalStore
 from tests.support import bundles
+
+
+def posting(witness: Witness) -> Callable[[bytes], tuple[int, bytes]]:
+    """The way to a witness of this process."""
+
+    def post(body: bytes) -> tuple[int, bytes]:
+        answer = witness.add_checkpoint(body)
+        return answer.status, answer.body
+
+    return post
 
 
 def payload(

@@ -131,7 +131,7 @@ def week(template: Path, url: str, folder: Path) -> Iterator[Week]:
     snapshot = rpc(url, "evm_snapshot")
     try:
         with WitnessServer(witness) as server:
-            (folder / "witness.url").write_text(server.url.removesuffix("/add-checkpoint"))
+            (folder / "witness.url").write_text(server.url)
             yield Week(folder, url)
     finally:
         rpc(url, "evm_revert", snapshot)

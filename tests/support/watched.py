@@ -14,7 +14,7 @@ from eth_abi.abi import encode
 from attest.chain.artifact import artifact
 from attest.chain.contracts import role_id
 from attest.config import Config, Loaded
-from attest.monitor.watch import Snapshot, Watch
+from attest.monitor.cycle import Snapshot, Watch
 from attest.store import LocalStore
 from tests.support.chains import ORACLE, REPORTERS, Error, Network, Node, config, fields
 from tests.support.eventful import Emission, matches

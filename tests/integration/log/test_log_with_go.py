@@ -19,6 +19,7 @@ from attest.records import encode_base64
 from attest.signing.dsse import assemble_envelope
 from attest.signing.ed25519 import Ed25519Signer
 from attest.store import LocalStore
+from tests.support.logs import posting
 
 pytestmark = pytest.mark.requires("go", "apt-get install golang-go golang-golang-x-mod-dev")
 
@@ -98,7 +99,7 @@ def test_go__cosigned_checkpoint__verifies_too(verifier: Path, log: LogWriter, c
     """A cosignature (type 4) beside the log's signature is an unknown key to a Go verifier, and ignored."""
     signer = Ed25519Signer(Ed25519PrivateKey.from_private_bytes(bytes([9]) * 32))
     witness = Witness("witness.example/w1", signer, [log.key], tmp_path / "witness.json", lambda: 1_763_942_340)
-    collect_cosignature(log, SIZE, witness.key, lambda body: witness.add_checkpoint(body)[::2])
+    collect_cosignature(log, SIZE, witness.key, posting(witness))
     witness.close()
     note = log.proof_file(0, SIZE).split(b"\n\n", 1)[1]
     assert b"witness.example/w1" in note

@@ -27,9 +27,10 @@ from attest.log.note import parse_vkey, sign_note
 from attest.log.witness import Witness, request_cosignature
 from attest.log.writer import LogWriter
 from attest.records import digest, encode_base64, to_json
+from attest.serving import Answer
 from tests.support import bundles
 from tests.support.commands import attest, read_document, running
-from tests.support.logs import entry, log_of, payload
+from tests.support.logs import entry, log_of, payload, posting
 
 AT = "2026-11-26T08:00:00Z"
 WEEKS = [entry(payload(f"2026-W{week}")) for week in (44, 45, 46, 47)]
@@ -181,7 +182,7 @@ DYING = """
 import os, sys
 from pathlib import Path
 from tests.integration.log.test_watch_and_witness import open_witness
-from tests.support.logs import log_of
+from tests.support.logs import log_of, posting
 from attest.log.witness import request_cosignature
 folder, at = Path(sys.argv[1]), int(sys.argv[2])
 witness = open_witness(folder)
@@ -197,7 +198,7 @@ def dying(act):
     return call
 os.fsync, Path.replace, Path.open = dying(os.fsync), dying(Path.replace), dying(Path.open)
 note = log.checkpoint(3).note.to_bytes()
-line = request_cosignature(lambda body: witness.add_checkpoint(body)[::2], note, log.consistency, witness.key, 2)
+line = request_cosignature(posting(witness), note, log.consistency, witness.key, 2)
 (folder / "signed").write_text(line.line)
 """
 
@@ -212,7 +213,7 @@ def test_witness__killed_at_any_step_of_a_state_write__never_signs_what_it_forgo
     forged = log_of(tmp_path / "forged", FORGED[:3])
     witness = open_witness(tmp_path)
     two = honest.checkpoint(2).note.to_bytes()
-    request_cosignature(lambda body: witness.add_checkpoint(body)[::2], two, honest.consistency, witness.key)
+    request_cosignature(posting(witness), two, honest.consistency, witness.key)
     witness.close()
     before = (tmp_path / "witness.json").read_bytes()
     died = 0
@@ -225,7 +226,7 @@ def test_witness__killed_at_any_step_of_a_state_write__never_signs_what_it_forgo
         again = open_witness(tmp_path)  # the state is whole, the lock is free
         signed = (tmp_path / "signed").exists()
         held = again.add_checkpoint(b"old 9999\n\n" + log_note(9999))
-        assert held == (409, "text/x.tlog.size", b"3\n") or not signed
+        assert held == Answer(409, "text/x.tlog.size", b"3\n") or not signed
         size = int(held.body)
         lines = [f"old {size}", *map(encode_base64, forged.consistency(size, 3)), "", ""]
         assert again.add_checkpoint("\n".join(lines).encode() + forged.checkpoint(3).note.to_bytes()).status == 422

@@ -62,7 +62,7 @@ def call(server: WitnessServer, method: str, path: str, body: bytes | None, **he
 
 
 def post(server: WitnessServer, body: bytes) -> tuple[int, bytes]:
-    status, _, content = call(server, "POST", urlsplit(server.url).path, body)
+    status, _, content = call(server, "POST", "/add-checkpoint", body)
     return status, content
 
 
@@ -85,7 +85,7 @@ def test_witness__conflict__carries_the_size_in_its_own_type(log: LogWriter, ser
 def test_witness__anything_but_a_checkpoint__is_answered_and_refused(server: WitnessServer) -> None:
     assert call(server, "POST", "/elsewhere", b"x")[0] == 404
     assert call(server, "GET", "/add-checkpoint", None)[0] == 404
-    assert call(server, "PUT", "/add-checkpoint", b"x")[0] == 501
+    assert call(server, "PUT", "/add-checkpoint", b"x")[::2] == (405, b"only GET and POST are answered\n")
     assert call(server, "POST", "/add-checkpoint", b"")[0] == 400
     assert call(server, "POST", "/add-checkpoint", None, **{"Content-Length": "-1"})[0] == 411
     assert call(server, "POST", "/add-checkpoint", None, **{"Content-Length": "9" * 5000})[0] == 413
@@ -125,7 +125,6 @@ def _base64(node: bytes) -> str:
 
 def test_witness_server__binds_to_this_machine_only(server: WitnessServer) -> None:
     assert server.url.startswith("http://127.0.0.1:")
-    assert server.url.endswith("/add-checkpoint")
 
 
 def test_witness_server__port_is_taken__is_refused(witness: Witness) -> None:

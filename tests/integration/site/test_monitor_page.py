@@ -15,11 +15,11 @@ from playwright.sync_api import Page as BrowserPage
 from attest import devnet
 from attest.chain.devnet import Anvil
 from attest.cli.common import load
+from attest.monitor.cycle import Watch
 from attest.monitor.findings import Finding, findings
 from attest.monitor.history import History, Memory
 from attest.monitor.page import MonitorPage
 from attest.monitor.server import Board, MonitorServer
-from attest.monitor.watch import Watch
 from attest.store import LocalStore
 from tests.support.past import note_week
 from tests.support.practice import rpc

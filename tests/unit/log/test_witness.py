@@ -25,12 +25,14 @@ from attest.log.note import (
     verifier_key,
     verify_cosignature,
 )
-from attest.log.witness import MAX_HASHES, Witness, WitnessAnswer, collect_cosignature, request_cosignature
+from attest.log.witness import MAX_HASHES, Witness, collect_cosignature, request_cosignature
 from attest.log.writer import LogWriter
 from attest.merkle.proof import EMPTY_ROOT
 from attest.merkle.tree import MerkleTree
 from attest.records import digest, encode_base64
+from attest.serving import Answer
 from attest.signing.ed25519 import Ed25519Signer
+from tests.support.logs import posting
 
 Signers = Callable[[int], Ed25519Signer]
 Envelopes = Callable[..., bytes]
@@ -63,7 +65,7 @@ def request(old: int, leaves: list[bytes], note: Note, path: list[bytes] | None 
     return "\n".join([f"old {old}", *map(encode_base64, proof), "", ""]).encode() + note.to_bytes()
 
 
-def ask(witness: Witness, old: int, leaves: list[bytes], signer: Ed25519Signer) -> WitnessAnswer:
+def ask(witness: Witness, old: int, leaves: list[bytes], signer: Ed25519Signer) -> Answer:
     return witness.add_checkpoint(request(old, leaves, head(leaves, signer)))
 
 
@@ -132,7 +134,7 @@ def test_witness__smaller_or_unknown_old_size__is_told_the_size_it_holds(
     ask(witness, 0, LEAVES[:5], note_signer(1))
     for old, size in ((0, 3), (3, 5), (0, 9), (6, 9), (3, 4)):
         answer = ask(witness, old, LEAVES[:size], note_signer(1))
-        assert answer == WitnessAnswer(409, "text/x.tlog.size", b"5\n")
+        assert answer == Answer(409, "text/x.tlog.size", b"5\n")
 
 
 def test_witness__old_size_above_the_checkpoints__is_a_bad_request(witness: Witness, note_signer: Signers) -> None:
@@ -343,11 +345,7 @@ class Post:
 
 
 def to(witness: Witness) -> Post:
-    def answer(body: bytes) -> tuple[int, bytes]:
-        status, _, content = witness.add_checkpoint(body)
-        return status, content
-
-    return Post(answer)
+    return Post(posting(witness))
 
 
 def test_collect__witness_without_memory__cosigns_at_once_and_it_is_kept(log: LogWriter, witness: Witness) -> None:

@@ -12,9 +12,9 @@ from pydantic import ValidationError
 from attest.chain.contracts import role_id
 from attest.config import Monitor
 from attest.errors import OperatorError
+from attest.monitor.cycle import Snapshot, Watch
 from attest.monitor.findings import findings
 from attest.monitor.tasks import TASKS
-from attest.monitor.watch import Snapshot, Watch
 from tests.support import eventful
 from tests.support.chains import ORACLE, Error
 from tests.support.eventful import Emission, emission

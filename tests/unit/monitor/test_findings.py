@@ -10,10 +10,10 @@ import pytest
 
 from attest.errors import ChainError
 from attest.monitor.alerts import ALERTS
+from attest.monitor.cycle import Failure, Snapshot
 from attest.monitor.exposition import Sample
 from attest.monitor.findings import findings, network_findings, undecided
 from attest.monitor.metrics import CATALOGUE, ENDED, RECENT, RESERVE, SUFFICIENT, SUPPLY, SURPLUS
-from attest.monitor.watch import Failure, Snapshot
 from tests.support.rule_cases import FEWEST_TRANSFERS, LEVELS, RATES, RISES, Level
 
 METRICS = {metric.name: metric for metric in CATALOGUE}

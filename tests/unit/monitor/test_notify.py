@@ -16,12 +16,12 @@ import pytest
 from attest.config import Config, Loaded
 from attest.errors import ChainError, OperatorError
 from attest.monitor import metrics
+from attest.monitor.cycle import Failure, Snapshot
 from attest.monitor.exposition import Metric, Sample
 from attest.monitor.findings import Finding
 from attest.monitor.messages import Message
 from attest.monitor.notices import AT_ONCE
 from attest.monitor.notify import Notifier, Outcome
-from attest.monitor.watch import Failure, Snapshot
 from attest.store import LocalStore
 from tests.support.watched import World, configuration
 

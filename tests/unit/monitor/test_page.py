@@ -13,11 +13,11 @@ import pytest
 
 from attest.config import Loaded
 from attest.errors import OperatorError
+from attest.monitor.cycle import Snapshot, Watch
 from attest.monitor.findings import Finding, findings
 from attest.monitor.history import History, Memory, Span, Step
 from attest.monitor.metrics import HEAD_TIME
 from attest.monitor.page import OPEN_TOKENS, PLOTTED, MonitorPage, View
-from attest.monitor.watch import Snapshot, Watch
 from attest.store import LocalStore
 from tests.support.chains import ORACLE, Network, config
 from tests.support.watched import ALL, LEDGER, World, address, watching

@@ -12,11 +12,11 @@ import pytest
 
 from attest.block import Block
 from attest.monitor import metrics
+from attest.monitor.cycle import Snapshot
 from attest.monitor.exposition import Sample
 from attest.monitor.history import History, Memory
 from attest.monitor.page import MonitorPage, View
 from attest.monitor.server import Board
-from attest.monitor.watch import Snapshot
 from tests.support.watched import World, configuration
 
 AT = datetime(2026, 11, 30, 8, tzinfo=UTC)
