@@ -167,7 +167,7 @@ class HttpTransport:
                 return Reply(response.status_code, bytes(received))
         except (httpx2.ConnectError, httpx2.TimeoutException) as fault:
             raise TransportFault(f"{type(fault).__name__}: {fault}", again=True) from None
-        except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError) as fault:
+        except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, ValueError) as fault:
             # Its text may quote the URL; its kind is enough.
             raise TransportFault(f"the exchange broke off ({type(fault).__name__})", again=False) from None
 
