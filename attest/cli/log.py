@@ -241,14 +241,13 @@ def _go_on(output: Output, watching: Watch, every: int, acknowledge: Sequence[st
     last: Look | None = None
     try:
         while True:
-            look = watching.look(judged_at(None), acknowledge if last is None else ())
+            before, last = last, watching.look(judged_at(None), acknowledge if last is None else ())
             if output.json:
-                click.echo(json.dumps(look.as_json()))
-            elif last is None:
-                _print_look(output, look)
+                click.echo(json.dumps(last.as_json()))
+            elif before is None:
+                _print_look(output, last)
             else:
-                _print_changes(look, last.unreachable)
-            last = look
+                _print_changes(last, before.unreachable)
             time.sleep(every)
     except KeyboardInterrupt:
         return EXIT_DONE if last is None else last.exit_code

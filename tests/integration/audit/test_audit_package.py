@@ -36,7 +36,8 @@ from tests.support.auditors import Gpg, appoint, unpacked
 from tests.support.commands import Said, attest
 from tests.support.practice import Week
 
-pytestmark = pytest.mark.requires("gpg", "apt-get install gnupg")
+#: The same lines many times; other tests cover them.
+pytestmark = [pytest.mark.requires("gpg", "apt-get install gnupg"), pytest.mark.no_cover]
 
 
 def packaged(week: Week, out: Path, *words: object) -> Said:

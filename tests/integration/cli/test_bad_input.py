@@ -34,6 +34,9 @@ from tests.support.spoiling import (
     without_gas,
 )
 
+#: The same lines many times; other tests cover them.
+pytestmark = pytest.mark.no_cover
+
 BANK = "nordlicht-bank.camt053.xml"
 TRUSTEE = "treuhand-rhein.csv"
 

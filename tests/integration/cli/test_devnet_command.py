@@ -17,6 +17,9 @@ from attest.scenarios import SITUATIONS, Contracts
 from tests.support.commands import attest, attest_process, modes_hold, read_document, running
 from tests.support.practice import Week
 
+#: The same lines many times; other tests cover them.
+pytestmark = pytest.mark.no_cover
+
 
 def devnet(folder: Path, *words: object) -> tuple[int, dict[str, object]]:
     said = attest_process("devnet", "--directory", folder, *words, "--json")

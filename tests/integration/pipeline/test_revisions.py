@@ -28,6 +28,9 @@ from attest.verify.trust import load_trust
 from attest.verify.verifier import verify_bundle
 from tests.support.practice import Week
 
+#: The same lines many times; other tests cover them.
+pytestmark = pytest.mark.no_cover
+
 REASON = "a custodian corrected its statement"
 FIRST, SECOND = "attestations/2026-W47", "attestations/2026-W47.1"
 CUTOFF = datetime(2026, 11, 22, 23, 59, 59, tzinfo=UTC)

@@ -13,6 +13,9 @@ from attest.errors import ChainError, ConflictError, OperatorError, SourceError
 from attest.steps.context import Choices
 from tests.support.practice import Week
 
+#: The same lines many times; other tests cover them.
+pytestmark = pytest.mark.no_cover
+
 TRUSTEE_USD = "atlantic-trustees-usd.csv"
 
 

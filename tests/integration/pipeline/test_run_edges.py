@@ -28,6 +28,9 @@ from attest.steps.context import Choices
 from attest.store import LocalStore
 from tests.support.practice import Narration, Week
 
+#: The same lines many times; other tests cover them.
+pytestmark = pytest.mark.no_cover
+
 RUN = "runs/2026-W47/1"
 CUTOFF = datetime(2026, 11, 22, 23, 59, 59, tzinfo=UTC)
 

@@ -13,6 +13,9 @@ from attest import config, devnet, pipeline
 from attest.environment import build
 from tests.support.practice import Narration, Week
 
+#: The same lines many times; other tests cover them.
+pytestmark = pytest.mark.no_cover
+
 
 @pytest.fixture
 def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:

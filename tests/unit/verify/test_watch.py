@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from attest.cli.main import main
@@ -533,6 +534,24 @@ def test_watch__second_watch_with_the_state__is_refused(desk: Desk) -> None:
     first.close()
     assert code == 2
     assert "in use by another watch" in errors
+
+
+def test_watch__interrupted_when_a_look_was_just_told__ends_with_that_looks_exit_code(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.look()
+    desk.serve(FORGED[:4])
+    echo = click.echo
+
+    def echo_and_end(text: str) -> None:
+        echo(text)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(click, "echo", echo_and_end)
+
+    code, output, _ = desk.command("--json", "--every", "1")
+
+    assert code == json.loads(output)["exit_code"] == 6
 
 
 def test_watch__no_state_named__keeps_one_per_log_at_home(
