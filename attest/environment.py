@@ -104,7 +104,7 @@ def evidence_cipher(loaded: Loaded) -> Cipher | None:
 def post(url: str, body: bytes, content_type: str = "text/plain; charset=utf-8") -> tuple[int, bytes]:
     """POST to a witness or a time-stamping authority; returns status and body. Raises ``OSError`` when it cannot be
     reached, without the URL, which may carry credentials."""
-    from attest.chain.rpc import HttpTransport, TransportFault
+    from attest.posting import HttpTransport, TransportFault
 
     try:
         reply = HttpTransport(_POST_SECONDS, content_type=content_type).post(url, body)

@@ -15,9 +15,10 @@ from attest.chain import devnet
 from attest.chain.artifact import artifact
 from attest.chain.contracts import reserve_oracle, token
 from attest.chain.devnet import Anvil, Deployment, TokenPlan, dev_key
-from attest.chain.rpc import MAX_BATCH, ChainClient, HttpTransport, Request
+from attest.chain.rpc import MAX_BATCH, ChainClient, Request
 from attest.chain.submission import Intent, Submitter
 from attest.config import Chain, Contract, Fees
+from attest.posting import HttpTransport
 from attest.signing.keystore import KeystoreSigner
 from attest.signing.transaction import DigestTransactionSigner, Transaction
 from attest.store import LocalStore

@@ -16,10 +16,11 @@ from typing import Any
 
 from attest.chain.artifact import artifact
 from attest.chain.logs import SPAN, event, read
-from attest.chain.rpc import ChainClient, HttpTransport
+from attest.chain.rpc import ChainClient
 from attest.monitor.events import watch
 from attest.monitor.index import EventIndex
 from attest.monitor.totals import reading
+from attest.posting import HttpTransport
 from benchmarks.harness import Benchmark, Measured
 
 EVENTS = 100_000

@@ -19,12 +19,13 @@ from typing import Any, NamedTuple
 from attest.chain.header import Header
 from attest.chain.header import read as read_header
 from attest.chain.logs import SPAN
-from attest.chain.rpc import TOO_LARGE, TOO_SLOW, ChainClient, Request, RpcError
+from attest.chain.rpc import ChainClient, Request, RpcError
 from attest.chain.values import count, malformed
 from attest.errors import ChainError
 from attest.model import Block
 from attest.monitor import events
 from attest.monitor.events import Event, Query, Unreadable
+from attest.posting import TOO_LARGE, TOO_SLOW
 
 #: The newest blocks, read with all their headers.
 CAREFUL = 128

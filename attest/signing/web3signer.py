@@ -17,12 +17,11 @@ from dataclasses import dataclass, fields
 from ipaddress import ip_address
 from itertools import count
 from pathlib import Path
-from queue import Empty, SimpleQueue
-from threading import Event, Thread
 from typing import Any, TypeAlias
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from attest.errors import OperatorError, VerificationError, printable
+from attest.posting import HttpTransport, TransportFault
 from attest.records import dump_plain, load_plain
 from attest.secrets import Secret
 from attest.signing.external import PATIENCE, BusyError, Patience, denied, unavailable, unfaithful, unusable
@@ -230,63 +229,18 @@ def _malformed(detail: str) -> OperatorError:
 # -- HTTP ------------------------------------------------------------------------------------------------------------
 
 
-class HttpPost:
-    """A :data:`Post` by httpx2: no redirects, no proxies from the environment, a capped body and a total deadline.
+def http_post(url: str, timeout: float, tls: ssl.SSLContext | None = None) -> Post:
+    """A :data:`Post` to ``url`` with a deadline of ``timeout`` seconds."""
+    transport = HttpTransport(timeout, max_body_bytes=_MAX_BODY_BYTES, tls=tls)
 
-    httpx2's own time-outs are per read, and a server that sends a byte now and then outlives them; so each request runs
-    in a thread of its own that is abandoned ``timeout`` seconds after the start.
-    """
-
-    def __init__(self, url: str, timeout: float, tls: ssl.SSLContext | None) -> None:
-        import httpx2
-
-        self._url = url
-        self._timeout = timeout
-        self._client = httpx2.Client(
-            timeout=timeout,
-            follow_redirects=False,
-            trust_env=False,
-            verify=False if tls is None else tls,  # None: plain http
-            headers={"Content-Type": "application/json", "Accept-Encoding": "identity"},
-        )
-
-    def __call__(self, body: bytes) -> tuple[int, bytes]:
-        """Post ``body``. Raises :class:`BusyError`, without the URL."""
-        outcome: SimpleQueue[tuple[int, bytes] | Exception] = SimpleQueue()
-
-        abandoned = Event()
-
-        def work() -> None:
-            try:
-                outcome.put(self._exchange(body, abandoned))
-            except Exception as fault:
-                outcome.put(fault)
-
-        Thread(target=work, daemon=True).start()
+    def post(body: bytes) -> tuple[int, bytes]:
         try:
-            result = outcome.get(timeout=self._timeout)
-        except Empty:
-            abandoned.set()
-            raise BusyError(f"no complete answer within {self._timeout:g} s") from None
-        if isinstance(result, Exception):
-            raise result
-        return result
+            reply = transport.post(url, body)
+        except TransportFault as fault:
+            raise BusyError(printable(fault.detail)) from None
+        return reply.status, reply.body
 
-    def _exchange(self, body: bytes, abandoned: Event) -> tuple[int, bytes]:
-        import httpx2
-
-        received = bytearray()
-        try:
-            with self._client.stream("POST", self._url, content=body) as response:
-                for chunk in response.iter_raw():
-                    received += chunk
-                    if len(received) > _MAX_BODY_BYTES:
-                        raise BusyError(f"the answer is larger than {_MAX_BODY_BYTES} bytes")
-                    if abandoned.is_set():
-                        break
-                return response.status_code, bytes(received)
-        except (httpx2.HTTPError, httpx2.StreamError) as fault:
-            raise BusyError(f"no answer ({type(fault).__name__}: {printable(str(fault))})") from None
+    return post
 
 
 def _tls(endpoint: Endpoint, password: Secret | None) -> ssl.SSLContext | None:
@@ -326,7 +280,7 @@ def open_transaction_signer(location: str, *, address: str, password: Secret | N
             reason="Roles name the pinned account; another one's transaction would be refused.",
             advice="Correct the one that is wrong; the part after # can be left out.",
         )
-    post = HttpPost(endpoint.url, PATIENCE.timeout, _tls(endpoint, password))
+    post = http_post(endpoint.url, PATIENCE.timeout, _tls(endpoint, password))
     signer = Web3Signer(name, address, post, PATIENCE)
     signer.check_account()
     return signer

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import pytest
 
 from attest import environment
-from attest.chain.rpc import MAX_BODY_BYTES
+from attest.posting import MAX_BODY_BYTES
 
 
 @contextmanager

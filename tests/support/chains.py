@@ -11,9 +11,9 @@ from eth_abi.abi import encode
 from eth_hash.auto import keccak
 
 from attest.chain import header
-from attest.chain.rpc import Reply, TransportFault
 from attest.config import Config
 from attest.model import Block
+from attest.posting import Reply, TransportFault
 
 # Digits only: the same with and without a checksum (EIP-55).
 REPORTERS = ("0x" + "31" * 20, "0x" + "32" * 20, "0x" + "33" * 20)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import multiprocessing
 from typing import Any
 
-from attest.chain.rpc import ChainClient, HttpTransport
+from attest.chain.rpc import ChainClient
 from attest.monitor.index import EventIndex
+from attest.posting import HttpTransport
 from tests.support.chains import Network, Node
 from tests.support.eventful import WATCHED, EventfulChain
 from tests.support.measuring import unmeasured

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from attest import config, devnet, pipeline
-from attest.chain.rpc import HttpTransport, Reply, connect
+from attest.chain.rpc import connect
 from attest.environment import build
 from attest.errors import AttestError
+from attest.posting import HttpTransport, Reply
 from attest.steps.context import Environment
 from attest.store import LocalStore
 from tests.support.measuring import unmeasured

@@ -8,7 +8,8 @@ import time
 from typing import Any
 
 from attest.chain.devnet import Anvil
-from attest.chain.rpc import ChainClient, HttpTransport
+from attest.chain.rpc import ChainClient
+from attest.posting import HttpTransport
 from tests.support.eventful import (
     ACCESS,
     BRIDGE,

@@ -11,7 +11,7 @@ from typing import Any
 from eth_abi.abi import encode
 from eth_hash.auto import keccak
 
-from attest.chain.rpc import Reply
+from attest.posting import Reply
 from attest.signing.keystore import KeystoreSigner
 from attest.signing.transaction import DigestTransactionSigner, Transaction, decode, transaction_hash
 from attest.store import Store

@@ -17,10 +17,11 @@ from typing import Any
 from attest.chain import devnet
 from attest.chain.contracts import reserve_oracle
 from attest.chain.devnet import TokenPlan, dev_key
-from attest.chain.rpc import ChainClient, HttpTransport, Reply
+from attest.chain.rpc import ChainClient
 from attest.chain.submission import Intent, Submitter
 from attest.config import Chain, Contract, Fees
 from attest.errors import AttestError, ChainError
+from attest.posting import HttpTransport, Reply
 from attest.signing.transaction import Transaction
 from attest.store import LocalStore, OverlayStore, Store
 from tests.support.killing import CONTEXT

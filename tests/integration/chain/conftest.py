@@ -12,8 +12,9 @@ from eth_utils.address import to_checksum_address
 
 from attest.chain import devnet
 from attest.chain.devnet import Anvil, TokenPlan
-from attest.chain.rpc import ChainClient, HttpTransport
+from attest.chain.rpc import ChainClient
 from attest.config import Config
+from attest.posting import HttpTransport
 from tests.support import chains
 
 ADMIN, REPORTERS, PUBLISHER = 0, (1, 2, 3), 4

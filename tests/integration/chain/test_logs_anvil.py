@@ -6,7 +6,8 @@ from attest.chain import devnet
 from attest.chain.artifact import artifact
 from attest.chain.devnet import Anvil, TokenPlan, dev_key
 from attest.chain.logs import event, read
-from attest.chain.rpc import ChainClient, HttpTransport
+from attest.chain.rpc import ChainClient
+from attest.posting import HttpTransport
 
 REPORTER = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
 

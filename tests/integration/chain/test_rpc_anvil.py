@@ -11,9 +11,10 @@ import pytest
 from eth_hash.auto import keccak
 
 from attest.chain import contracts, rpc
-from attest.chain.rpc import ChainClient, HttpTransport, TransportFault, connect
+from attest.chain.rpc import ChainClient, connect
 from attest.config import Chain
 from attest.errors import ChainError
+from attest.posting import HttpTransport, TransportFault
 from tests.integration.chain.conftest import PUBLISHER, REPORTERS, Deployed
 
 BASE = Path()

@@ -13,10 +13,11 @@ import pytest
 from attest.chain import devnet
 from attest.chain.contracts import attestation_registry, reserve_oracle
 from attest.chain.devnet import Anvil, TokenPlan, dev_key
-from attest.chain.rpc import ChainClient, HttpTransport, Reply
+from attest.chain.rpc import ChainClient
 from attest.chain.submission import Intent, Submitter
 from attest.config import Chain, Contract, Fees
 from attest.errors import ChainError
+from attest.posting import HttpTransport, Reply
 from attest.signing.keystore import KeystoreSigner
 from attest.signing.transaction import DigestTransactionSigner, Transaction
 from attest.store import LocalStore, Store

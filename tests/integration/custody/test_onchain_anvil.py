@@ -17,7 +17,7 @@ import pytest
 
 from attest.chain import devnet
 from attest.chain.devnet import Anvil, Deployment, TokenPlan
-from attest.chain.rpc import ChainClient, HttpTransport
+from attest.chain.rpc import ChainClient
 from attest.config import Collection
 from attest.custody import formats
 from attest.custody.document import Document
@@ -25,6 +25,7 @@ from attest.custody.http import HttpClient
 from attest.custody.ownership import Claim, check_signature
 from attest.custody.reach import Asked, Reach
 from attest.errors import SourceError
+from attest.posting import HttpTransport
 from tests.integration.conftest import GENESIS
 from tests.support.practice import rpc
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from attest.chain.devnet import Anvil
-from attest.chain.rpc import ChainClient, HttpTransport
+from attest.chain.rpc import ChainClient
 from attest.monitor.totals import reading
+from attest.posting import HttpTransport
 from tests.support.indexing import open_index, start_indexer
 from tests.support.lively import LivelyChain, assert_whole
 

@@ -12,9 +12,10 @@ from typing import Any, cast
 import pytest
 
 from attest.chain.devnet import Anvil
-from attest.chain.rpc import ChainClient, HttpTransport
+from attest.chain.rpc import ChainClient
 from attest.errors import OperatorError
 from attest.monitor.totals import reading
+from attest.posting import HttpTransport
 from tests.support.indexing import content, open_index, start_indexer
 from tests.support.lively import LivelyChain, assert_whole
 from tests.support.postgresql import PASSWORD, Server, postgresql

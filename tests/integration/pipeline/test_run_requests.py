@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from attest import config, devnet, pipeline
-from attest.chain.rpc import HttpTransport, Reply, connect
+from attest.chain.rpc import connect
 from attest.environment import build
+from attest.posting import HttpTransport, Reply
 from tests.support.many import due_week
 from tests.support.practice import Narration
 

@@ -27,7 +27,7 @@ from attest.signing.external import Patience
 from attest.signing.keystore import KeystoreSigner
 from attest.signing.signer import SECP256K1_ORDER, open_digest_signer
 from attest.signing.transaction import DigestTransactionSigner, Transaction, decode, open_transaction_signer
-from attest.signing.web3signer import HttpPost, Web3Signer, parse_uri
+from attest.signing.web3signer import Web3Signer, http_post, parse_uri
 
 KEY, OTHER = KeystoreSigner(bytes([7]) * 32), KeystoreSigner(bytes([9]) * 32)
 CONTRACT = "0x5FbDB2315678afecb367f032d93F642f64180aa3"
@@ -123,7 +123,7 @@ def opened(fake: FakeWeb3Signer, *, timeout: float = 10) -> tuple[Web3Signer, li
     """A signer, and the pauses that it makes (without making them)."""
     pauses: list[float] = []
     patience = Patience(timeout=timeout, sleep=pauses.append)
-    return Web3Signer("web3signer:here", KEY.address, HttpPost(fake.url, timeout, None), patience), pauses
+    return Web3Signer("web3signer:here", KEY.address, http_post(fake.url, timeout), patience), pauses
 
 
 def refused(signer: Web3Signer, transaction: Transaction = LEGACY) -> OperatorError:

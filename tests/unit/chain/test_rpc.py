@@ -15,9 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attest.chain import rpc
-from attest.chain.rpc import ChainClient, HttpTransport, Reply, Request, RpcError, TransportFault, connect
+from attest.chain.rpc import ChainClient, Request, RpcError, connect
 from attest.config import Chain
 from attest.errors import ChainError, OperatorError
+from attest.posting import HttpTransport, Reply, TransportFault
 from tests.support.chains import Error, Line, Network, Node, fields
 
 URL = "https://user:hunter22@one.example/v2/key-8f3a2b?token=t0psecret"
@@ -744,8 +745,8 @@ def test_send_raw__nothing__sends_nothing():
 # -- HTTP ------------------------------------------------------------------------------------------------------------
 
 
-def http(handler: Any, timeout: float = 5.0) -> HttpTransport:
-    return HttpTransport(timeout, transport=httpx2.MockTransport(handler))
+def http(handler: Any, timeout: float = 5.0, **options: int) -> HttpTransport:
+    return HttpTransport(timeout, transport=httpx2.MockTransport(handler), **options)
 
 
 class Body(httpx2.SyncByteStream):
@@ -776,15 +777,15 @@ def test_http__redirect__is_not_followed():
     assert http(handler).post("http://node.example/", b"").status == 307
 
 
-def test_http__endless_body__is_cut_off(monkeypatch):
-    monkeypatch.setattr(rpc, "MAX_BODY_BYTES", 10_000)
-
+def test_http__endless_body__is_cut_off():
     def endless() -> Iterator[bytes]:
         while True:
             yield b"x" * 1000
 
     with pytest.raises(TransportFault, match="larger than 10000 bytes") as caught:
-        http(lambda request: httpx2.Response(200, stream=Body(endless()))).post("http://node.example/", b"")
+        http(lambda request: httpx2.Response(200, stream=Body(endless())), max_body_bytes=10_000).post(
+            "http://node.example/", b""
+        )
     assert not caught.value.again
 
 

@@ -680,7 +680,7 @@ def test_preflight__wrong_chain__is_one_finding(world):
 
 
 def test_preflight__one_of_two_endpoints_down__warns(world):
-    from attest.chain.rpc import Reply
+    from attest.posting import Reply
 
     down = Node(faults=[Reply(503, b"")] * 99)
     nodes = {URL: world.node, "http://down.example": down}

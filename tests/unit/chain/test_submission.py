@@ -14,10 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from attest.chain.journal import JournalEntry
-from attest.chain.rpc import ChainClient, TransportFault
+from attest.chain.rpc import ChainClient
 from attest.chain.submission import Intent, Submitter
 from attest.config import Chain, Fees
 from attest.errors import ChainError, ConflictError, OperatorError
+from attest.posting import TransportFault
 from attest.records import from_json, to_json
 from attest.signing.transaction import Transaction, TransactionSigner
 from attest.store import LocalStore, OverlayStore, Store

@@ -15,13 +15,13 @@ import pytest
 import rlp
 from eth_utils.crypto import keccak
 
-from attest.chain.rpc import TransportFault
 from attest.errors import ChainError, OperatorError
 from attest.monitor.chunks import CAREFUL
 from attest.monitor.cycle import Snapshot
 from attest.monitor.findings import findings, network_findings, notes
 from attest.monitor.history import SPANS
 from attest.monitor.tasks import TASKS
+from attest.posting import TransportFault
 from tests.support.chains import ORACLE, REPORTERS, Error, Line
 from tests.support.eventful import SETTLED, emission
 from tests.support.watched import (

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from attest.chain.rpc import TOO_LARGE, Reply, TransportFault
 from attest.errors import AttestError, ChainError, ConflictError, OperatorError
 from attest.monitor import tables
 from attest.monitor.chunks import CAREFUL, MAX_LOGS
 from attest.monitor.events import STATUSES, Statuses, watch
 from attest.monitor.index import KEPT, EventIndex, Progress
 from attest.monitor.totals import reading
+from attest.posting import TOO_LARGE, Reply, TransportFault
 from tests.support.chains import Error, Node
 from tests.support.eventful import (
     FAILED,
