@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Literal
@@ -18,8 +19,10 @@ from attest.errors import AttestError
 from attest.log.timestamp import QUERY_TYPE, request_stamp
 from attest.money import currency, group
 from attest.monitor.cycle import Watch
+from attest.monitor.exposition import Values
 from attest.monitor.findings import network_findings
 from attest.monitor.metrics import VALIDATOR
+from attest.monitor.thresholds import VALIDATOR_AGE
 from attest.period import Period
 from attest.records import format_instant
 from attest.scaffold import PLACEHOLDER
@@ -68,7 +71,10 @@ def network(loaded: Loaded) -> Iterator[Finding]:
     found = network_findings(snapshot)
     wrong = {each.subject for each in found}
     for chain, block in snapshot.blocks.items():
-        seen = sum(each.metric is VALIDATOR and each.labels[0] == chain for each in snapshot.samples)
+        seen = sum(
+            of == chain and block.timestamp - at <= VALIDATOR_AGE
+            for (of, _), at in Values(snapshot.samples).each(VALIDATOR)
+        )
         if chain not in wrong:
             age = int(snapshot.at.timestamp()) - block.timestamp
             yield Finding("ok", f"chain {chain}", f"block {block.number} is {age} s old; QBFT validators seen: {seen}")
@@ -78,9 +84,13 @@ def network(loaded: Loaded) -> Iterator[Finding]:
                 yield Finding("ok", head.endpoint, f"chain {chain}: block {head.block.number}")
     if "publisher" not in wrong and not any(each.collector == "jobs" for each in snapshot.failures):
         yield Finding("ok", "publisher", "no run was refused in the last day, and none waits for a person")
+    down = any(each.alert == "RpcEndpointDown" for each in found)
     for failure in snapshot.failures:
+        if failure.error.code == "endpoints-down" and down:
+            continue  # said of each endpoint
         if failure.collector.startswith("network-") or failure.collector == "jobs":
-            yield _failed(failure.collector, failure.error)
+            told = _failed(failure.collector, failure.error)
+            yield replace(told, advice=_NEXT_AFTER.get(failure.error.code, told.advice))
     for each in found:
         state: Literal["error", "warning"] = "error" if each.severity == "critical" else "warning"
         yield Finding(state, each.subject, f"{each.alert}: {each.detail}", _NEXT.get(each.alert, ""))
@@ -95,6 +105,12 @@ _NEXT = {
     "RpcEndpointLagging": "Wait for it to synchronise, or take it out of the configuration.",
     "RpcProvidersDisagree": "Compare with a node of your own, and take the wrong endpoint out.",
     "ValidatorNotProducing": "Check that validator; the incident runbook, Validator Failure.",
+}
+
+
+#: Where an error's own advice is for a run, not for the network.
+_NEXT_AFTER = {
+    "block-unavailable": "An endpoint lags behind, or claims blocks that do not exist: compare with a node of your own."
 }
 
 

@@ -474,8 +474,9 @@ class ChainClient:
     def _odd(self, groups: Mapping[Any, list[EndpointAnswers]], index: int) -> str:
         """Who says what, the smallest group first: that is the odd one."""
         said = sorted(groups.values(), key=len)
+        shown = _told_apart([_of(group[0], index) for group in said])
         return "; ".join(
-            f"{', '.join(answer.endpoint for answer in group)}: {_shown(_of(group[0], index))}" for group in said
+            f"{', '.join(answer.endpoint for answer in group)}: {text}" for group, text in zip(said, shown, strict=True)
         )
 
     # -- blocks -------------------------------------------------------------------------------------------------------
@@ -700,6 +701,18 @@ def _differ(request: Request, index: int, answers: Sequence[EndpointAnswers]) ->
 def _of(answer: EndpointAnswers, index: int) -> Any:
     assert answer.results is not None
     return answer.results[index]
+
+
+def _told_apart(values: Sequence[Any]) -> list[str]:
+    """Different answers in words; where the words are the same, with the first field that is not."""
+    texts = [_shown(value) for value in values]
+    if len({*texts}) == len(texts) or not all(isinstance(value, dict) for value in values):
+        return texts
+    names = dict.fromkeys(name for value in values for name in value)
+    field = next((name for name in names if len({str(value.get(name)) for value in values}) > 1), None)
+    if field is None:
+        return texts
+    return [f"{text} with {field} {_shown(value.get(field))}" for text, value in zip(texts, values, strict=True)]
 
 
 def _shown(value: Any) -> str:

@@ -24,7 +24,10 @@ _MARKS = {"ok": "ok     ", "warning": "warning", "error": "ERROR  "}
 Examples:
   attest doctor
   attest doctor --period 2026-W47      also read that period's statements
-  attest doctor --network              only blocks, validators, endpoints"""
+  attest doctor --network              only blocks, validators, endpoints
+
+Exit codes: 0 nothing would stop a run (with --network: nothing critical),
+2 something would (something is)."""
 )
 @config_option
 @period_option
@@ -34,13 +37,14 @@ Examples:
 def doctor(output: Output, config_path: Path, period: str | None, network: bool, as_json: bool) -> int:
     """Check configuration, endpoints, chain id, contracts, roles, keys, gas, sources, witnesses and stores.
 
-    One line each, with advice; exits 2 if anything would stop a run. Sends nothing; writes one probe object to each
-    store.
+    One line each, with advice. Sends nothing; writes one probe object to each store.
     """
     from attest import diagnosis
     from attest.cli.common import chosen_period
     from attest.errors import EXIT_DONE, EXIT_USAGE
 
+    if network and period is not None:
+        raise click.UsageError("--period goes without --network", click.get_current_context())
     loaded = load(config_path)
     findings: Iterator[Finding] = (
         diagnosis.network(loaded) if network else diagnosis.examine(loaded, chosen_period(period, loaded))

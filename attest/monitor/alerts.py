@@ -67,10 +67,14 @@ class Alert:
 # -- conditions ------------------------------------------------------------------------------------------------------
 
 
-def _held(gauge: str, condition: str, by: str) -> str:
-    """A gauge's condition that only another value ends, not silence: while no exporter tells this gauge for the same
-    labels ``by``, the last day's last value counts."""
-    return f"{gauge} {condition}\nor\n(last_over_time({gauge}[1d]) {condition} unless on ({by}) {gauge})"
+#: Exporters of one deployment tell the same, whichever of them runs.
+_WHOEVER_TELLS = "ignoring (instance, pod)"
+
+
+def _held(gauge: str, condition: str) -> str:
+    """A gauge's condition that only another value ends, not silence: while no exporter of the deployment tells this
+    gauge for the same labels, the last day's last value counts."""
+    return f"{gauge} {condition}\nor\n(last_over_time({gauge}[1d]) {condition} unless {_WHOEVER_TELLS} {gauge})"
 
 
 def _lately(gauge: str) -> str:
@@ -218,8 +222,8 @@ _RESERVE = (
         "§1.2, §4.1, §7.2",
         "critical",
         "P0",
-        _held("attest_token_reserve_surplus_units", "< 0", "token"),
-        "{{ $labels.token }}: reserve less supply is {{ $value }} base units.",
+        _held("attest_token_reserve_surplus_units", "< 0"),
+        '{{ $labels.token }}: reserve less supply is {{ $value | printf "%.0f" }} base units.',
         "The verified reserve is below the supply, by at least one base unit: reserve less supply, subtracted as "
         "integers. Tokens are in circulation that no money backs, or the reserve is stated too low.",
         (_HALT, _STATUS, _QUORUM),
@@ -233,7 +237,7 @@ _RESERVE = (
         "§1.2, §4.1",
         "critical",
         "P0",
-        _held("attest_token_reserve_sufficient", "== 0", "token"),
+        _held("attest_token_reserve_sufficient", "== 0"),
         "{{ $labels.token }}: isReserveSufficient() is false.",
         "The token's own contract says that its reserve does not suffice. Either the supply exceeds the reserve, or "
         "the "
@@ -247,7 +251,7 @@ _RESERVE = (
         "§4.5, §7.2",
         "critical",
         "P0",
-        _held("attest_token_money_multiplier_ok", "== 0", "token"),
+        _held("attest_token_money_multiplier_ok", "== 0"),
         "{{ $labels.token }}: the money multiplier is above 1: supply exceeds reserve.",
         "m = supply / reserve must not exceed 1; compared as integers. Whatever the cause, more was issued than is "
         "covered.",
@@ -308,7 +312,7 @@ _RESERVE = (
         "warning",
         "P3",
         f"{_lately('attest_reserve_oracle_stale_reports')} > 0",
-        "{{ $labels.token }}: {{ $value }} reserve reports are older than the oracle allows.",
+        '{{ $labels.token }}: {{ $value | printf "%.0f" }} reserve reports are older than the oracle allows.',
         "Stale reports do not count for the quorum, and should be removed (§1.2).",
         (_STATUS, ("attest oracle remove-stale", "removes them on chain"), _QUORUM_MET),
         "When it grows to OracleQuorumNotMet.",
@@ -468,7 +472,7 @@ _BRIDGE = (
             _DESTINATION,
             (
                 'cast send $BRIDGE_VAULT "executeRefund(bytes32)" $TRANSFER_ID --rpc-url $RPC_URL',
-                "pays it back, after initiateRefund with the HSM's signature (§4.3)",
+                "pays it back; reverts until initiateRefund was sent with the HSM's signature (§4.3)",
             ),
         ),
         "When more than one route, or many transfers, are concerned.",
@@ -505,8 +509,8 @@ _BRIDGE = (
         "warning",
         "P3",
         f"{_lately('attest_bridge_reserve_units')}\n< {_BRIDGE_MINIMUM} * {_lately('attest_bridge_safety_factor')}",
-        "The bridge's reserve {{ $labels.token }} is {{ $value }} base units: below peak outflow x latency x safety "
-        "factor.",
+        'The bridge\'s reserve {{ $labels.token }} is {{ $value | printf "%.0f" }} base units: below peak outflow x '
+        "latency x safety factor.",
         "At peak outflow the reserve lasts through a settlement time, but with less than the margin required.",
         (_BRIDGE_SIZING, _ONCE, _DESTINATION),
         "BridgeBufferBreachSoon is the escalation.",
@@ -517,6 +521,7 @@ _BRIDGE = (
         "§1.4",
         "critical",
         "P1",
+        f"{_lately('attest_bridge_reserve_units')} < {_BRIDGE_MINIMUM}\nor\n"
         f"{_lately('attest_bridge_reserve_units')}\n"
         f"+ clamp_max(deriv(attest_bridge_reserve_units[30m]), 0) * {_lately('attest_bridge_latency_seconds')}\n"
         f"< {_BRIDGE_MINIMUM}",
@@ -557,7 +562,7 @@ _SIZING = (
         "critical",
         "P1",
         f"attest_stabilization_reserve_units < {_STABILIZATION_MINIMUM}",
-        "The stabilisation reserve is {{ $value }} base units: below P x T.",
+        'The stabilisation reserve is {{ $value | printf "%.0f" }} base units: below P x T.',
         "A peak outflow would empty it before the window is over.",
         (_STABILIZATION_SIZING, _ONCE, _OWN_NUMBERS),
         "At once to whoever can add reserves.",
@@ -570,7 +575,7 @@ _SIZING = (
         f"{_lately('attest_stabilization_reserve_units')}\n"
         f"< {_lately('attest_stabilization_peak_outflow_units_per_second')} * "
         f"{_lately('attest_stabilization_window_seconds')} * {_lately('attest_stabilization_safety_factor')}",
-        "The stabilisation reserve is {{ $value }} base units: below P x T x safety factor.",
+        'The stabilisation reserve is {{ $value | printf "%.0f" }} base units: below P x T x safety factor.',
         "It lasts through the window at peak outflow, without the margin of 3 to 5 that is recommended.",
         (_STABILIZATION_SIZING, _ONCE, _OWN_NUMBERS),
         "ReserveBelowPxT is the escalation.",
@@ -583,7 +588,7 @@ _SIZING = (
         "P3",
         f"{_lately('attest_stabilizer_trade_size_units')} * {_lately('attest_stabilizer_trades_per_second')}\n"
         f"< {_lately('attest_stabilizer_imbalance_units_per_second')}",
-        "The stabilizer trades {{ $value }} units per second: less than the imbalance.",
+        'The stabilizer trades {{ $value | printf "%.0f" }} units per second: less than the imbalance.',
         "s x f < delta: the price will drift on.",
         (
             (
@@ -602,7 +607,7 @@ _SIZING = (
         "warning",
         "P3",
         "attest_twap_deviation_sustained_blocks >= clamp_min(attest_twap_deviation_required_blocks, 2)",
-        "The price is away from its average for {{ $value }} blocks.",
+        'The price is away from its average for {{ $value | printf "%.0f" }} blocks.',
         "Not a spike in one block: the deviation from the TWAP is sustained for as many blocks as a rebalancing "
         "requires, two at least.",
         (
@@ -621,7 +626,7 @@ _SIZING = (
         "critical",
         "P1",
         "attest_stabilizer_block_volume_units > attest_stabilizer_block_cap_units",
-        "The stabilizer traded {{ $value }} units in one block: more than its cap.",
+        'The stabilizer traded {{ $value | printf "%.0f" }} units in one block: more than its cap.',
         "The cap is what limits execution driven by flash loans. The contract enforces it, so it was changed, or "
         "replaced.",
         (
@@ -637,7 +642,7 @@ _SIZING = (
         "warning",
         "P3",
         f"attest_flash_drain_recovery_blocks >= {limit.RECOVERY_BLOCKS}",
-        "Recovery from a drain took {{ $value }} blocks; the target is fewer than 3.",
+        'Recovery from a drain took {{ $value | printf "%.0f" }} blocks; the target is fewer than 3.',
         "Cap, size or frequency of the stabilizer do not fit the drains that happen.",
         (
             _ONCE,
@@ -673,8 +678,8 @@ _COMPLIANCE = (
         "critical",
         "P1",
         "attest_role_drift_members > 0",
-        "{{ $labels.contract }}: {{ $value }} members of {{ $labels.role }} are not those that the configuration "
-        "names.",
+        '{{ $labels.contract }}: {{ $value | printf "%.0f" }} members of {{ $labels.role }} are not those that the '
+        "configuration names.",
         "Somebody holds a role who should not, or has lost one; who, attest_role_drift_info says. The role `other` are "
         "all that the configuration does not name, `owner` those who sign for a wallet. Until it is explained, take it "
         "for a compromise.",
@@ -710,7 +715,7 @@ _COMPLIANCE = (
         "critical",
         "P1",
         "attest_multisig_threshold < attest_multisig_expected_threshold",
-        "{{ $labels.multisig }}: {{ $value }} signatures suffice, fewer than configured.",
+        '{{ $labels.multisig }}: {{ $value | printf "%.0f" }} signatures suffice, fewer than configured.',
         "Fewer people than agreed can act alone.",
         (
             ('cast call $MULTISIG "getThreshold()(uint256)" --rpc-url $RPC_URL', "signatures needed now"),
@@ -728,11 +733,16 @@ _NETWORK = (
         "critical",
         "P0",
         f"{_HEAD_AGE} > {limit.BLOCK_AGE}\nor\n"
+        # A dead exporter does not end it.
         f"(last_over_time(({_HEAD_AGE})[6h:1m]) > {limit.BLOCK_AGE} "
-        "unless on (chain) attest_chain_head_timestamp_seconds)",
-        "{{ $labels.chain }}: the newest block is {{ $value | humanizeDuration }} old.",
-        "No blocks are produced, or none of the endpoints sees them. With QBFT that is more than a third of the "
-        "validators.",
+        f"unless {_WHOEVER_TELLS} attest_chain_head_timestamp_seconds)\nor\n"
+        # One that lives and that no endpoint answers begins it.
+        f"(time() - last_over_time(attest_chain_head_timestamp_seconds[6h]) > {limit.BLOCK_AGE} "
+        f"and {_WHOEVER_TELLS} max without (endpoint) (attest_rpc_up) == 0)",
+        "{{ $labels.chain }}: the newest block that is known is {{ $value | humanizeDuration }} old.",
+        "No blocks are produced, or none of the endpoints answers, or too few for the read quorum see them: then "
+        "RpcEndpointDown or RpcEndpointLagging fires too. With QBFT, a chain halts when more than a third of the "
+        "validators are silent.",
         (_BLOCK, _VALIDATORS, _VALIDATOR_LOGS),
         "At once, to everybody of P0.",
         MINUTE,
@@ -774,11 +784,14 @@ _NETWORK = (
         "incident runbook, RPC Endpoint Issues",
         "warning",
         "P3",
-        "(attest_chain_head_block_number - ignoring (endpoint) group_right () attest_rpc_head_block_number)\n"
+        "(max without (endpoint) (attest_rpc_head_block_number)\n"
+        "- ignoring (endpoint) group_right () attest_rpc_head_block_number)\n"
         "> attest_rpc_lag_limit_blocks",
-        "The RPC endpoint {{ $labels.endpoint }} is {{ $value }} blocks behind the newest block of all endpoints.",
-        "It answers, but with the past: it has lost its peers, or synchronises. The limit is `monitor.max_lag_blocks`. "
-        "What an endpoint does not know yet fails the reads that need its word.",
+        'The RPC endpoint {{ $labels.endpoint }} is {{ $value | printf "%.0f" }} blocks behind the newest block of all '
+        "endpoints.",
+        "It answers, but with the past: it has lost its peers, or synchronises; or another one claims blocks that do "
+        "not exist, and all others seem to lag. The limit is `monitor.max_lag_blocks`. What an endpoint does not know "
+        "yet fails the reads that need its word.",
         (_RPC_BLOCK, _NETWORK_CHECK, _RPC_PODS),
         "When fewer endpoints that are up to date are left than the read quorum.",
         2 * MINUTE,
@@ -864,7 +877,7 @@ _SELF = (
         "P3",
         f"abs({_lately('attest_chain_head_block_number')} - {_lately('attest_chain_indexed_block_number')})\n"
         f"> {limit.INDEX_LAG_BLOCKS}",
-        "{{ $labels.chain }}: the event index and the head are {{ $value }} blocks apart.",
+        '{{ $labels.chain }}: the event index and the head are {{ $value | printf "%.0f" }} blocks apart.',
         "Rates and counters are of the past. After a downtime it catches up by itself; it skips nothing. An index "
         "beyond the head waits for it: the endpoint is far behind, or serves a chain that began anew.",
         (_JOURNAL, _ONCE, _RPC_BLOCK),
@@ -877,7 +890,7 @@ _SELF = (
         "warning",
         "P3",
         "attest_chain_unreadable_logs_total > 0",
-        "{{ $labels.chain }}: {{ $value }} logs do not read as the events that they are named as.",
+        '{{ $labels.chain }}: {{ $value | printf "%.0f" }} logs do not read as the events that they are named as.',
         "A contract logs an event under a followed name with other fields than configured. What it says is in no sum: "
         "rates and counters are of the rest only, until the events are configured and the index is scanned anew "
         "(docs/event-index.md).",
@@ -891,7 +904,8 @@ _SELF = (
         "warning",
         "P3",
         f"attest_clock_skew_seconds < -{limit.CLOCK_SKEW}",
-        "{{ $labels.chain }}: the newest block is {{ $value }} s old by this machine's clock: it lies in the future.",
+        '{{ $labels.chain }}: the newest block is {{ $value | printf "%.0f" }} s old by '
+        "this machine's clock: it lies in the future.",
         "Blocks are from this machine's future: its clock is behind, or the validators' clocks are ahead. Ages of "
         "reports, prices and blocks are told too low.",
         (("timedatectl timesync-status", "whether this machine's clock follows NTP"), _BLOCK, _NETWORK_CHECK),

@@ -15,7 +15,7 @@ from attest.monitor import thresholds as limit
 from attest.monitor.alerts import ALERTS
 from attest.monitor.cycle import Snapshot
 from attest.monitor.exposition import Number, Values
-from attest.monitor.series import bridge_minimum
+from attest.monitor.series import bridge_bare_minimum, bridge_minimum
 from attest.monitor.sizing import MIN_SUSTAINED_BLOCKS
 from attest.monitor.tasks import TASKS
 
@@ -172,24 +172,24 @@ def _events(values: Values, now: float) -> Iterator[Finding]:
 
 
 def _bridge(values: Values, now: float) -> Iterator[Finding]:
-    for window in ("hour", "day"):
-        settled, failed = (values.get(metrics.ENDED, window, outcome) for outcome in ("settled", "failed"))
-        if settled is None or failed is None or settled + failed < limit.FEWEST_TRANSFERS:
-            continue
+    settled, failed = (values.get(metrics.ENDED, "hour", outcome) for outcome in ("settled", "failed"))
+    if settled is not None and failed is not None and settled + failed >= limit.FEWEST_TRANSFERS:
         for alert, percent in (
             ("BridgeSuccessRateCritical", limit.SUCCESS_CRITICAL_PERCENT),
             ("BridgeSuccessRateLow", limit.SUCCESS_LOW_PERCENT),
         ):
             if settled * 100 < (settled + failed) * percent:
-                detail = f"{settled} of {settled + failed} transfers of the last {window} settled"
+                detail = f"{settled} of {settled + failed} transfers of the last hour settled"
                 yield _finding(alert, "bridge", detail)
                 break
     pending = values.get(metrics.OLDEST_PENDING)
     if pending is not None and now - pending > limit.PENDING_AGE:
         yield _finding("BridgeTransferPending", "bridge", f"a transfer has been pending for {int(now - pending)} s")
     for (token,), reserve in values.each(metrics.BRIDGE_RESERVE):
-        required = bridge_minimum(values, token)
-        if required is not None and reserve < required:
+        lasting, required = bridge_bare_minimum(values, token), bridge_minimum(values, token)
+        if lasting is not None and reserve < lasting:
+            yield _finding("BridgeBufferBreachSoon", token, f"reserve {reserve} units < peak x latency = {lasting}")
+        elif required is not None and reserve < required:
             yield _finding("BridgeBufferLow", token, f"reserve {reserve} units < peak x latency x safety = {required}")
     for (pair,), deviation in values.each(metrics.PARITY):
         threshold = values.get(metrics.PARITY_THRESHOLD, pair)
@@ -246,7 +246,10 @@ def _network(snapshot: Snapshot, values: Values) -> Iterator[Finding]:
     failures = {(chain, head.endpoint): head.failure for chain, heads in snapshot.heads.items() for head in heads}
     for (chain,), at in values.each(metrics.HEAD_TIME):
         if now - at > limit.BLOCK_AGE:
-            yield _finding("ChainHalted", chain, f"the newest block is {int(now - at)} s old")
+            yield _finding("ChainHalted", chain, _halted(values, chain, int(now - at)))
+    for chain, heads in snapshot.heads.items():
+        if heads and not any(head.block for head in heads):
+            yield _finding("ChainHalted", chain, f"none of its endpoints answers ({len(heads)}): no block is seen")
     for (chain,), skew in values.each(metrics.CLOCK_SKEW):
         if skew < -limit.CLOCK_SKEW:
             detail = f"the newest block is {int(-skew)} s in the future: one of the clocks is wrong"
@@ -259,12 +262,15 @@ def _network(snapshot: Snapshot, values: Values) -> Iterator[Finding]:
     for (chain, endpoint), up in values.each(metrics.RPC_UP):
         if not up:
             yield _finding(
-                "RpcEndpointDown", endpoint, f"chain {chain}: {failures.get((chain, endpoint), 'it does not answer')}"
+                "RpcEndpointDown",
+                endpoint,
+                f"chain {chain}: "
+                + failures.get((chain, endpoint), "it does not answer").removeprefix(f"chain {chain}: "),
             )
     for (chain, endpoint), head in values.each(metrics.RPC_HEAD):
-        best, allowed = values.get(metrics.HEAD_NUMBER, chain), values.get(metrics.RPC_LAG_LIMIT, chain, endpoint)
-        if best is not None and allowed is not None and best - head > allowed:
-            yield _finding("RpcEndpointLagging", endpoint, f"chain {chain}: {best - head} blocks behind")
+        behind, allowed = _farthest(values, chain) - head, values.get(metrics.RPC_LAG_LIMIT, chain, endpoint)
+        if allowed is not None and behind > allowed:
+            yield _finding("RpcEndpointLagging", endpoint, f"chain {chain}: {behind} blocks behind the newest of all")
     for (chain,), different in values.each(metrics.DISAGREEMENTS):
         if different:
             yield _finding("RpcProvidersDisagree", chain, f"on {different} questions")
@@ -276,6 +282,22 @@ def _network(snapshot: Snapshot, values: Values) -> Iterator[Finding]:
         if unreadable:
             detail = f"{unreadable} logs do not read as the events they are named as; no sum is whole"
             yield _finding("UnreadableLogs", chain, detail)
+
+
+def _halted(values: Values, chain: str, age: int) -> str:
+    reached = values.get(metrics.HEAD_NUMBER, chain)
+    ahead = 0 if reached is None else _farthest(values, chain) - reached
+    if not ahead:
+        return f"the newest block is {age} s old"
+    return (
+        f"the newest block that the read quorum has reached is {age} s old; another endpoint is {ahead} blocks ahead "
+        "of it"
+    )
+
+
+def _farthest(values: Values, chain: str) -> Number:
+    """The number of the newest block that any of a chain's endpoints tells."""
+    return max((head for (of, _), head in values.each(metrics.RPC_HEAD) if of == chain), default=0)
 
 
 def _publisher(values: Values, now: float) -> Iterator[Finding]:

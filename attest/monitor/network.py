@@ -18,11 +18,13 @@ from attest.chain.values import data, quantity
 from attest.errors import ChainError, VerificationError
 from attest.model import Block
 from attest.monitor import metrics
+from attest.monitor import thresholds as limit
 from attest.monitor.exposition import Distribution, Sample
 from attest.verify import qbft
 
-#: Headers looked at in one cycle; after a longer pause the older ones say nothing about who is alive now.
-MAX_HEADERS = 200
+#: Headers asked for at once, and looked at in one cycle. As many as it takes to see who fell silent; after a longer
+#: pause the older ones say nothing about who is alive now.
+HEADERS_AT_ONCE, MAX_HEADERS = 200, 1000
 #: Upper bounds, in seconds, of the buckets of request times.
 REQUEST_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 
@@ -101,12 +103,7 @@ class Validators:
     def read(self, client: ChainClient, head: Block) -> Mapping[str, int]:
         """The time of the last block that each validator proposed or sealed, up to ``head``; one that was never seen is
         as old as the oldest header looked at. Empty on a chain without QBFT. Raises :class:`ChainError`."""
-        first = max(0, head.number - MAX_HEADERS + 1)
-        if self._last is not None and self._last.number <= head.number:
-            first = max(first, self._last.number)
-        numbers = range(first, head.number + 1)
-        answers = client.batch([("eth_getBlockByNumber", [hex(number), False]) for number in numbers])
-        read = [self._header(client, number, answer) for number, answer in zip(numbers, answers, strict=True)]
+        read = self._headers(client, head)
         self._last = head
         oldest, newest = read[0].block, read[-1].block
         if newest.number > oldest.number and newest.timestamp > oldest.timestamp:
@@ -121,6 +118,20 @@ class Validators:
         for validator in validators:
             self._seen.setdefault(validator, oldest.timestamp)
         return {validator: self._seen[validator] for validator in validators}
+
+    def _headers(self, client: ChainClient, head: Block) -> list[headers.Header]:
+        """From the block of the last look, or as far back as tells who is silent for too long, up to ``head``."""
+        lowest = 0 if self._last is None else min(self._last.number, head.number)
+        read: list[headers.Header] = []
+        first = head.number + 1
+        while first > lowest and len(read) < MAX_HEADERS:
+            if read and head.timestamp - read[0].block.timestamp > limit.VALIDATOR_AGE:
+                break
+            numbers = range(max(lowest, first - HEADERS_AT_ONCE), first)
+            answers = client.batch([("eth_getBlockByNumber", [hex(number), False]) for number in numbers])
+            found = [self._header(client, number, answer) for number, answer in zip(numbers, answers, strict=True)]
+            read, first = found + read, numbers.start
+        return read
 
     def _note(self, validator: str, timestamp: int) -> None:
         self._seen[validator] = max(timestamp, self._seen.get(validator, 0))

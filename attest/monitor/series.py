@@ -114,7 +114,16 @@ def _bridge(values: Values, now: int) -> Iterator[tuple[str, int]]:
 
 def bridge_minimum(values: Values, token: str) -> int | None:
     """Peak outflow x latency x safety factor, rounded up to base units; None before all three are known."""
-    factors = [values.get(metric, token) for metric in (metrics.PEAK_OUTFLOW, metrics.LATENCY, metrics.SAFETY)]
+    return _product(values, token, metrics.PEAK_OUTFLOW, metrics.LATENCY, metrics.SAFETY)
+
+
+def bridge_bare_minimum(values: Values, token: str) -> int | None:
+    """Peak outflow x latency, without a margin, rounded up to base units; None before both are known."""
+    return _product(values, token, metrics.PEAK_OUTFLOW, metrics.LATENCY)
+
+
+def _product(values: Values, token: str, *asked: Metric) -> int | None:
+    factors = [values.get(metric, token) for metric in asked]
     known = [Fraction(factor) for factor in factors if factor is not None]
     return math.ceil(math.prod(known)) if len(known) == len(factors) else None
 

@@ -104,6 +104,7 @@ def token_states() -> str:
     parts = [
         (SHORT, ALERTS["ReserveShortfall"].expr),
         (WITHHELD, ALERTS["OracleQuorumNotMet"].expr),
+        (SHORT, ALERTS["OnchainReserveInsufficient"].expr),
         (STALE, f'label_replace({old}, "token", "$1", "collector", "token-(.+)")'),
         (SUFFICIENT, "attest_token_reserve_surplus_units"),
         (STALE, "last_over_time(attest_token_supply_units[1d])"),

@@ -95,6 +95,14 @@ LEVELS = (
         },
     ),
     Level(
+        "BridgeBufferBreachSoon",
+        {
+            "attest_bridge_reserve_units": (5_999, 6_000, 6_001),
+            "attest_bridge_peak_outflow_units_per_second": 10,
+            "attest_bridge_latency_seconds": 600,
+        },
+    ),
+    Level(
         "CrossChainParityBroken",
         {
             "attest_parity_price_deviation_ratio": (0.0010001, 0.001, 0.0009999),
@@ -168,7 +176,7 @@ LEVELS = (
         {
             'attest_rpc_head_block_number{endpoint="a"}': (994, 995, 996),
             'attest_rpc_lag_limit_blocks{endpoint="a"}': 5,
-            "attest_chain_head_block_number": 1_000,
+            'attest_rpc_head_block_number{endpoint="b"}': 1_000,
         },
     ),
     Level("RpcProvidersDisagree", {"attest_rpc_state_disagreements": (1, 0, 0)}),
@@ -433,6 +441,46 @@ def _takeover_stories() -> Iterator[Story]:
         )
 
 
+def _deployment_stories() -> Iterator[Story]:
+    """Two deployments in one Prometheus, told apart by a label of theirs."""
+    counter, surplus = RISES["VaultLiquidation"], "attest_token_reserve_surplus_units"
+    yield Story(
+        "VaultLiquidation",
+        "another deployment has counted more before",
+        {counter: _until(90, _flat(0), _flat(3)), f'{counter}{{deployment="other"}}': _flat(40)},
+        fires=[90, 110],
+        quiet=[89],
+    )
+    yield Story(
+        "ReserveShortfall",
+        "the exporter is dead, and another deployment's token of the same name is covered",
+        {surplus: _until(ONSET, _flat(-1)), f'{surplus}{{deployment="other"}}': _flat(1)},
+        fires=[0, ONSET - 1, ONSET + 60],
+    )
+
+
+def _outage_stories() -> Iterator[Story]:
+    """Endpoints fall silent, and answer again after an hour."""
+    head, up = "attest_chain_head_timestamp_seconds", 'attest_rpc_up{{endpoint="{}"}}'
+    silent, answers = _until(ONSET, _flat(1), _until(ONSET + 60, _flat(0), _flat(1))), _flat(1)
+    yield Story(
+        "ChainHalted",
+        "none of the endpoints answers any more",
+        {
+            head: _until(ONSET, age(2), _until(ONSET + 60, _flat(None), age(2))),
+            **{up.format(each): silent for each in "ab"},
+        },
+        fires=[ONSET + 2, ONSET + 59],
+        quiet=[ONSET - 1, ONSET, ONSET + 61 + _keep("ChainHalted")],
+    )
+    yield Story(
+        "ChainHalted",
+        "one of two endpoints answers, too few for the read quorum",
+        {head: _until(ONSET, age(2)), up.format("a"): silent, up.format("b"): answers},
+        quiet=[ONSET - 1, ONSET + 2, ONSET + 59],
+    )
+
+
 def _stories() -> Iterator[Story]:
     for level in LEVELS:
         yield from level_stories(level)
@@ -452,9 +500,9 @@ def _stories() -> Iterator[Story]:
     yield Story(soon, "falls to it", _falling(100, 10_000), fires=[96, 110], quiet=[59, 80, 90, 95])
     yield Story(soon, "falls, but stays above", _falling(100, 10_000, 7_100), quiet=[59, 89, 96, 110, 200])
     yield Story(soon, "rises from below the safety factor", _falling(-100, 6_001), quiet=[59, 80, 100])
-    yield Story(soon, "stands at the minimum", _falling(0, 6_000), quiet=[6, 60])
-    yield Story(soon, "stands just below the minimum", _falling(0, 5_999), fires=[6, 60], quiet=[0, 5])
     yield from _takeover_stories()
+    yield from _deployment_stories()
+    yield from _outage_stories()
     yield Story("Watchdog", "always", {}, fires=[0, 1, 60])
 
 
