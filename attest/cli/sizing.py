@@ -224,7 +224,7 @@ def _measured(url: str, chain_id: int | None, asset: str | None, lookback: int, 
     with reading(url, chain_id=chain_id) as totals:
         _refuse_unreadable(totals)
         until = totals.indexed.timestamp
-        found = totals.bridge(until - lookback, until)
+        found = totals.bridge(max(0, until - lookback), until)
         wanted = [each for each in found.values() if asset is None or each.asset == asset.lower()]
         if len(wanted) != 1:
             there = ", ".join(sorted(found))

@@ -150,6 +150,12 @@ def test_bridge__from_the_index__says_of_which_time(chain: EventfulChain, databa
     )
 
 
+def test_bridge__lookback_beyond_the_calendar__looks_at_everything(chain: EventfulChain, database: str) -> None:
+    open_index(database).advance(client(chain))
+    said = attest("sizing", "bridge", "--from-index", database, "--lookback", "800000d", "--json")
+    assert document(said)["required"] == "1200"
+
+
 def test_bridge__settles_at_once__says_that_nothing_is_required_by_it() -> None:
     said = attest("sizing", "bridge", "--peak-outflow", "10", "--latency", "0", "--json")
     assert "requires no reserve at all" in document(said)["notes"][0]
