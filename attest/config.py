@@ -663,7 +663,10 @@ class WatchedStabilizer(Followed):
     )
     safety_percent: int = Field(default=300, ge=100, description="Safety factor of that; the runbook: 300 to 500.")
     peak_minute_outflow: int | None = Field(
-        default=None, ge=0, description="P in base units. Left out: the bridge's largest, from the event index."
+        default=None,
+        ge=0,
+        description="P in base units. Left out: the bridge's largest, from the event index; `window_seconds` requires "
+        "both.",
     )
     imbalance_per_minute: int | None = Field(
         default=None, ge=0, description="Delta, in base units: the flow that trades have to offset while they are due."
@@ -793,6 +796,13 @@ class Monitor(Section):
                 raise ValueError("bridge.statuses: each has one name, and those that end a transfer are among them")
             if not set(self.bridge.refunded) <= set(self.bridge.failed):
                 raise ValueError("bridge.refunded: they are among bridge.failed; [] where nothing is refunded")
+        stabilizer = self.stabilizer
+        wanted = stabilizer is not None and stabilizer.window_seconds and stabilizer.peak_minute_outflow is None
+        if wanted and (self.bridge is None or self.index is None):
+            raise ValueError(
+                "stabilizer.window_seconds: P is measured in the events of `bridge` in the `index`: configure both, or "
+                "give peak_minute_outflow"
+            )
         for name, pair in self.parity.items():
             if pair.price_oracle not in self.price_oracles:
                 raise ValueError(f"parity.{name}.price_oracle: there is no {pair.price_oracle!r} in price_oracles")

@@ -39,7 +39,10 @@ class Server(ThreadingTCPServer):  # not HTTPServer, which asks DNS for its own 
 
     def __init__(self, address: tuple[str, int], handler: type[Handler]) -> None:
         """``address``: host (a name, IPv4 or IPv6) and port (0: any free one). Raises ``OSError``."""
-        family, *_, place = socket.getaddrinfo(*address, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        try:
+            family, *_, place = socket.getaddrinfo(*address, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        except UnicodeError:  # a label is empty or too long
+            raise socket.gaierror(socket.EAI_NONAME, "not the name of a host") from None
         self.address_family = family
         super().__init__(cast(Any, place), handler)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from textwrap import fill
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -182,7 +182,7 @@ def bridge(
 
     if index is None and (peak_outflow is None or latency is None):
         raise click.UsageError("give --peak-outflow and --latency, or --from-index")
-    measured = None if index is None else _measured(index, chain_id, asset, lookback, latency is None)
+    measured, notes = (None, ()) if index is None else _measured(index, chain_id, asset, lookback, latency is None)
     inputs, steps = _measured_rows(measured)
     peak = Fraction(0)
     if peak_outflow is not None:
@@ -206,14 +206,16 @@ def bridge(
         SizingStep("5. required reserve = minimum x safety factor", str(buffer.required), "units"),
     ]
     formula = "BridgeReserve >= PeakBridgeOutflow x Latency x SafetyFactor"
-    notes: tuple[str, ...] = () if measured is None else (_measured_when(measured),)
     if latency == 0:
         notes += ("a settlement time of 0 seconds requires no reserve at all: give --latency if that cannot be",)
     return _reserve(output, "bridge", formula, buffer, inputs, steps, BRIDGE_SAFETY, reserve, decimals, notes)
 
 
-def _measured(url: str, chain_id: int | None, asset: str | None, lookback: int, latency_wanted: bool) -> BridgeMeasures:
-    """What the event index says of one asset. Raises :class:`OperatorError` and :class:`SourceError`."""
+def _measured(
+    url: str, chain_id: int | None, asset: str | None, lookback: int, latency_wanted: bool
+) -> tuple[BridgeMeasures, tuple[str, ...]]:
+    """What the event index says of one asset, and notes on how. Raises :class:`OperatorError` and
+    :class:`SourceError`."""
     from pathlib import Path
 
     from attest.monitor.totals import reading
@@ -224,7 +226,7 @@ def _measured(url: str, chain_id: int | None, asset: str | None, lookback: int, 
     with reading(url, chain_id=chain_id) as totals:
         _refuse_unreadable(totals)
         until = totals.indexed.timestamp
-        found = totals.bridge(until - lookback, until)
+        found = totals.bridge(max(0, until - lookback), until)
         wanted = [each for each in found.values() if asset is None or each.asset == asset.lower()]
         if len(wanted) != 1:
             there = ", ".join(sorted(found))
@@ -237,7 +239,7 @@ def _measured(url: str, chain_id: int | None, asset: str | None, lookback: int, 
             raise _not_measured(what, "Name one by its address with --asset, or look further back with --lookback.")
         if latency_wanted and not wanted[0].latency.count:
             raise _not_measured("no transfer was settled", "Give --latency, or look further back with --lookback.")
-        return wanted[0]
+        return wanted[0], tuple(_measured_how(totals, wanted[0]))
 
 
 def _refuse_unreadable(totals: Totals) -> None:
@@ -261,14 +263,24 @@ def _not_measured(detail: str, advice: str) -> AttestError:
     )
 
 
-def _measured_when(measured: BridgeMeasures) -> str:
-    """An index that stands still would else go unnoticed."""
+def _measured_how(totals: Totals, measured: BridgeMeasures) -> Iterator[str]:
+    """An index that stands still, or begins late, would else go unnoticed."""
     from datetime import UTC, datetime
 
     from attest.records import format_instant
 
-    since, until = (format_instant(datetime.fromtimestamp(at, UTC)) for at in (measured.since, measured.until))
-    return f"measured in the events after {since} up to {until}, the last block indexed"
+    def shown(at: int) -> str:
+        return format_instant(datetime.fromtimestamp(at, UTC))
+
+    begun = totals.begin() or 0
+    if begun > measured.since:
+        when = f"from block {totals.indexed.start} on, where the index begins (about {shown(begun)}),"
+    else:
+        when = f"after {shown(measured.since)}"
+    yield f"measured in the events {when} up to {shown(measured.until)}, the last block indexed"
+    settled = measured.latency.count
+    if settled and measured.asset not in totals.settlements_by_asset(measured.since, measured.until):
+        yield "no transfer of this token was settled in that time: the latency measured is that of all tokens"
 
 
 def _measured_rows(measured: BridgeMeasures | None) -> tuple[list[SizingInput], list[SizingStep]]:

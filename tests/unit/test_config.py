@@ -378,6 +378,28 @@ def test_load__index_that_is_no_database_or_shows_a_password__says_what_to_write
     assert "hunter2" not in said
 
 
+_BRIDGE = f'[monitor.bridge]\naddress = "0x{1:040x}"\n'
+_STABILIZER = f'[monitor.stabilizer]\naddress = "0x{2:040x}"\nwindow_seconds = 300\n'
+
+
+@pytest.mark.parametrize("others", ["[monitor]\n" + _BRIDGE, '[monitor]\nindex = "sqlite:///events.sqlite"\n'])
+def test_load__peak_outflow_that_nothing_measures__is_refused(write: Callable[[str], Path], others: str) -> None:
+    said = refusal(write(f"{TOML}\n{others}\n{_STABILIZER}")).message
+    assert "monitor: stabilizer.window_seconds: P is measured in the events of `bridge` in the `index`" in said
+    assert "peak_minute_outflow" in said
+
+
+@pytest.mark.parametrize(
+    ("others", "given"),
+    [('[monitor]\nindex = "sqlite:///events.sqlite"\n' + _BRIDGE, ""), ("", "peak_minute_outflow = 0")],
+)
+def test_load__peak_outflow_measured_or_given__is_accepted(
+    write: Callable[[str], Path], others: str, given: str
+) -> None:
+    loaded = config.load(write(f"{TOML}\n{others}\n{_STABILIZER}{given}\n"))
+    assert loaded.config.monitor.stabilizer is not None
+
+
 def test_load__two_sources_of_one_name__names_it(write: Callable[[str], Path]) -> None:
     (name,) = tomllib.loads(TOML)["accounts"]
     source = tomllib.loads(TOML)["accounts"][name]["sources"][0]

@@ -83,6 +83,13 @@ def test_witness__port_taken__is_refused(operator: Week, tmp_path: Path) -> None
     assert listen in said.document["error"]
 
 
+@pytest.mark.parametrize("host", ["a..b", "a" * 64])
+def test_witness__host_that_no_name_can_be__is_refused(operator: Week, tmp_path: Path, host: str) -> None:
+    said = attest(*words(operator, tmp_path / "state.json", f"{host}:0"), "--json")
+    assert (said.code, said.document["code"]) == (EXIT_USAGE, "witness-address")
+    assert f"cannot listen on {host}:0 (not the name of a host)" in said.document["error"]
+
+
 @pytest.mark.parametrize("listen", ["8780", "127.0.0.1:", ":8780", "127.0.0.1:http", "127.0.0.1:65536"])
 def test_witness__address_that_is_none__is_usage(operator: Week, tmp_path: Path, listen: str) -> None:
     said = attest(*words(operator, tmp_path / "state.json", listen), "--json")

@@ -8,6 +8,7 @@ from http.client import HTTPConnection, HTTPResponse
 
 import pytest
 
+from attest.errors import OperatorError
 from attest.monitor.history import History, Memory
 from attest.monitor.page import MonitorPage
 from attest.monitor.server import Board, MonitorServer
@@ -21,6 +22,12 @@ def connection() -> Iterator[HTTPConnection]:
         found = HTTPConnection(server.url.removeprefix("http://"), timeout=10)
         yield found
         found.close()
+
+
+def test_server__host_that_no_name_can_be__is_refused() -> None:
+    board = Board(15, MonitorPage(configuration(World()), History(Memory())))
+    with pytest.raises(OperatorError, match=r"cannot listen on a\.\.b:9464 \(not the name of a host\)"):
+        MonitorServer(board, ("a..b", 9464))
 
 
 def asked(connection: HTTPConnection, method: str, path: str, body: bytes | None = None) -> tuple[HTTPResponse, bytes]:

@@ -142,12 +142,41 @@ def test_bridge__from_the_index__measures_peak_and_latency(chain: EventfulChain,
 def test_bridge__from_the_index__says_of_which_time(chain: EventfulChain, database: str) -> None:
     index = open_index(database)
     index.advance(client(chain))
-    (note,) = document(attest("sizing", "bridge", "--from-index", database, "--json"))["notes"]
+    (note,) = document(attest("sizing", "bridge", "--from-index", database, "--lookback", "301s", "--json"))["notes"]
     until = datetime.fromtimestamp(int(chain.blocks[-1]["timestamp"], 16), UTC)
     assert note == (
-        f"measured in the events after {format_instant(until - timedelta(days=30))} up to {format_instant(until)}, "
+        f"measured in the events after {format_instant(until - timedelta(seconds=301))} up to {format_instant(until)}, "
         "the last block indexed"
     )
+
+
+def test_bridge__index_begins_within_the_lookback__says_since_when(chain: EventfulChain, database: str) -> None:
+    open_index(database, start=1).advance(client(chain))
+    (note,) = document(attest("sizing", "bridge", "--from-index", database, "--json"))["notes"]
+    begun, until = (datetime.fromtimestamp(int(chain.blocks[at]["timestamp"], 16), UTC) for at in (1, -1))
+    assert note == (
+        f"measured in the events from block 1 on, where the index begins (about {format_instant(begun)}), up to "
+        f"{format_instant(until)}, the last block indexed"
+    )
+
+
+def test_bridge__none_of_the_token_s_transfers_settled__says_whose_latency_it_is(
+    chain: EventfulChain, database: str
+) -> None:
+    other = "0x" + "0e" * 20
+    chain.mine(initiated(7, 50, other))
+    open_index(database).advance(client(chain))
+    words = ["sizing", "bridge", "--from-index", database, "--json", "--asset"]
+    assert document(attest(*words, other))["notes"][1:] == [
+        "no transfer of this token was settled in that time: the latency measured is that of all tokens"
+    ]
+    assert len(document(attest(*words, ASSET))["notes"]) == 1
+
+
+def test_bridge__lookback_beyond_the_calendar__looks_at_everything(chain: EventfulChain, database: str) -> None:
+    open_index(database).advance(client(chain))
+    said = attest("sizing", "bridge", "--from-index", database, "--lookback", "800000d", "--json")
+    assert document(said)["required"] == "1200"
 
 
 def test_bridge__settles_at_once__says_that_nothing_is_required_by_it() -> None:
