@@ -88,7 +88,8 @@ class Follower:
         #: What the stabilizer's events tell of the hour before the last block that was indexed.
         self.extremes = Extremes(0, 0)
         self._index: EventIndex | None = None
-        self._behind = False
+        #: Until the index was seen at the head: a scan that broke off before a restart leaves no other trace.
+        self._behind = True
         #: The last block that is indexed; -1 where it was not brought up to date.
         self._indexed = -1
         self._grants: Mapping[str, frozenset[tuple[str, str]]] = {}
@@ -139,8 +140,9 @@ class Follower:
         return Grants(self._indexed, self._grants)
 
     def samples(self) -> list[Sample]:
-        """What the index adds up to, as far as it has come; nothing before its first block, and while it catches up
-        only how far it is. Raises :class:`OperatorError` for a database that cannot be read."""
+        """What the index adds up to, as far as it has come; nothing before its first block, and while it catches up, or
+        before it was found at the head once, only how far it is. Raises :class:`OperatorError` for a database that
+        cannot be read."""
         cursor = self._opened().cursor()
         if cursor is None:
             return []

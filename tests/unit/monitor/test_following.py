@@ -85,3 +85,27 @@ def test_advance__long_way_to_go__goes_on_with_the_next_call_and_counts_nothing_
     assert reached == sorted(set(reached))
     following.advance(client(chain), patience=60)
     assert told(following, "compliance_violations_total")["gru-isolation",] == 200
+
+
+@pytest.mark.parametrize("silent", [False, True])
+def test_samples__first_scan_broken_off_before_a_restart__counts_nothing(silent: bool, tmp_path: Path) -> None:
+    chain = EventfulChain(limit=10)
+    for _ in range(200):
+        chain.mine(violation())
+    whole = chain.node().handlers
+
+    def logs(params: list[Any]) -> Any:
+        if int(params[0]["toBlock"], 16) > 100:
+            raise Error(-32005, "rate limit")
+        return whole["eth_getLogs"](params)
+
+    refusing = chain.node(eth_getLogs=logs, eth_getBlockReceipts=lambda params: None)
+    nodes = [refusing, chain.node(eth_getBlockByNumber=lambda params: None)] if silent else [refusing, refusing]
+    for node in nodes:
+        following = follower(tmp_path)
+        with pytest.raises(ChainError):
+            following.advance(client(node))
+        assert told(following, "chain_indexed_block_number")["main",] > 90
+        assert told(following, "compliance_violations_total") == {}
+    following.advance(client(chain))
+    assert told(following, "compliance_violations_total")["gru-isolation",] == 200
