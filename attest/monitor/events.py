@@ -7,6 +7,7 @@ contracts'.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -272,6 +273,25 @@ def watch(
         _check(definition, section)
         made.append(definition)
     return Watched(contract, address.lower(), tuple(made))
+
+
+def check_apart(watched: Sequence[Watched]) -> None:
+    """Raises :class:`OperatorError` for two kinds that are one event of one contract, unless each is restricted as the
+    other is not: every log is one event, and of the second kind none would ever be counted."""
+    readers: dict[str, dict[str, _Reader]] = {}
+    for each in watched:
+        readers.setdefault(each.address, {}).update({_written(one): _reader(one) for one in each.definitions})
+    for address, of_it in readers.items():
+        for one, other in itertools.combinations(of_it.values(), 2):
+            wheres = set(one.where), set(other.where)
+            if one.shape.topic == other.shape.topic and (wheres[0] <= wheres[1] or wheres[1] <= wheres[0]):
+                raise OperatorError(
+                    f"the contract at {address}: the events {one.kind} and {other.kind} are both {one.shape.name}, and "
+                    "`where` does not tell them apart",
+                    code="configuration",
+                    reason="Each log is counted as one kind of event: of the other there would never be any.",
+                    advice="Give each kind an event of its own, or each a `where` with which it is not the other's.",
+                )
 
 
 def _own(definition: Definition, renamed: Renamed, abi: Path | None, section: str) -> Definition:

@@ -14,7 +14,7 @@ from attest.errors import ChainError
 from attest.monitor import metrics
 from attest.monitor.access import Audit, Grants
 from attest.monitor.database import location
-from attest.monitor.events import STATUSES, Contract, Kind, Renamed, Statuses, Watched, watch
+from attest.monitor.events import STATUSES, Contract, Kind, Renamed, Statuses, Watched, check_apart, watch
 from attest.monitor.exposition import Distribution, Sample
 from attest.monitor.index import EventIndex
 from attest.monitor.thresholds import DAY, HOUR, MINUTE
@@ -75,6 +75,7 @@ class Follower:
         followed = watched_contracts(config, base)
         self._audit = Audit(config, base, followed)
         self._watched = [*followed, *self._audit.watched]
+        check_apart(self._watched)
         self._chain = config.oracle.chain
         self._chain_id = config.chains[self._chain].chain_id
         self._symbols = {
