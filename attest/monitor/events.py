@@ -334,10 +334,10 @@ _TYPES: Mapping[str, tuple[str, ...]] = {
 
 def _check(definition: Definition, section: str) -> None:
     try:
-        logs.event(definition.declaration, skip_dynamic=True)
+        shape = logs.event(definition.declaration, skip_dynamic=True)
     except ValueError as fault:
         raise _refuse(section, definition.kind, str(fault)) from None
-    declared = {part.split()[-1]: part.split()[0] for part in _parameters(definition.declaration)}
+    declared = dict(zip(shape.parameters, shape.types, strict=True))
     wanted = [(parameter, _TYPES.get(name, ())) for name, parameter in definition.fields.items()]
     wanted += [(parameter, ("address",)) for parameter in definition.where]
     for parameter, types in wanted:
@@ -346,11 +346,6 @@ def _check(definition: Definition, section: str) -> None:
             raise _refuse(
                 section, definition.kind, f"{definition.declaration!r} has no parameter {parameter!r} of {kinds}"
             )
-
-
-def _parameters(declaration: str) -> Sequence[str]:
-    inside = declaration[declaration.index("(") + 1 : -1].strip()
-    return inside.split(", ") if inside else []
 
 
 def _refuse(section: str, kind: str, detail: str) -> OperatorError:
