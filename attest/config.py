@@ -603,7 +603,7 @@ class WatchedEvent(Section):
         description="Which parameter is which of `subject`, `asset`, `amount`, `status`, `passed` and `account`, where "
         "not the reference's.",
     )
-    where: dict[str, str] | None = Field(default=None, description="Parameters that must be these addresses.")
+    where: dict[str, Address] | None = Field(default=None, description="Parameters that must be these addresses.")
 
 
 class Watched(Section):

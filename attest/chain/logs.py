@@ -18,8 +18,10 @@ from attest.errors import ChainError
 #: Blocks asked for at once; Besu's default limit.
 SPAN = 5000
 _SIGNATURE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\(([^()]*)\)", re.ASCII)
-_PARAMETER = re.compile(r"(address|bool|u?int[0-9]{1,3}|bytes[0-9]{1,2})( indexed)? ([A-Za-z_][A-Za-z0-9_]*)", re.ASCII)
+_PARAMETER = re.compile(r"(address|bool|u?int[0-9]{0,3}|bytes[0-9]{1,2})( indexed)? ([A-Za-z_][A-Za-z0-9_]*)", re.ASCII)
 _DYNAMIC = re.compile(r"(string|bytes|[a-z]+[0-9]*\[\])( indexed)? ([A-Za-z_][A-Za-z0-9_]*)", re.ASCII)
+#: What Solidity takes for 256 bits, and writes so in a signature.
+_BARE = re.compile(r"(u?int)(?=\[|$)", re.ASCII)
 _WORD = 64  # hex digits
 
 
@@ -37,12 +39,14 @@ class Log(NamedTuple):
 
 @dataclass(frozen=True)
 class EventShape:
-    """An event's parameters. ``topic`` is keccak-256 of its canonical signature; ``places`` say where each parameter
-    stands (a topic's number, or a word of the data) and what reads its 64 hex digits. With ``tail`` the data goes on
-    after its ``words``: there stand the values of dynamic types, which are not read (None)."""
+    """An event's parameters and their canonical ``types``. ``topic`` is keccak-256 of its canonical signature;
+    ``places`` say where each parameter stands (a topic's number, or a word of the data) and what reads its 64 hex
+    digits. With ``tail`` the data goes on after its ``words``: there stand the values of dynamic types, which are not
+    read (None)."""
 
     name: str
     parameters: tuple[str, ...]
+    types: tuple[str, ...]
     topic: str
     topics: int
     words: int
@@ -60,7 +64,7 @@ def event(signature: str, *, skip_dynamic: bool = False) -> EventShape:
     from eth_utils.crypto import keccak
 
     whole = _SIGNATURE.fullmatch(signature)
-    declared = [part.strip() for part in whole[2].split(",")] if whole and whole[2].strip() else []
+    declared = [" ".join(part.split()) for part in whole[2].split(",")] if whole and whole[2].strip() else []
     patterns = (_PARAMETER, _DYNAMIC) if skip_dynamic else (_PARAMETER,)
     parameters = [next(filter(None, (each.fullmatch(part) for each in patterns)), None) for part in declared]
     if whole is None or None in parameters:
@@ -68,14 +72,15 @@ def event(signature: str, *, skip_dynamic: bool = False) -> EventShape:
     places = []
     topics, words, tail = 1, 0, False
     found = [parameter for parameter in parameters if parameter is not None]
-    for parameter in found:
+    types = tuple(_BARE.sub(r"\g<1>256", parameter[1]) for parameter in found)
+    for parameter, of_type in zip(found, types, strict=True):
         indexed = parameter[2] is not None
-        places.append((indexed, topics if indexed else words, _reader(parameter[1])))
+        places.append((indexed, topics if indexed else words, _reader(of_type)))
         topics, words = topics + indexed, words + (not indexed)
         tail |= not indexed and parameter.re is _DYNAMIC
-    canonical = f"{whole[1]}({','.join(parameter[1] for parameter in found)})"
+    topic = "0x" + keccak(text=f"{whole[1]}({','.join(types)})").hex()
     names = tuple(parameter[3] for parameter in found)
-    return EventShape(whole[1], names, "0x" + keccak(text=canonical).hex(), topics, words, tuple(places), tail)
+    return EventShape(whole[1], names, types, topic, topics, words, tuple(places), tail)
 
 
 def _reader(kind: str) -> Callable[[str], Any]:

@@ -321,7 +321,9 @@ class Audit:
             seen = [totals.latest(kind, address, subject) for kind, subject in evidence]
             seen.append(totals.latest("role-granted", address, _hex(role)))
             known = [at for at in seen if at is not None]
-            yield Sample(metrics.ROLE_USED, max(known, default=totals.begin()), (name, role))
+            used = max(known) if known else totals.begin()
+            if used is not None:
+                yield Sample(metrics.ROLE_USED, used, (name, role))
 
     def _follow_uses(
         self, name: str, contract: WatchedRoles, known: Mapping[Kind, Definition]

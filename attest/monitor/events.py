@@ -7,6 +7,7 @@ contracts'.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -274,6 +275,25 @@ def watch(
     return Watched(contract, address.lower(), tuple(made))
 
 
+def check_apart(watched: Sequence[Watched]) -> None:
+    """Raises :class:`OperatorError` for two kinds that are one event of one contract, unless each is restricted as the
+    other is not: every log is one event, and of the second kind none would ever be counted."""
+    readers: dict[str, dict[str, _Reader]] = {}
+    for each in watched:
+        readers.setdefault(each.address, {}).update({_written(one): _reader(one) for one in each.definitions})
+    for address, of_it in readers.items():
+        for one, other in itertools.combinations(of_it.values(), 2):
+            wheres = set(one.where), set(other.where)
+            if one.shape.topic == other.shape.topic and (wheres[0] <= wheres[1] or wheres[1] <= wheres[0]):
+                raise OperatorError(
+                    f"the contract at {address}: the events {one.kind} and {other.kind} are both {one.shape.name}, and "
+                    "`where` does not tell them apart",
+                    code="configuration",
+                    reason="Each log is counted as one kind of event: of the other there would never be any.",
+                    advice="Give each kind an event of its own, or each a `where` with which it is not the other's.",
+                )
+
+
 def _own(definition: Definition, renamed: Renamed, abi: Path | None, section: str) -> Definition:
     declaration = renamed.event
     if "(" not in declaration:
@@ -314,10 +334,10 @@ _TYPES: Mapping[str, tuple[str, ...]] = {
 
 def _check(definition: Definition, section: str) -> None:
     try:
-        logs.event(definition.declaration, skip_dynamic=True)
+        shape = logs.event(definition.declaration, skip_dynamic=True)
     except ValueError as fault:
         raise _refuse(section, definition.kind, str(fault)) from None
-    declared = {part.split()[-1]: part.split()[0] for part in _parameters(definition.declaration)}
+    declared = dict(zip(shape.parameters, shape.types, strict=True))
     wanted = [(parameter, _TYPES.get(name, ())) for name, parameter in definition.fields.items()]
     wanted += [(parameter, ("address",)) for parameter in definition.where]
     for parameter, types in wanted:
@@ -326,11 +346,6 @@ def _check(definition: Definition, section: str) -> None:
             raise _refuse(
                 section, definition.kind, f"{definition.declaration!r} has no parameter {parameter!r} of {kinds}"
             )
-
-
-def _parameters(declaration: str) -> Sequence[str]:
-    inside = declaration[declaration.index("(") + 1 : -1].strip()
-    return inside.split(", ") if inside else []
 
 
 def _refuse(section: str, kind: str, detail: str) -> OperatorError:

@@ -14,7 +14,7 @@ from attest.errors import ChainError
 from attest.monitor import metrics
 from attest.monitor.access import Audit, Grants
 from attest.monitor.database import location
-from attest.monitor.events import STATUSES, Contract, Kind, Renamed, Statuses, Watched, watch
+from attest.monitor.events import STATUSES, Contract, Kind, Renamed, Statuses, Watched, check_apart, watch
 from attest.monitor.exposition import Distribution, Sample
 from attest.monitor.index import EventIndex
 from attest.monitor.thresholds import DAY, HOUR, MINUTE
@@ -75,6 +75,7 @@ class Follower:
         followed = watched_contracts(config, base)
         self._audit = Audit(config, base, followed)
         self._watched = [*followed, *self._audit.watched]
+        check_apart(self._watched)
         self._chain = config.oracle.chain
         self._chain_id = config.chains[self._chain].chain_id
         self._symbols = {
@@ -88,7 +89,8 @@ class Follower:
         #: What the stabilizer's events tell of the hour before the last block that was indexed.
         self.extremes = Extremes(0, 0)
         self._index: EventIndex | None = None
-        self._behind = False
+        #: Until the index was seen at the head: a scan that broke off before a restart leaves no other trace.
+        self._behind = True
         #: The last block that is indexed; -1 where it was not brought up to date.
         self._indexed = -1
         self._grants: Mapping[str, frozenset[tuple[str, str]]] = {}
@@ -139,8 +141,9 @@ class Follower:
         return Grants(self._indexed, self._grants)
 
     def samples(self) -> list[Sample]:
-        """What the index adds up to, as far as it has come; nothing before its first block, and while it catches up
-        only how far it is. Raises :class:`OperatorError` for a database that cannot be read."""
+        """What the index adds up to, as far as it has come; nothing before its first block, and while it catches up, or
+        before it was found at the head once, only how far it is. Raises :class:`OperatorError` for a database that
+        cannot be read."""
         cursor = self._opened().cursor()
         if cursor is None:
             return []

@@ -182,7 +182,8 @@ class EventIndex:
         Raises :class:`ChainError`: ``wrong-chain-id``, ``endpoints-down``, ``endpoints-disagree``,
         ``history-missing`` naming the endpoint (a node that pruned, or answers nothing), ``logs-omitted``,
         ``logs-refused``, ``chain-moving``, ``malformed-answer``; :class:`ConflictError` (``index-of-another-chain``);
-        :class:`OperatorError` as :meth:`open`. What was committed before stays; calling again goes on from there.
+        :class:`OperatorError` as :meth:`open`, and ``first-block-ahead``. What was committed before stays; calling
+        again goes on from there.
         """
         if client.chain_id != self.chain_id:
             raise OperatorError(
@@ -192,7 +193,7 @@ class EventIndex:
                 advice="Open the index of the client's chain.",
             )
         target = client.finalized_head(self._finality)
-        cursor = self.cursor() or self._begin(client)
+        cursor = self.cursor() or self._begin(client, target)
         added = unreadable = reorgs = restless = 0
         lost, missing = False, None
         while chunks is None or chunks > 0:
@@ -221,13 +222,21 @@ class EventIndex:
                     if change.number == missing and missing <= target.number:
                         raise self._reader.history_missing(client, f"block {missing}{change.detail}") from None
                     missing = change.number
-            cursor = self.cursor() or self._begin(client)
+            cursor = self.cursor() or self._begin(client, target)
         return Progress(cursor.number, target.number, added, unreadable, reorgs)
 
-    def _begin(self, client: ChainClient) -> Cursor:
+    def _begin(self, client: ChainClient, target: Block) -> Cursor:
         """The cursor before the first block, stored."""
         from attest.monitor.tables import FORMAT, cursors
 
+        if self._start - 1 > target.number:
+            raise OperatorError(
+                f"monitor.first_block is {self._start}, and chain {self.name}'s newest final block is {target.number}",
+                code="first-block-ahead",
+                reason="Events before the first block are never counted.",
+                advice="Set it to the block in which the oldest watched contract was deployed; if it is that block, "
+                "wait until the endpoint has come so far.",
+            )
         try:
             (anchor,) = self._reader.headers(client, [max(0, self._start - 1)])
         except MissingError as fault:

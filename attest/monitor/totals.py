@@ -273,15 +273,16 @@ class Totals:
             query = query.where(columns.subject == subject)
         return self._connection.execute(query.order_by(columns.timestamp.desc()).limit(1)).scalar_one_or_none()
 
-    def begin(self) -> int:
+    def begin(self) -> int | None:
         """The time of the oldest block whose hash is kept: at most so many blocks after the first that was indexed as
-        lie between two kept ones."""
+        lie between two kept ones. None before the first block."""
         from sqlalchemy import func, select
 
         from attest.monitor.tables import blocks
 
         query = select(func.min(blocks.c.timestamp)).where(blocks.c.chain_id == self.indexed.chain_id)
-        return int(self._connection.execute(query).scalar_one())
+        oldest: int | None = self._connection.execute(query).scalar_one()
+        return oldest
 
     def recent(self, since: int) -> dict[tuple[Kind, bool | None], int]:
         """Events after a time, by kind and, of checks, by whether they passed."""

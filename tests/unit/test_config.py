@@ -279,6 +279,13 @@ REFUSED: dict[str, tuple[str, str, str, str]] = {
         "log.witnesses",
         "same witness",
     ),
+    "event of an address without 0x": (
+        "[signing]",
+        f'[monitor.bridge]\naddress = "0x{"81" * 20}"\n[monitor.bridge.events.transfer-initiated]\nevent = "Locked()"\n'
+        f'where = {{ token = "{"cf" * 20}" }}\n[signing]',
+        "monitor.bridge.events.transfer-initiated.where.token",
+        "0x and 40 hex digits",
+    ),
     "log origin with a blank": ('origin = "example.com/reserves"', 'origin = "our log"', "log.origin", "pattern"),
 }
 

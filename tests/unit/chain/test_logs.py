@@ -47,6 +47,8 @@ def test_event__declaration__gives_the_topic_that_nodes_know() -> None:
     assert TRANSFER.topic == "0x" + keccak(text="Transfer(address,address,uint256)").hex()
     assert TRANSFER.parameters == ("from", "to", "value")
     assert event("Paused()").parameters == ()
+    bare = event("Bare(uint x,int  indexed y, uint[] z)", skip_dynamic=True)
+    assert bare.topic == "0x" + keccak(text="Bare(uint256,int256,uint256[])").hex()
 
 
 @pytest.mark.parametrize(

@@ -315,6 +315,31 @@ def test_last_used__neither_used_nor_granted_since_the_index_begins__is_when_it_
     assert value(snapshot, "role_last_used_timestamp_seconds", "controller", "OPERATOR_ROLE") == begin
 
 
+def test_last_used__index_without_a_block__is_not_told_and_costs_no_other_part(tmp_path: Path) -> None:
+    world = deployed(World())
+    node = world.node()
+
+    def refuse(params: list[Any]) -> Any:
+        raise Error(-32601, "the method eth_getLogs is not available")
+
+    node.handlers["eth_getLogs"] = refuse
+    snapshot = watching(world, tmp_path, INDEXED, nodes=[node]).cycle()
+    assert {(each.collector, each.error.code) for each in snapshot.failures} == {
+        ("events", "logs-refused"),
+        ("roles-controller", "index-behind"),
+    }
+    assert values(snapshot, "role_last_used_timestamp_seconds") == {}
+    assert value(snapshot, "token_supply_units", "USDW") == 1_000_000
+
+
+def test_last_used__first_block_is_yet_to_come__is_not_told(tmp_path: Path) -> None:
+    world = deployed(World())
+    snapshot = watched(world, tmp_path, first_block=len(world.headers)).cycle()
+    assert [each.error.code for each in snapshot.failures] == ["role-history-missing"]
+    assert values(snapshot, "role_last_used_timestamp_seconds") == {}
+    assert set(values(snapshot, "role_changes_total").values()) == {0}
+
+
 @pytest.mark.parametrize(("ago", "unused"), [(90 * DAY, False), (90 * DAY + 1, True)])
 def test_findings__role_unused_at_its_edge__is_told(ago: int, unused: bool, tmp_path: Path) -> None:
     from datetime import UTC, datetime

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from eth_abi.abi import encode
+from eth_utils.crypto import keccak
 
 from attest.errors import OperatorError
 from attest.monitor.events import (
@@ -121,9 +123,6 @@ def test_queries__two_bridges_with_other_events__are_asked_apart() -> None:
 
 
 def test_watch__own_declaration_with_values_of_dynamic_types__is_read() -> None:
-    from eth_abi.abi import encode
-    from eth_utils.crypto import keccak
-
     own = Renamed(
         "Locked(uint256 indexed id, string memo, address coin, uint128 value, bytes payload)",
         {"subject": "id", "asset": "coin", "amount": "value"},
@@ -145,6 +144,24 @@ def test_watch__name_in_an_abi_file__is_that_declaration(tmp_path: Path) -> None
     own = Renamed("Locked", {"subject": "id", "asset": "coin", "amount": "value"})
     watched = watch("bridge", BRIDGE, renamed={"transfer-initiated": own}, abi=tmp_path / "bridge.json")
     assert watched.definitions[0].declaration == "Locked(bytes32 indexed id, address coin, uint256 value)"
+
+
+@pytest.mark.parametrize(
+    "declaration",
+    [
+        "Locked(bytes32 indexed id,address coin,uint256 value)",
+        "Locked( bytes32 indexed id,  address coin , uint256 value )",
+        "Locked(bytes32  indexed  id, address  coin, uint256 value)",
+        "Locked(bytes32 indexed id, address coin, uint value)",
+    ],
+)
+def test_watch__declaration_as_solidity_allows_it__is_the_same_event(declaration: str) -> None:
+    fields = {"subject": "id", "asset": "coin", "amount": "value"}
+    topic = "0x" + keccak(text="Locked(bytes32,address,uint256)").hex()
+    data = "0x" + encode(["address", "uint256"], [ASSET, 77]).hex()
+    watched = watch("bridge", BRIDGE, renamed={"transfer-initiated": Renamed(declaration, fields)})
+    (event,) = reading(Emission(BRIDGE, (topic, f"0x{5:064x}"), data), watched)
+    assert event == Event(*FRAME, BRIDGE, "transfer-initiated", f"0x{5:064x}", ASSET, 77)
 
 
 @pytest.mark.parametrize(

@@ -151,6 +151,16 @@ def test_advance__first_block_given__begins_there(database: str) -> None:
     assert [row[10] for row in content(database)["attest_events"]] == ["3", "4"]
 
 
+def test_advance__first_block_beyond_the_next__is_refused_and_not_blamed_on_the_node(database: str) -> None:
+    chain = EventfulChain()
+    chain.mine(blocks=4)
+    fault = refusal(open_index(database, start=6), chain)
+    assert (fault.code, fault.exit_code) == ("first-block-ahead", 2)
+    assert fault.message == "monitor.first_block is 6, and chain main's newest final block is 4"
+    assert content(database)["attest_index"] == []
+    assert open_index(database, start=5).advance(client(chain)) == Progress(4, 4, 0, 0, 0)
+
+
 def test_advance__finality_by_depth__stays_behind_the_head(database: str) -> None:
     chain = lively(30)
     progress = open_index(database, finality="depth:10").advance(client(chain))
