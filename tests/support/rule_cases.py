@@ -453,7 +453,7 @@ def _deployment_stories() -> Iterator[Story]:
     )
     yield Story(
         "ReserveShortfall",
-        "the exporter is dead, and another deployment's token of the same name is covered",
+        "the exporter falls silent, and another deployment's token of the same name is covered",
         {surplus: _until(ONSET, _flat(-1)), f'{surplus}{{deployment="other"}}': _flat(1)},
         fires=[0, ONSET - 1, ONSET + 60],
     )

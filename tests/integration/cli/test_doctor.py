@@ -194,6 +194,22 @@ def test_doctor__period_that_is_none__is_usage(operator: Week, period: str) -> N
     assert (said.code, said.document["code"]) == (EXIT_USAGE, "unknown-period")
 
 
+def test_doctor__period_for_the_network__is_usage(operator: Week) -> None:
+    said = attest("doctor", "--config", operator.config_path, "--network", "--period", "2026-W46")
+    assert said.code == EXIT_USAGE
+    assert "--period goes without --network" in said.err
+
+
+def test_doctor__network_without_an_endpoint_that_answers__says_so_once_and_not_to_ask_itself(operator: Week) -> None:
+    (operator.folder / "rpc.url").write_text("http://127.0.0.1:9\n")
+    said = attest("doctor", "--config", operator.config_path, "--network")
+    assert said.code == EXIT_USAGE
+    wrong = re.findall(r"^ERROR +(.*)$", said.out, re.M)
+    assert [line.split(": ")[1] for line in wrong] == ["ChainHalted", "RpcEndpointDown"], said.out
+    assert "chain main: chain main" not in said.out
+    assert "attest doctor" not in said.out
+
+
 @pytest.mark.parametrize("broken", [BROKEN[0], BROKEN[2]], ids=lambda broken: broken.name)
 def test_doctor__what_it_names__does_stop_a_run(broken: Broken, operator: Week) -> None:
     with broken.spoil(operator):

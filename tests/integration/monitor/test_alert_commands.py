@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -22,15 +23,11 @@ from attest.chain.devnet import dev_key
 from attest.monitor.alerts import ALERTS
 from attest.scenarios import Stage, Status
 from tests.support import alerting
-from tests.support.practice import rpc
 
 ROOT = Path(__file__).parents[3]
 COMMANDS = sorted({command for alert in ALERTS.values() for command, _ in alert.commands})
 READING = [each for each in COMMANDS if each.startswith(("cast ", "attest ")) and not each.startswith("cast send")]
 SENDING = [each for each in COMMANDS if each.startswith("cast send")]
-#: What anything that is asked there answers: one address in a list. The practice network has no such wallet.
-MULTISIG, OWNER = "0x00000000000000000000000000000000000000ff", "0x" + "ab" * 20
-_ONE_OWNER = "6020600052600160205273" + OWNER[2:] + "60405260606000f3"
 
 
 @dataclass(frozen=True)
@@ -69,7 +66,6 @@ def desk(anvil: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[De
     with devnet.running(folder, port=0, witness_port=0, scenario="calm") as running:
         sitting = Desk(folder, environment)
         assert sitting.types("attest run").returncode == 0
-        rpc(running.rpc, "anvil_setCode", MULTISIG, f"0x{_ONE_OWNER}")
         running.beat(0)
         assert sitting.types("attest monitor --once --json > once.json").returncode == 3
         for name, command in variables():
@@ -96,6 +92,20 @@ def test_tasks__deployment_that_is_no_rehearsal__are_late_until_they_are_done(de
     assert missing() == {"weekly-attestation"}
 
 
+def test_variables__transfer_that_failed__is_the_pending_one_until_it_is_refunded(desk: Desk) -> None:
+    (query,) = [command for name, command in variables() if name == "TRANSFER_ID"]
+    with closing(sqlite3.connect(":memory:")) as database:
+        database.execute("CREATE TABLE attest_transfers (transfer, initiated_at, ended_at, outcome)")
+        database.execute("CREATE TABLE attest_events (subject, kind, status)")
+        rows = [("settled", 1, 5, 2), ("refunded", 2, 6, 3), ("failed", 3, 7, 3), ("waits", 4, None, None)]
+        database.executemany("INSERT INTO attest_transfers VALUES (?, ?, ?, ?)", rows)
+        statuses = [("refunded", "transfer-status", 3), ("refunded", "transfer-status", 5)]
+        statuses += [("failed", "transfer-status", 3), ("failed", "transfer-status", 4)]
+        database.executemany("INSERT INTO attest_events VALUES (?, ?, ?)", statuses)
+        sql = query.split('"')[1]
+        assert database.execute(sql).fetchall() == [("failed",)]
+
+
 needs_cast = pytest.mark.requires("cast", "npm install --global @foundry-rs/cast")
 
 
@@ -119,7 +129,9 @@ def test_commands__answers__are_those_of_the_practice_network(desk: Desk) -> Non
     assert answers("canLiquidate") == "false\n"
     assert answers("destinations").split("\n")[:2] == ["1", "true"]
     assert answers("isQuorumMet") == "true\n"
-    assert answers("getOwners").lower() == f"[{OWNER}]\n"
+    contracts = devnet.watched_contracts(desk.folder)
+    assert contracts is not None
+    assert answers("getOwners") == f"[{', '.join(contracts.multisigs['treasury'].owners)}]\n"
     assert answers("RoleGranted").count("topics") > 20
     network = desk.types("attest doctor --network").stdout
     assert "block" in network

@@ -317,6 +317,14 @@ def test_batch__nodes_of_other_make_add_fields__agrees_on_what_is_used(method, o
     assert client(*nodes, read_quorum=2).batch([(method, [])]) == [one]
 
 
+def test_batch__headers_under_one_hash__are_told_apart_by_the_field_that_differs():
+    header = fields(1, 5, "0" * 64)
+    shown = [header, {**header, "gasUsed": "0x7"}]
+    nodes = [Node(handlers={"eth_getBlockByHash": lambda params, p=plain: p}) for plain in shown]
+    with pytest.raises(ChainError, match=r"disagree on eth_getBlockByHash: .* with gasUsed 0x.* with gasUsed 0x7"):
+        client(*nodes, read_quorum=2).batch([("eth_getBlockByHash", [])])
+
+
 @pytest.mark.parametrize(("one", "other"), [([], {}), ([["a", 1]], {"a": 1})])
 def test_batch__object_for_a_list__is_another_answer(one, other):
     with pytest.raises(ChainError, match="disagree"):

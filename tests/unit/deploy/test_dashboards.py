@@ -359,9 +359,14 @@ def test_token_states__whatever_happens_to_token_or_exporter__are_never_better_t
         }
         for minute, words in expected.items()
     ]
+    # Its own contract says that it does not suffice, whatever the difference.
+    refused = _series("attest_token_reserve_sufficient", 'token="Refused"', "0x120")
+    for check in checks:
+        check["exp_samples"] = [*check["exp_samples"], {"labels": '{token="Refused"}', "value": codes["SHORT"]}]
     # After a day of silence nothing is said, and nothing is green.
     checks.append({"expr": expr, "eval_time": "1600m", "exp_samples": []})
-    _promtool_test(tmp_path, [each for token, values in tokens.items() for each in _token(token, *values)], checks)
+    told_of = [each for token, values in tokens.items() for each in _token(token, *values)]
+    _promtool_test(tmp_path, [*told_of, *_token("Refused", "5x120", "1x120", FRESH, SUPPLY), refused], checks)
 
 
 @needs_promtool

@@ -324,7 +324,7 @@ def test_cycle__every_endpoint_down__has_no_number_of_the_chain_and_raises_nothi
     assert {failure.collector for failure in snapshot.failures} == {"network-main", "token-USDW"}
     assert values(snapshot, "token_supply_units") == values(snapshot, "chain_head_block_number") == {}
     assert value(snapshot, "rpc_up", "main", "http://node-0.example:80") == 0
-    assert network_findings(snapshot)[0].alert == "RpcEndpointDown"
+    assert [each.alert for each in network_findings(snapshot)] == ["ChainHalted", "RpcEndpointDown"]
 
 
 @pytest.mark.parametrize(("behind", "lags"), [(5, False), (6, True)])
@@ -575,13 +575,13 @@ def test_notes__outflow_without_a_settled_transfer__says_that_the_reserve_is_com
     world.emit(emission("transfer-initiated", BRIDGE, token=address(0), amount=100, **transfer))
     with closing(watching(world, tmp_path, EVERY_EVENT)) as watch:
         snapshot = watch.cycle()
-        assert ("BridgeBufferLow", "USDW") not in alerts(snapshot)
+        assert ("BridgeBufferBreachSoon", "USDW") not in alerts(snapshot)
         (note,) = notes(snapshot)
         assert "the bridge's reserve of USDW is compared with nothing" in note
     world.emit(emission("transfer-status", BRIDGE, newStatus=SETTLED, **transfer))
     with closing(watching(world, tmp_path, EVERY_EVENT)) as watch:
         snapshot = watch.cycle()
-        assert ("BridgeBufferLow", "USDW") in alerts(snapshot)
+        assert ("BridgeBufferBreachSoon", "USDW") in alerts(snapshot)
         assert notes(snapshot) == []
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 import rlp
 
 from attest.chain import header
@@ -11,6 +12,7 @@ from attest.chain.rpc import ChainClient
 from attest.model import Block
 from attest.monitor.exposition import Distribution
 from attest.monitor.network import Traffic, Validators
+from attest.monitor.thresholds import VALIDATOR_AGE
 from tests.support.bundles import VALIDATORS, SealedHeader
 from tests.support.chains import Network, Node
 
@@ -47,6 +49,17 @@ def test_validators__seals_of_the_newest_block__are_signs_of_life() -> None:
 def test_validators__seals_by_others_than_the_configured__are_none() -> None:
     stranger = "0x" + "ee" * 20
     assert read(SEALED, (stranger,)) == {stranger: SEALED.timestamp - 600}
+
+
+@pytest.mark.parametrize("step", [1, 2, 5])
+def test_validators__one_fell_silent_long_ago__is_seen_at_the_first_look_however_fast_blocks_come(step: int) -> None:
+    chain = [replace(SEALED, number=n, timestamp=SEALED.timestamp + n * step) for n in range(400)]
+    node = Node(handlers={"eth_getBlockByNumber": lambda params: answered(chain[int(params[0], 16)])})
+    client = ChainClient("main", 138, ["http://node.example"], transport=Network({"http://node.example": node}))
+    newest = chain[-1]
+    seen = Validators(()).read(client, Block(138, newest.number, newest.hash.hex(), newest.timestamp))
+    assert newest.timestamp - seen[VALIDATORS[3].lower()] > VALIDATOR_AGE
+    assert len(node.requests) <= 2
 
 
 def test_traffic__requests__are_counted_by_outcome_and_bucket() -> None:
