@@ -21,7 +21,7 @@ from attest.monitor.cycle import Snapshot
 from attest.monitor.findings import findings, network_findings, notes
 from attest.monitor.history import SPANS
 from attest.monitor.tasks import TASKS
-from attest.posting import TransportFault
+from attest.posting import TOO_SLOW, TransportFault
 from tests.support.chains import ORACLE, REPORTERS, Error, Line
 from tests.support.eventful import SETTLED, emission
 from tests.support.watched import (
@@ -314,6 +314,23 @@ def test_cycle__endpoint_down__is_told_and_the_other_is_read(tmp_path: Path) -> 
     }
     assert value(snapshot, "rpc_requests_total", "main", "http://node-1.example:80", "failed") > 0
     assert ("RpcEndpointDown", "http://node-1.example:80") in alerts(snapshot)
+
+
+def test_cycle__endpoint_that_never_answers__is_asked_once_in_each_cycle(tmp_path: Path) -> None:
+    world = World()
+    silent = world.node()
+    silent.faults = [TransportFault(f"{TOO_SLOW} 20 s", again=True)] * 2
+    watch = watching(world, tmp_path, {"index": "sqlite:///events.sqlite"}, nodes=[world.node(), silent])
+    for cycles in (1, 2):
+        snapshot = watch.cycle()
+        assert snapshot.failures == ()
+        assert value(snapshot, "token_supply_units", "USDW") == 1_000_000
+        assert value(snapshot, "rpc_up", "main", "http://node-1.example:80") == 0
+        assert len(silent.requests) == cycles, "each question to it takes as long as it may"
+    recovered = watch.cycle()
+    assert value(recovered, "rpc_up", "main", "http://node-1.example:80") == 1
+    assert len(silent.requests) > 4, "it is read and compared again"
+    watch.close()
 
 
 def test_cycle__every_endpoint_down__has_no_number_of_the_chain_and_raises_nothing(tmp_path: Path) -> None:
