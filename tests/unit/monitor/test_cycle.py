@@ -495,6 +495,17 @@ def test_cycle__bridge__reserve_and_safety_of_each_token(tmp_path: Path) -> None
     assert value(snapshot, "bridge_safety_factor", "EURW") == Fraction(3, 2)
 
 
+def test_cycle__bridge_that_refuses_one_token__costs_that_token_only_and_is_named(tmp_path: Path) -> None:
+    world = World(tokens=("USDW", "EURW"))
+    world.answers[BRIDGE, f"bridgeReserve {address(0)}"] = Error(3, "execution reverted: panic: 0x11")
+    world.answers[BRIDGE, f"bridgeReserve {address(1)}"] = (501,)
+    snapshot = watching(world, tmp_path, {"bridge": {"address": BRIDGE}}).cycle()
+    assert [failure.collector for failure in snapshot.failures] == ["bridge-USDW"]
+    assert values(snapshot, "bridge_reserve_units") == {("EURW",): 501}
+    assert ("CollectorFailed", "bridge-USDW") in alerts(snapshot)
+    assert value(snapshot, "collector_last_success_timestamp_seconds", "bridge-EURW") == world.now + 1
+
+
 def test_cycle__oracle_that_lists_another_reporter__shows_its_reports_too(tmp_path: Path) -> None:
     world = World()
     other = "0x" + "39" * 20
