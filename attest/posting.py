@@ -117,7 +117,9 @@ class HttpTransport:
                     if abandoned.is_set():
                         raise TransportFault("abandoned", again=False)
                 return Reply(response.status_code, bytes(received))
-        except (httpx2.ConnectError, httpx2.TimeoutException) as fault:
+        except httpx2.TimeoutException:
+            raise TransportFault(f"{TOO_SLOW} {self._timeout:g} s", again=True) from None
+        except httpx2.ConnectError as fault:
             raise TransportFault(f"{type(fault).__name__}: {fault}", again=True) from None
         except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, ValueError) as fault:
             # Its text may quote the URL; its kind is enough.

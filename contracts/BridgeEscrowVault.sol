@@ -291,9 +291,11 @@ contract BridgeEscrowVault is AccessControl, Pausable, ReentrancyGuard {
 
     // -- reads -------------------------------------------------------------------------------------------------------
 
-    /// @notice Base units of `token` that inbound transfers can be paid from.
+    /// @notice Base units of `token` that inbound transfers can be paid from: none if the vault holds less than it owes.
     function bridgeReserve(address token) public view returns (uint256) {
-        return IERC20(token).balanceOf(address(this)) - lockedAmount[token];
+        uint256 balance = IERC20(token).balanceOf(address(this));
+        uint256 locked = lockedAmount[token];
+        return balance < locked ? 0 : balance - locked;
     }
 
     /// @notice The id of the outbound transfer number `index`, from 0, whether it exists already or not.

@@ -9,8 +9,10 @@ Rules that every read keeps:
 * With several endpoints each call's answer must be equal on ``read_quorum`` of them. Two different answers that both
   reach the quorum are a disagreement too. An endpoint that is down, or that does not have the block, abstains.
 * State is read at a block *hash* (EIP-1898), so a reorganisation cannot mix two states in one reading.
-* Reads are retried (4 attempts) on connect errors, timeouts, 429 and 502 to 504. Sending never is: the outcome of every
-  transaction on every endpoint is reported as it is, and "unknown" is one of the outcomes.
+* Reads are retried (4 attempts) on connect errors, timeouts, 429 and 502 to 504. While the others carry the quorum, a
+  lenient client waits for a silent endpoint once, and asks one that failed again only after
+  :meth:`ChainClient.forget_identities`. Sending is never retried: the outcome of every transaction on every endpoint
+  is reported as it is, and "unknown" is one of the outcomes.
 
 Endpoint URLs may carry credentials, so they are shown as ``scheme://host:port`` only.
 """
@@ -32,7 +34,7 @@ from attest.chain import header as headers
 from attest.chain.values import malformed, quantity
 from attest.errors import ChainError, OperatorError, printable
 from attest.model import Block
-from attest.posting import HttpTransport, Reply, TransportFault
+from attest.posting import TOO_SLOW, HttpTransport, Reply, TransportFault
 from attest.records import Hex32, dump_plain, format_instant, load_plain
 
 if TYPE_CHECKING:
@@ -178,6 +180,8 @@ class _Endpoint:
         self.label = label
         self.identified = False
         self.failure = ""
+        #: It failed since :meth:`ChainClient.forget_identities`.
+        self.lost = False
         self.requests_sent = 0
         self.batch = MAX_BATCH
         parts = urlsplit(url)
@@ -223,7 +227,8 @@ class ChainClient:
         observe: Observer | None = None,
         lenient: bool = False,
     ) -> None:
-        """``observe`` is told of every HTTP request; a ``lenient`` client never raises ``wrong-chain-id``.
+        """``observe`` is told of every HTTP request; a ``lenient`` client never raises ``wrong-chain-id``, and
+        passes over endpoints that failed.
 
         Raises :class:`OperatorError` for a URL that is none, or one given twice (it would agree with itself)."""
         self.name = name
@@ -273,14 +278,21 @@ class ChainClient:
         self._alive(self.each([]))
 
     def forget_identities(self) -> None:
-        """Have every endpoint's chain id checked anew with its next request: behind a URL there can be another node."""
+        """Have every endpoint asked again, and its chain id checked anew: behind a URL there can be another node."""
         for endpoint in self._endpoints:
-            endpoint.identified = False
+            endpoint.identified = endpoint.lost = False
 
     def each(self, requests: Sequence[Request]) -> list[EndpointAnswers]:
         """Every endpoint's own answers, concurrently and without comparing them: for what may differ (heads, gas
         prices, receipts). Raises :class:`ChainError` (``wrong-chain-id``)."""
-        return self._spread(lambda endpoint: self._ask(endpoint, requests))
+        passed_over = self._passed_over()  # before any of them is asked, and fails
+        return self._spread(
+            lambda endpoint: (
+                EndpointAnswers(endpoint.label, None, endpoint.failure)
+                if endpoint in passed_over
+                else self._ask(endpoint, requests)
+            )
+        )
 
     def batch(self, requests: Sequence[Request]) -> list[Any]:
         """One result per request, agreed by ``read_quorum`` endpoints: a JSON value, ``None``, or an
@@ -332,6 +344,10 @@ class ChainClient:
         answers = self._spread(lambda endpoint: self._ask(endpoint, requests, attempts=1, again=False))
         return [[_outcome(answer, index, expected) for answer in answers] for index, expected in enumerate(hashes)]
 
+    def _passed_over(self) -> list[_Endpoint]:
+        lost = [endpoint for endpoint in self._endpoints if endpoint.lost]
+        return lost if self._lenient and len(self._endpoints) - len(lost) >= self.read_quorum else []
+
     def _spread(self, ask: Callable[[_Endpoint], EndpointAnswers]) -> list[EndpointAnswers]:
         if len(self._endpoints) == 1:
             return [ask(self._endpoints[0])]
@@ -346,7 +362,8 @@ class ChainClient:
         identify = not endpoint.identified
         if identify:
             calls.insert(0, ("eth_chainId", []))
-        if endpoint.failure and len(self._endpoints) > self.read_quorum:
+        spare = len(self._endpoints) > self.read_quorum
+        if endpoint.failure and spare:
             attempts = 1  # it has had its chances; the others carry the quorum
         results: list[Any] = []
         done, size = 0, endpoint.batch
@@ -354,7 +371,7 @@ class ChainClient:
             while done < len(calls):
                 part = calls[done : done + size]
                 try:
-                    results += self._exchange(endpoint, part, attempts)
+                    results += self._exchange(endpoint, part, attempts, patient=not (self._lenient and spare))
                 except _RefusedError:
                     if not again or len(part) <= SMALLEST_BATCH:
                         raise
@@ -365,12 +382,13 @@ class ChainClient:
                     self._check_chain_id(endpoint, results.pop(0))
                 done += len(part)
         except _VoidError as fault:
-            endpoint.failure = endpoint.scrub(str(fault))
+            endpoint.failure, endpoint.lost = endpoint.scrub(str(fault)), True
             return EndpointAnswers(endpoint.label, None, endpoint.failure)
-        endpoint.failure = ""
+        endpoint.failure, endpoint.lost = "", False
         return EndpointAnswers(endpoint.label, tuple(results))
 
-    def _exchange(self, endpoint: _Endpoint, calls: Sequence[Request], attempts: int) -> list[Any]:
+    def _exchange(self, endpoint: _Endpoint, calls: Sequence[Request], attempts: int, *, patient: bool) -> list[Any]:
+        """``patient``: also one that let the time pass without an answer is asked again."""
         ids = list(itertools.islice(self._ids, len(calls)))
         body = dump_plain(
             [
@@ -386,7 +404,7 @@ class ChainClient:
             try:
                 reply = self._transport.post(endpoint.url, body)
             except TransportFault as fault:
-                again, detail = fault.again, fault.detail
+                again, detail = fault.again and (patient or not fault.detail.startswith(TOO_SLOW)), fault.detail
             answered = reply is not None and reply.status == 200
             if self._observe is not None:
                 self._observe(endpoint.label, answered, time.perf_counter() - begun)

@@ -75,9 +75,8 @@ def collectors(config: Config, base: Path) -> list[Collector]:
     }
     found += [PriceCollector(symbol, price, chain) for symbol, price in prices.items()]
     if watch.bridge is not None:
-        found.append(
-            BridgeCollector(deployed("BridgeEscrowVault", "bridge", watch.bridge), watch.bridge, chain, symbols)
-        )
+        vault = deployed("BridgeEscrowVault", "bridge", watch.bridge)
+        found += [BridgeCollector(vault, watch.bridge, chain, *each) for each in symbols.items()]
     if watch.stabilizer is not None:
         stabilizer = deployed("Stabilizer", "stabilizer", watch.stabilizer)
         found.append(StabilizerCollector(stabilizer, watch.stabilizer, chain))
@@ -302,31 +301,25 @@ class PriceCollector:
 
 
 class BridgeCollector:
-    """What the bridge can pay of each token."""
+    """What the bridge can pay of one token."""
 
-    name = "bridge"
-
-    def __init__(self, vault: Deployed, settings: WatchedBridge, chain: str, symbols: Mapping[str, str]) -> None:
+    def __init__(self, vault: Deployed, settings: WatchedBridge, chain: str, token: str, symbol: str) -> None:
+        self.name = f"bridge-{symbol}"
         self._vault = vault
         self._safety = Fraction(settings.safety_percent, 100)
         self._chain = chain
-        self._symbols = symbols
+        self._token = token
+        self._symbol = symbol
 
     def explore(self, chains: Chains) -> None:
         """Nothing."""
 
     def ask(self, chains: Chains) -> Read:
-        reserves = {
-            symbol: chains[self._chain].call(self._vault.call("bridgeReserve", token, returns=["uint"]))
-            for token, symbol in self._symbols.items()
-        }
-
-        def read() -> Iterator[Sample]:
-            for symbol, reserve in reserves.items():
-                yield Sample(metrics.BRIDGE_RESERVE, reserve(), (symbol,))
-                yield Sample(metrics.SAFETY, self._safety, (symbol,))
-
-        return read
+        reserve = chains[self._chain].call(self._vault.call("bridgeReserve", self._token, returns=["uint"]))
+        return lambda: [
+            Sample(metrics.BRIDGE_RESERVE, reserve(), (self._symbol,)),
+            Sample(metrics.SAFETY, self._safety, (self._symbol,)),
+        ]
 
 
 class StabilizerCollector:

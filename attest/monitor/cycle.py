@@ -312,7 +312,8 @@ class _Part:
 
 
 def _check_answered(client: ChainClient, heads: Sequence[EndpointHead]) -> None:
-    """Endpoints that do not answer are not asked again in this cycle: each question would wait as long."""
+    """A chain with too few endpoints that answer is asked nothing more in this cycle: each question would wait as long.
+    (While the others carry the quorum, its client passes over an endpoint that failed.)"""
     silent = [head for head in heads if head.block is None]
     if len(heads) - len(silent) < client.read_quorum:
         raise ChainError(

@@ -533,7 +533,7 @@ _BRIDGE = Page(
     "bridge",
     "Attest: bridge (§1.3)",
     "Whether transfers arrive, how long they take, and what was refused. Its reserve: §1.4.",
-    "bridge|events",
+    "bridge-.*|events",
     (
         Row(
             "Transfers",
@@ -643,7 +643,7 @@ _SIZING = Page(
     "sizing",
     "Attest: reserves and stabilization (§1.4)",
     "Whether the reserves of bridge and stabilizer last as long as they must, and whether the stabilizer keeps up.",
-    "bridge|stabilizer|parity-.*|events",
+    "bridge-.*|stabilizer|parity-.*|events",
     (
         Row(
             "Bridge buffer: reserve ≥ peak outflow × latency × safety",

@@ -304,6 +304,18 @@ def test_release__more_than_the_reserve__is_refused_and_paid_once_there_is_enoug
     assert chain.call(vault, "bridgeReserve", usdw.address) == 0
 
 
+def test_reserve__vault_drained_below_what_it_owes__is_zero_and_releases_are_refused(
+    chain: Any, vault: Any, usdw: Any, initiate: Any, relay: Any
+) -> None:
+    initiate(100 * USD)
+    chain.rpc("anvil_impersonateAccount", vault.address)
+    chain.rpc("anvil_setBalance", vault.address, hex(10**18))
+    chain.send(usdw, "transfer", RECIPIENT, 40 * USD, sender=vault.address)
+    assert chain.call(vault, "bridgeReserve", usdw.address) == 0, "not the panic of 60 - 100"
+    arrival = (b"\7" * 32, CHAIN_ID, usdw.address, RECIPIENT, 1)
+    assert relay("releaseTransfer", *arrival) == [("ReserveVerified", (arrival[0], usdw.address.lower(), False, 0, 1))]
+
+
 # -- refunds ---------------------------------------------------------------------------------------------------------
 
 

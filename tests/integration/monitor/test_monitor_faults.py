@@ -30,7 +30,7 @@ PARTS = {
     "ledger": {"vaults", "roles-ledger"},
     "liquidation": {"liquidation"},
     "price_oracles": {"price-oracle-USDW", "roles-price-oracle-USDW"},
-    "bridge_vault": {"bridge", "roles-bridge-vault"},
+    "bridge_vault": {"bridge-USDW", "bridge-EURW", "bridge-GBPW", "roles-bridge-vault"},
     "compliance_guard": {"guard", "roles-compliance-guard"},
     "stabilizer": {"stabilizer", "roles-stabilizer"},
     "reserve_oracle": {"token-USDW", "token-EURW", "token-GBPW", "roles-reserve-oracle"},

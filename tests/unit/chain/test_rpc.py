@@ -18,7 +18,7 @@ from attest.chain import rpc
 from attest.chain.rpc import ChainClient, Request, RpcError, connect
 from attest.config import Chain
 from attest.errors import ChainError, OperatorError
-from attest.posting import HttpTransport, Reply, TransportFault
+from attest.posting import TOO_SLOW, HttpTransport, Reply, TransportFault
 from tests.support.chains import Error, Line, Network, Node, fields
 
 URL = "https://user:hunter22@one.example/v2/key-8f3a2b?token=t0psecret"
@@ -237,6 +237,62 @@ def test_batch__endpoint_down_but_quorum_holds__answers_and_stops_retrying_it():
     down.faults = []
     assert reader.batch([GAS]) == ["0x1"]
     assert reader.failures == {}
+
+
+SILENT = TransportFault(f"{TOO_SLOW} 20 s", again=True)
+
+
+def test_batch__silent_endpoint_and_lenient__is_waited_for_once_until_identities_are_forgotten():
+    silent = answering("0x1")
+    silent.faults = [SILENT] * 2
+    reader = client(answering("0x1"), silent, lenient=True)
+    for _ in range(3):
+        assert reader.batch([GAS]) == ["0x1"]
+        assert len(silent.requests) == 1
+    assert reader.failures == {"http://two.example:8545": "no complete answer within 20 s"}
+    assert reader.each([GAS])[1].failure == "no complete answer within 20 s"
+    reader.forget_identities()
+    assert [reader.batch([GAS]) for _ in range(3)] == [["0x1"]] * 3
+    assert len(silent.requests) == 2
+    reader.forget_identities()
+    assert [reader.batch([GAS]) for _ in range(3)] == [["0x1"]] * 3
+    assert len(silent.requests) == 5
+    assert reader.failures == {}
+
+
+def test_batch__refused_connection_and_lenient__is_tried_again_at_once():
+    node = answering("0x1")
+    node.faults = [TransportFault("ConnectError", again=True)] * 3
+    reader = client(answering("0x1"), node, lenient=True)
+    assert reader.batch([GAS]) == ["0x1"]
+    assert (len(node.requests), reader.failures) == (4, {})
+
+
+def test_batch__silent_endpoint_and_not_lenient__is_asked_every_time():
+    silent = answering("0x1")
+    silent.faults = [SILENT] * 9
+    reader = client(answering("0x1"), silent)
+    assert [reader.batch([GAS]) for _ in range(2)] == [["0x1"]] * 2
+    assert len(silent.requests) == 4 + 1
+
+
+def test_batch__failed_endpoint_whose_answer_the_quorum_needs_and_lenient__is_asked_again():
+    nodes = [answering("0x1") for _ in range(3)]
+    reader = client(*nodes, read_quorum=2, lenient=True)
+    nodes[2].faults = [SILENT]
+    assert reader.batch([GAS]) == ["0x1"]
+    nodes[1].faults = [SILENT]
+    with pytest.raises(ChainError, match="1 of 3 endpoints answered, 2 must"):
+        reader.batch([GAS])
+    assert reader.batch([GAS]) == ["0x1"]
+    assert [len(node.requests) for node in nodes] == [3, 3, 2]
+
+
+def test_batch__silent_endpoint_that_the_quorum_needs_and_lenient__is_tried_four_times():
+    silent = answering("0x1")
+    silent.faults = [SILENT] * 3
+    assert client(answering("0x1"), silent, read_quorum=2, lenient=True).batch([GAS]) == ["0x1"]
+    assert len(silent.requests) == 4
 
 
 def test_batch__fewer_living_endpoints_than_the_quorum__refuses_naming_the_dead():
@@ -834,6 +890,15 @@ def test_http__exchange_fails__says_whether_it_may_be_tried_again_and_hides_the_
         http(handler).post("http://node.example/", b"")
     assert caught.value.again is again
     assert "secret" not in caught.value.detail
+
+
+@pytest.mark.parametrize("error", [httpx2.ReadTimeout("read"), httpx2.ConnectTimeout("connect")])
+def test_http__time_is_over_in_the_library_first__is_told_as_at_the_deadline(error):
+    def handler(request: httpx2.Request) -> httpx2.Response:
+        raise error
+
+    with pytest.raises(TransportFault, match=r"no complete answer within 5 s"):
+        http(handler).post("http://node.example/", b"")
 
 
 def test_http__through_the_client__reads_a_chain():

@@ -398,11 +398,11 @@ def test_told__nobody_tells_a_state__is_said_for_a_day_and_not_of_one_that_anoth
 
 @needs_promtool
 def test_age__exporter_is_dead__grows_on_for_a_day(tmp_path: Path) -> None:
-    series = [_series("attest_collector_last_success_timestamp_seconds", 'collector="bridge"', f"0+60{ENDED}")]
+    series = [_series("attest_collector_last_success_timestamp_seconds", 'collector="bridge-USDW"', f"0+60{ENDED}")]
     ages = {5: [0.0], 70: [3600.0], 1440: [85_800.0], 1460: []}
     checks = [
         {
-            "expr": f"max({collected_age('bridge|events')})",
+            "expr": f"max({collected_age('bridge-.*|events')})",
             "eval_time": f"{minute}m",
             "exp_samples": [{"labels": "{}", "value": age} for age in expected],
         }

@@ -21,7 +21,7 @@ from attest.monitor.cycle import Snapshot
 from attest.monitor.findings import findings, network_findings, notes
 from attest.monitor.history import SPANS
 from attest.monitor.tasks import TASKS
-from attest.posting import TransportFault
+from attest.posting import TOO_SLOW, TransportFault
 from tests.support.chains import ORACLE, REPORTERS, Error, Line
 from tests.support.eventful import SETTLED, emission
 from tests.support.watched import (
@@ -316,6 +316,23 @@ def test_cycle__endpoint_down__is_told_and_the_other_is_read(tmp_path: Path) -> 
     assert ("RpcEndpointDown", "http://node-1.example:80") in alerts(snapshot)
 
 
+def test_cycle__endpoint_that_never_answers__is_asked_once_in_each_cycle(tmp_path: Path) -> None:
+    world = World()
+    silent = world.node()
+    silent.faults = [TransportFault(f"{TOO_SLOW} 20 s", again=True)] * 2
+    watch = watching(world, tmp_path, {"index": "sqlite:///events.sqlite"}, nodes=[world.node(), silent])
+    for cycles in (1, 2):
+        snapshot = watch.cycle()
+        assert snapshot.failures == ()
+        assert value(snapshot, "token_supply_units", "USDW") == 1_000_000
+        assert value(snapshot, "rpc_up", "main", "http://node-1.example:80") == 0
+        assert len(silent.requests) == cycles, "each question to it takes as long as it may"
+    recovered = watch.cycle()
+    assert value(recovered, "rpc_up", "main", "http://node-1.example:80") == 1
+    assert len(silent.requests) > 4, "it is read and compared again"
+    watch.close()
+
+
 def test_cycle__every_endpoint_down__has_no_number_of_the_chain_and_raises_nothing(tmp_path: Path) -> None:
     world = World()
     dead = world.node()
@@ -476,6 +493,17 @@ def test_cycle__bridge__reserve_and_safety_of_each_token(tmp_path: Path) -> None
     snapshot = watching(world, tmp_path, {"bridge": {"address": BRIDGE, "safety_percent": 150}}).cycle()
     assert values(snapshot, "bridge_reserve_units") == {("USDW",): 500, ("EURW",): 501}
     assert value(snapshot, "bridge_safety_factor", "EURW") == Fraction(3, 2)
+
+
+def test_cycle__bridge_that_refuses_one_token__costs_that_token_only_and_is_named(tmp_path: Path) -> None:
+    world = World(tokens=("USDW", "EURW"))
+    world.answers[BRIDGE, f"bridgeReserve {address(0)}"] = Error(3, "execution reverted: panic: 0x11")
+    world.answers[BRIDGE, f"bridgeReserve {address(1)}"] = (501,)
+    snapshot = watching(world, tmp_path, {"bridge": {"address": BRIDGE}}).cycle()
+    assert [failure.collector for failure in snapshot.failures] == ["bridge-USDW"]
+    assert values(snapshot, "bridge_reserve_units") == {("EURW",): 501}
+    assert ("CollectorFailed", "bridge-USDW") in alerts(snapshot)
+    assert value(snapshot, "collector_last_success_timestamp_seconds", "bridge-EURW") == world.now + 1
 
 
 def test_cycle__oracle_that_lists_another_reporter__shows_its_reports_too(tmp_path: Path) -> None:

@@ -39,11 +39,11 @@ def test_exit_code__somebody_could_not_be_told__is_5_but_for_a_shortfall() -> No
 
 def test_rows__many_alike_of_one_metric__share_one_and_the_odd_one_has_its_own() -> None:
     errors = [Sample(metrics.COLLECTOR_ERRORS, 0, (f"token-{number}",)) for number in range(40)]
-    odd = Sample(metrics.COLLECTOR_ERRORS, 2, ("bridge",))
+    odd = Sample(metrics.COLLECTOR_ERRORS, 2, ("bridge-USDW",))
     frozen = [Sample(metrics.PRICE_FROZEN, 0, (currency,)) for currency in ("EURW", "GBPW", "USDW")]
     assert rows([*errors, odd, *frozen], now=0) == [
         ("collector_errors_total (40 alike)", "0"),
-        ("collector_errors_total{bridge}", "2"),
+        ("collector_errors_total{bridge-USDW}", "2"),
         ("price_oracle_frozen{EURW}", "0"),
         ("price_oracle_frozen{GBPW}", "0"),
         ("price_oracle_frozen{USDW}", "0"),
