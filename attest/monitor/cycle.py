@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -147,7 +148,7 @@ class Watch:
     def cycle(self, *, events: bool = True, patience: float | None = None) -> Snapshot:
         """Read everything once and note it in the history, or all but the events and nothing of it; with ``patience``,
         events for about so many seconds at most, so that a first scan, or one after a long pause, keeps nothing else
-        waiting. Nothing that a chain, a database or a store does makes it raise."""
+        waiting. Nothing that a chain, a database or a store does makes it raise, nor a fault in one of its parts."""
         begun, sent = time.perf_counter(), self._requests()
         found = _Findings(self._standing, self.now)
         heads: dict[str, Sequence[EndpointHead]] = {}
@@ -293,7 +294,8 @@ class _Findings:
 
 
 class _Part:
-    """Takes an :class:`AttestError` for the failure of one part; everything else is a fault of the program."""
+    """Takes what is raised for the failure of one part: a fault of the program in one must not end the watch of the
+    others."""
 
     def __init__(self, failed: Callable[[AttestError], None], succeeded: Callable[[], None]) -> None:
         self._failed = failed
@@ -305,10 +307,22 @@ class _Part:
     def __exit__(self, kind: object, fault: BaseException | None, trace: object) -> bool:
         if fault is None:
             self._succeeded()
-        elif isinstance(fault, AttestError):
-            self._failed(fault)
+        elif isinstance(fault, Exception):
+            self._failed(fault if isinstance(fault, AttestError) else _unforeseen(fault))
             return True
         return False
+
+
+def _unforeseen(fault: Exception) -> AttestError:
+    """Its kind only, and in the log where it was raised: its text could carry a secret."""
+    kind = type(fault).__name__
+    _log.error("unexpected error: %s\n%s", kind, "".join(traceback.format_tb(fault.__traceback__)))
+    return AttestError(
+        f"unexpected error: {kind}",
+        code="unexpected",
+        reason="This is a fault of attest itself; the other parts of the watch go on.",
+        advice="Send the traceback in the monitor's log to the maintainers.",
+    )
 
 
 def _check_answered(client: ChainClient, heads: Sequence[EndpointHead]) -> None:

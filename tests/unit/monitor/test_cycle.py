@@ -17,6 +17,7 @@ from eth_utils.crypto import keccak
 
 from attest.errors import ChainError, OperatorError
 from attest.monitor.chunks import CAREFUL
+from attest.monitor.collectors import TokenCollector
 from attest.monitor.cycle import Snapshot
 from attest.monitor.findings import findings, network_findings, notes
 from attest.monitor.history import SPANS
@@ -342,6 +343,26 @@ def test_cycle__every_endpoint_down__has_no_number_of_the_chain_and_raises_nothi
     assert values(snapshot, "token_supply_units") == values(snapshot, "chain_head_block_number") == {}
     assert value(snapshot, "rpc_up", "main", "http://node-0.example:80") == 0
     assert [each.alert for each in network_findings(snapshot)] == ["ChainHalted", "RpcEndpointDown"]
+
+
+def test_cycle__fault_of_the_program_in_one_part__costs_no_other_and_shows_none_of_its_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    really, secret = TokenCollector.ask, "hunter" + "2"
+
+    def ask(self: TokenCollector, chains: Any) -> Any:
+        if self.name == "token-USDW":
+            raise TypeError(secret)
+        return really(self, chains)
+
+    monkeypatch.setattr(TokenCollector, "ask", ask)
+    snapshot = watching(World(tokens=("USDW", "EURW")), tmp_path).cycle()
+    (failure,) = snapshot.failures
+    assert (failure.collector, failure.error.code) == ("token-USDW", "unexpected")
+    assert failure.error.message == "unexpected error: TypeError"
+    assert set(values(snapshot, "token_supply_units")) == {("EURW",)}
+    assert "raise TypeError(secret)" in caplog.text
+    assert "hunter2" not in caplog.text
 
 
 @pytest.mark.parametrize(("behind", "lags"), [(5, False), (6, True)])
