@@ -89,8 +89,7 @@ class Follower:
         #: What the stabilizer's events tell of the hour before the last block that was indexed.
         self.extremes = Extremes(0, 0)
         self._index: EventIndex | None = None
-        #: Until the index was seen at the head: a scan that broke off before a restart leaves no other trace.
-        self._behind = True
+        self._behind = False
         #: The last block that is indexed; -1 where it was not brought up to date.
         self._indexed = -1
         self._grants: Mapping[str, frozenset[tuple[str, str]]] = {}
@@ -142,12 +141,13 @@ class Follower:
 
     def samples(self) -> list[Sample]:
         """What the index adds up to, as far as it has come; nothing before its first block, and while it catches up, or
-        before it was found at the head once, only how far it is. Raises :class:`OperatorError` for a database that
-        cannot be read."""
-        cursor = self._opened().cursor()
+        before its first scan is through, only how far it is. Raises :class:`OperatorError` for a database that cannot
+        be read."""
+        index = self._opened()
+        cursor = index.cursor()
         if cursor is None:
             return []
-        if self._behind:
+        if self._behind or not index.completed():
             return [Sample(metrics.INDEXED, cursor.number, (self._chain,))]
         with reading(self._url, chain_id=self._chain_id, base=self._base) as totals:
             mark = totals.mark()  # and not what advance() did: another process may have been faster, or it broke off

@@ -77,6 +77,7 @@ class EventIndex:
         self._finality = finality
         self._watched = events.digest(watched, statuses)
         self._reader = ChunkReader(name, chain_id, events.queries(watched), span)
+        self._completed = False
 
     @classmethod
     def open(
@@ -174,6 +175,23 @@ class EventIndex:
             ).first()
         return None if row is None else Cursor(*row)
 
+    def completed(self) -> bool:
+        """Whether it was at the chain's head once, in this process or before."""
+        from attest.monitor.tables import completed
+
+        if not self._completed:
+            with faults(self._url), self._engine.connect() as connection:
+                query = completed.select().where(completed.c.chain_id == self.chain_id)
+                self._completed = connection.execute(query).first() is not None
+        return self._completed
+
+    def _complete(self) -> None:
+        from attest.monitor.tables import completed
+
+        if not self.completed():
+            with faults(self._url), self._engine.begin() as connection:
+                connection.execute(insert_new(connection, completed), {"chain_id": self.chain_id})
+
     # -- going on -----------------------------------------------------------------------------------------------------
 
     def advance(self, client: ChainClient, *, chunks: int | None = None) -> Progress:
@@ -205,6 +223,7 @@ class EventIndex:
                     lost, target = False, client.finalized_head(self._finality)
                 elif target.number <= cursor.number:
                     if self._agrees(client, cursor, target):
+                        self._complete()
                         break
                     lost, restless = True, restless + 1
                 else:

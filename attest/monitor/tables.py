@@ -40,6 +40,9 @@ cursors = Table(
     Column("timestamp", BigInteger, nullable=False),
 )
 
+#: The chains whose index was at the head once. Before, its sums are those of a first scan that is half-way.
+completed = Table("attest_index_completed", metadata, _chain())
+
 #: Hashes of blocks that were indexed: all of the newest, some of the older. Where they still agree, the chain is the
 #: same.
 blocks = Table(

@@ -97,7 +97,7 @@ def test_bridge_failure__rate_buffer_and_the_stuck_transfer__are_told(tmp_path: 
         assert said.code == 5
         found = {alert for alert, _ in alerts(said.document)}
         assert found >= {
-            "BridgeBufferLow",
+            "BridgeBufferBreachSoon",
             "BridgeComplianceViolation",
             "BridgeReserveVerificationFailed",
             "BridgeSuccessRateCritical",

@@ -147,3 +147,14 @@ def test_follower__two_kinds_of_one_event_told_apart_by_where__are_both_followed
     following = follower(tmp_path, bridge={"address": BRIDGE, "events": events})
     following.advance(client(EventfulChain()))
     assert told(following, "bridge_transfers_total")["initiated",] == 0
+
+
+def test_samples__node_silent_after_a_restart__what_was_counted_stays_true(tmp_path: Path) -> None:
+    chain = EventfulChain()
+    for _ in range(5):
+        chain.mine(violation())
+    follower(tmp_path).advance(client(chain))
+    restarted = follower(tmp_path)
+    with pytest.raises(ChainError):
+        restarted.advance(client(chain.node(eth_getBlockByNumber=lambda params: None)))
+    assert told(restarted, "compliance_violations_total")["gru-isolation",] == 5
