@@ -134,5 +134,8 @@ def week(template: Path, url: str, folder: Path) -> Iterator[Week]:
             (folder / "witness.url").write_text(server.url)
             yield Week(folder, url)
     finally:
+        # What anvil left waiting outlives a revert: it would be mined in the next week, in place of that week's own.
+        rpc(url, "anvil_dropAllTransactions")
         rpc(url, "evm_revert", snapshot)
+        rpc(url, "anvil_dropAllTransactions")
         witness.close()

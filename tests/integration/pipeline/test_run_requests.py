@@ -12,14 +12,15 @@ from attest.chain.rpc import connect
 from attest.environment import build
 from attest.posting import HttpTransport, Reply
 from tests.support.many import due_week
-from tests.support.practice import Narration
+from tests.support.practice import Narration, rpc
 
 MOST_REQUESTS = 16
 
 
 class Counting:
     """Counts requests. Looks for receipts that follow each other are one: how often a run has to look is up to how soon
-    the chain makes a block."""
+    the chain makes a block. Transactions that are sent together are mined together: anvil, which mines each at once,
+    leaves one waiting now and then whose predecessor it has just mined, and the run has to send it again."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -31,7 +32,14 @@ class Counting:
         looks = "eth_getTransactionReceipt" in methods and "eth_call" not in methods
         self.count += not (looks and self._waiting)
         self._waiting = looks
-        return self._real.post(url, body)
+        if "eth_sendRawTransaction" not in methods:
+            return self._real.post(url, body)
+        rpc(url, "evm_setAutomine", False)
+        try:
+            return self._real.post(url, body)
+        finally:
+            rpc(url, "evm_setAutomine", True)
+            rpc(url, "evm_mine")
 
 
 def requests_of_a_run(folder: Path, *, tokens: int, reporters: int) -> int:
