@@ -70,11 +70,9 @@ def network(loaded: Loaded) -> Iterator[Finding]:
     snapshot = watch.cycle(events=False)
     found = network_findings(snapshot)
     wrong = {each.subject for each in found}
+    validators = list(Values(snapshot.samples).each(VALIDATOR))
     for chain, block in snapshot.blocks.items():
-        seen = sum(
-            of == chain and block.timestamp - at <= VALIDATOR_AGE
-            for (of, _), at in Values(snapshot.samples).each(VALIDATOR)
-        )
+        seen = sum(of == chain and block.timestamp - at <= VALIDATOR_AGE for (of, _), at in validators)
         if chain not in wrong:
             age = int(snapshot.at.timestamp()) - block.timestamp
             yield Finding("ok", f"chain {chain}", f"block {block.number} is {age} s old; QBFT validators seen: {seen}")

@@ -43,6 +43,11 @@ class AttestError(Exception):
         return {"error": self.message, "code": self.code, "reason": self.reason, "advice": self.advice}
 
 
+def unexpected(fault: BaseException, *, reason: str, advice: str) -> AttestError:
+    """An error that nobody foresaw: its kind only, as its text could carry a secret."""
+    return AttestError(f"unexpected error: {type(fault).__name__}", code="unexpected", reason=reason, advice=advice)
+
+
 class OperatorError(AttestError):
     """Usage, configuration, secrets, store access: the operator can mend it. Exit 2."""
 

@@ -12,6 +12,8 @@ from socketserver import ThreadingTCPServer
 from types import TracebackType
 from typing import Any, Self, cast
 
+from attest.errors import OperatorError
+
 TEXT = "text/plain; charset=utf-8"
 
 
@@ -37,14 +39,24 @@ class Server(ThreadingTCPServer):  # not HTTPServer, which asks DNS for its own 
     daemon_threads = True
     allow_reuse_address = True
 
-    def __init__(self, address: tuple[str, int], handler: type[Handler]) -> None:
-        """``address``: host (a name, IPv4 or IPv6) and port (0: any free one). Raises ``OSError``."""
+    def __init__(
+        self, address: tuple[str, int], handler: type[Handler], *, what: str, reason: str, advice: str
+    ) -> None:
+        """``address``: host (a name, IPv4 or IPv6) and port (0: any free one). Raises :class:`OperatorError`
+        (``WHAT-address``, for the reason and with the advice given)."""
         try:
             family, *_, place = socket.getaddrinfo(*address, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        except UnicodeError:  # a label is empty or too long
-            raise socket.gaierror(socket.EAI_NONAME, "not the name of a host") from None
-        self.address_family = family
-        super().__init__(cast(Any, place), handler)
+            self.address_family = family
+            super().__init__(cast(Any, place), handler)
+        except (OSError, UnicodeError) as fault:
+            # A name with a part that is empty or too long does not even get asked for.
+            why = fault.strerror if isinstance(fault, OSError) else "not the name of a host"
+            raise OperatorError(
+                f"{what}: cannot listen on {address[0]}:{address[1]} ({why})",
+                code=f"{what}-address",
+                reason=reason,
+                advice=advice,
+            ) from None
 
     @property
     def url(self) -> str:

@@ -16,7 +16,7 @@ import click
 
 from attest import __version__
 from attest.cli.output import Output
-from attest.errors import EXIT_UNEXPECTED, EXIT_USAGE, AttestError, OperatorError
+from attest.errors import EXIT_UNEXPECTED, EXIT_USAGE, AttestError, OperatorError, unexpected
 
 #: command -> (module, attribute, one line of help), in the order of a week's work.
 COMMANDS = {
@@ -176,10 +176,8 @@ def _as_attest_error(fault: Any, command: str) -> AttestError:
             reason="This command has to read or write it.",
             advice="Check that it exists, that this user may read and write it, and that its disk has space.",
         )
-    return AttestError(
-        # Only the kind: the text of an unforeseen error could carry a secret.
-        f"unexpected error: {type(fault).__name__}",
-        code="unexpected",
+    return unexpected(
+        fault,
         reason="This is a fault of attest itself; what was stored stays valid, and a run can be started again.",
         advice="Run the same command with `attest --debug ...` and send the traceback to the maintainers.",
     )

@@ -253,15 +253,13 @@ class WitnessServer(Server):
     def __init__(self, witness: Witness, address: tuple[str, int] = ("127.0.0.1", 0)) -> None:
         """Raises :class:`OperatorError` (``witness-address``)."""
         self.witness = witness
-        try:
-            super().__init__(address, _Handler)
-        except OSError as fault:
-            raise OperatorError(
-                f"witness: cannot listen on {address[0]}:{address[1]} ({fault.strerror})",
-                code="witness-address",
-                reason="Logs reach a witness over HTTP.",
-                advice="Choose another address or port, or stop what is listening there.",
-            ) from fault
+        super().__init__(
+            address,
+            _Handler,
+            what="witness",
+            reason="Logs reach a witness over HTTP.",
+            advice="Choose another address or port, or stop what is listening there.",
+        )
 
 
 class _Handler(Handler):

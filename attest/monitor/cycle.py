@@ -17,7 +17,7 @@ from functools import partial
 
 from attest.chain.rpc import ChainClient, Transport, connect
 from attest.config import Loaded
-from attest.errors import AttestError, ChainError, printable
+from attest.errors import AttestError, ChainError, printable, unexpected
 from attest.model import Block
 from attest.monitor import access, jobs, metrics
 from attest.monitor import thresholds as limit
@@ -314,15 +314,14 @@ class _Part:
 
 
 def _unforeseen(fault: Exception) -> AttestError:
-    """Its kind only, and in the log where it was raised: its text could carry a secret."""
-    kind = type(fault).__name__
-    _log.error("unexpected error: %s\n%s", kind, "".join(traceback.format_tb(fault.__traceback__)))
-    return AttestError(
-        f"unexpected error: {kind}",
-        code="unexpected",
+    """A fault of the program as a part's failure; where it was raised is in the log."""
+    error = unexpected(
+        fault,
         reason="This is a fault of attest itself; the other parts of the watch go on.",
         advice="Send the traceback in the monitor's log to the maintainers.",
     )
+    _log.error("%s\n%s", error.message, "".join(traceback.format_tb(fault.__traceback__)))
+    return error
 
 
 def _check_answered(client: ChainClient, heads: Sequence[EndpointHead]) -> None:

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from attest.errors import OperatorError
 from attest.monitor.cycle import Snapshot
 from attest.monitor.exposition import CONTENT_TYPE
 from attest.monitor.findings import Finding
@@ -78,15 +77,13 @@ class MonitorServer(Server):
     def __init__(self, board: Board, address: tuple[str, int]) -> None:
         """Raises :class:`OperatorError` (``monitor-address``)."""
         self.board = board
-        try:
-            super().__init__(address, _Handler)
-        except OSError as fault:
-            raise OperatorError(
-                f"monitor: cannot listen on {address[0]}:{address[1]} ({fault.strerror})",
-                code="monitor-address",
-                reason="Prometheus fetches the metrics over HTTP; another monitor may be listening there.",
-                advice="Choose another address with --listen, or stop what is listening there.",
-            ) from None
+        super().__init__(
+            address,
+            _Handler,
+            what="monitor",
+            reason="Prometheus fetches the metrics over HTTP; another monitor may be listening there.",
+            advice="Choose another address with --listen, or stop what is listening there.",
+        )
 
 
 class _Handler(Handler):
